@@ -1,0 +1,201 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The sessions behind `make test`, and the environment behind `make demo` and `make lab`.
+
+Every session works on a copy of the checkout in .nox/trees, with a HOME of the project's own: nothing is written into
+the checkout or into the user's home. Environments are kept and installed anew only when their requirements change;
+`make clean` starts from nothing. Beyond `make test`: `.venv/bin/nox --list`, then e.g. `.venv/bin/nox -s test-2.20`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nox
+
+CHECKOUT = Path(__file__).resolve().parent
+TOOLS = CHECKOUT / "tests" / "tools"
+WORK = CHECKOUT / ".nox"
+HOME = WORK / "home"
+
+sys.path.insert(0, str(TOOLS.parent))
+from tools.checkout import copy_checkout, link_collections, link_path  # noqa: E402
+
+# The supported ansible-core versions with the Pythons that each runs on, both oldest first.
+SUPPORTED = {
+    "2.16": ("3.11", "3.12"),
+    "2.19": ("3.11", "3.12", "3.13"),
+    "2.20": ("3.12", "3.13"),
+    "2.21": ("3.12", "3.13"),
+}
+
+nox.needs_version = ">=2025.5.1"
+nox.options.reuse_venv = "yes"
+nox.options.error_on_missing_interpreters = True
+nox.options.download_python = "never"
+
+# What the user has set up for other work must not reach the tests.
+for _name in [name for name in os.environ if name.startswith("ANSIBLE_")]:
+    del os.environ[_name]
+
+
+def find_python(minor: str) -> str:
+    """The path of this Python, empty where the machine has none."""
+    found = subprocess.run([TOOLS / "find-python", minor], capture_output=True, text=True, check=False)
+    return found.stdout.strip()
+
+
+PYTHONS = {minor: find_python(minor) for minor in ("3.11", "3.12", "3.13")}
+USABLE = {core: [minor for minor in minors if PYTHONS[minor]] for core, minors in SUPPORTED.items()}
+# Each core that can run here, with the newest Python that it and this machine have in common.
+CORES = {core: minors[-1] for core, minors in USABLE.items() if minors}
+if not CORES:
+    sys.exit(f"No Python here runs a supported ansible-core; they want one of {SUPPORTED}.")
+OLDEST, NEWEST = next(iter(CORES)), next(reversed(CORES))
+
+ran: list[str] = []  # what the test sessions of this run have to say, for the session `report`
+
+
+# -- sessions ----------------------------------------------------------------------------------------------------------
+
+
+@nox.session(python=PYTHONS[CORES[NEWEST]], default=False)
+def lab(session: nox.Session) -> None:
+    """Prepare the environment that `make demo` and `make lab` run in."""
+    install(session, NEWEST, "lab")
+    # Links, not a copy: with `make lab` up, what is edited in the checkout is what runs.
+    root = WORK / "lab" / "collections"
+    link_collections(root, peers(session, NEWEST))
+    link_path(root / "ansible_collections" / "aovpn" / "ikev2", CHECKOUT)
+
+
+@nox.session(python=PYTHONS[CORES[NEWEST]])
+def lint(session: nox.Session) -> None:
+    """Linters, types, documentation, and what the built archive holds."""
+    install(session, NEWEST, "lab", "test", "lint")
+    tree = Tree(session, NEWEST, "lint")
+    archive = WORK / "archive"
+    shutil.rmtree(archive, ignore_errors=True)
+    tree.run("ruff check .")
+    tree.run("ruff format --diff .")
+    tree.run("yamllint --strict .")
+    tree.run_mypy("plugins", "tests", "noxfile.py")
+    tree.run("ansible-lint")
+    tree.run("antsibull-changelog lint")
+    tree.run("antsibull-docs lint-collection-docs . --plugin-docs --validate-collection-refs all --skip-rstcheck")
+    # From the checkout itself: only there lies what must stay out of the archive.
+    tree.run("ansible-galaxy collection build", CHECKOUT, "--output-path", archive)
+    tree.run("python tests/tools/archive.py", archive)
+    tree.finish()
+
+
+def test(session: nox.Session, core: str, minor: str) -> None:
+    """Sanity, units and whole runs with one ansible-core; with arguments: these pytest paths only."""
+    install(session, core, "lab", "test")
+    if session.posargs:
+        tree = Tree(session, core, "quick")
+        tree.run("pytest", *session.posargs)
+        tree.finish()
+        return
+
+    session.run("python", str(TOOLS / "ansible_test_home.py"), str(HOME), minor, log=False)
+    script = "import ansible.release, platform; print(ansible.release.__version__, platform.python_version())"
+    exact = str(session.run("python", "-c", script, silent=True, log=False)).split()
+    versions = "ansible-core {} on Python {}".format(*exact)
+    ran.append(f"{versions}: failed")
+    tree = Tree(session, core, core)
+    tree.run("ansible-test sanity --venv --python", minor)
+    tree.run("pytest tests/unit")
+    # One file's tests stay together: they share the lab that they started.
+    tree.run("pytest -n 2 --dist loadfile tests/integration")
+    tree.finish()
+    ran[-1] = f"{versions}: passed"
+
+
+def add_test(core: str, minor: str) -> None:
+    """Add the session of one ansible-core; those of the oldest and the newest are what `make test` runs."""
+    default, tags = core in (OLDEST, NEWEST), ["newest"] if core == NEWEST else []
+
+    @nox.session(name=f"test-{core}", python=PYTHONS[minor], default=default, tags=tags)
+    def session_function(session: nox.Session) -> None:
+        test(session, core, minor)
+
+    session_function.__doc__ = f"Sanity, units and whole runs with ansible-core {core} on Python {minor}."
+
+
+for core_and_minor in CORES.items():
+    add_test(*core_and_minor)
+
+
+@nox.session(python=False)
+def report(session: nox.Session) -> None:
+    """Say which versions ran; fail if none did."""
+    if not ran:
+        session.error("no test ran with any ansible-core")
+    session.log("Tests ran with " + "; ".join(ran))
+
+
+# -- what they share ---------------------------------------------------------------------------------------------------
+
+
+def install(session: nox.Session, core: str, *requirements: str) -> None:
+    """Install ansible-core and these files of tests/requirements, unless that has been done."""
+    files = [CHECKOUT / "tests" / "requirements" / f"{name}.txt" for name in requirements]
+    wanted = f"ansible-core~={core}.0"
+    digest = hashlib.sha256("\n".join([wanted, *(file.read_text() for file in files)]).encode()).hexdigest()
+    done = Path(session.virtualenv.location) / "installed"
+    if not done.exists() or done.read_text() != digest:
+        session.install(wanted, *(f"--requirement={file}" for file in files))
+        done.write_text(digest)
+
+
+def peers(session: nox.Session, core: str) -> Path:
+    """A collections root with ansible.windows and f5networks.f5_modules as they go with this core."""
+    root = WORK / "collections" / core
+    if not root.exists():
+        session.run("python", str(TOOLS / "pypi_collections.py"), core, str(root))
+    return root
+
+
+class Tree:
+    """A collections root with a copy of the checkout and its peers in it, where a session runs its commands."""
+
+    def __init__(self, session: nox.Session, core: str, name: str) -> None:
+        self.session = session
+        self.root = WORK / "trees" / name
+        self.copy = copy_checkout(CHECKOUT, self.root)
+        self.failed: list[str] = []
+        link_collections(self.root, peers(session, core))
+        HOME.mkdir(exist_ok=True)
+        session.env["HOME"] = str(HOME)
+        session.env["ANSIBLE_COLLECTIONS_PATH"] = str(self.root)
+        session.env["PYTHONPATH"] = f"{self.root}:{self.copy / 'tests'}"
+        session.chdir(self.copy)
+
+    def run(self, command: str, *arguments: str | Path) -> None:
+        """Run a command. One that fails is noted: one run is to show everything that is wrong."""
+        started = time.monotonic()
+        try:
+            self.session.run(*command.split(), *map(str, arguments))
+        except nox.command.CommandFailed:
+            self.failed.append(command)
+        self.session.log(f"{command}: {time.monotonic() - started:.0f} s")
+
+    def run_mypy(self, *paths: str) -> None:
+        """Run mypy, from the root, so that it knows the plugins by the name by which they are imported."""
+        self.session.env["MYPYPATH"] = str(self.copy / "tests")
+        copy = self.copy.relative_to(self.root)
+        with self.session.chdir(self.root):
+            self.run("mypy --config-file", copy / "pyproject.toml", *(copy / path for path in paths))
+
+    def finish(self) -> None:
+        """Fail if any command did."""
+        if self.failed:
+            self.session.error(f"failed: {', '.join(self.failed)}")

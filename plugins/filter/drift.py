@@ -1,0 +1,56 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The filter drift."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._audit import drift
+
+DOCUMENTATION = r"""
+name: drift
+short_description: List what keeps VPN servers from seeing their clients' addresses
+version_added: 0.1.0
+author:
+  - The aovpn.ikev2 authors (@aovpn)
+description:
+  - Compares what was read from load balancers and VPN servers with what it has to be, and says the differences in words.
+positional: servers, gateways
+options:
+  _input:
+    description: Results of the device modules, by host.
+    type: dict
+    required: true
+  servers:
+    description: What the role P(aovpn.ikev2.rras#role) set as C(rras_facts), by host.
+    type: dict
+    required: true
+  gateways:
+    description: The default gateway that each server is to have, by host. A server that is not named is not judged.
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Show what is not as it has to be
+  ansible.builtin.debug:
+    msg: "{{ {'bigip': load_balancer_result} | aovpn.ikev2.drift({'rras1': rras_facts}, {'rras1': '10.10.0.1'}) }}"
+"""
+
+RETURN = r"""
+_value:
+  description: A sentence for each difference; empty when there is none.
+  type: list
+  elements: str
+"""
+
+
+class FilterModule:
+    """Offers the filter."""
+
+    def filters(self) -> dict[str, t.Any]:
+        """Name it."""
+        return {"drift": drift}

@@ -1,0 +1,48 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The filter return_path."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._audit import return_path
+
+DOCUMENTATION = r"""
+name: return_path
+short_description: Tell each VPN server's default gateway by the server's addresses
+version_added: 0.1.0
+author:
+  - The aovpn.ikev2 authors (@aovpn)
+description:
+  - Makes the option O(aovpn.ikev2.bigip_snat#module:return_path) of the device modules from what the role P(aovpn.ikev2.rras#role) has read.
+options:
+  _input:
+    description: What the role set as C(rras_facts), by host; each a dictionary with C(gateway) and C(addresses).
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Show the way that answers take
+  ansible.builtin.debug:
+    msg: "{{ groups['rras'] | aovpn.ikev2.collected(hostvars, 'rras_facts') | aovpn.ikev2.return_path }}"
+"""
+
+RETURN = r"""
+_value:
+  description: Each server's default gateway, by each of its addresses.
+  type: dict
+  sample:
+    10.10.0.11: 10.10.0.1
+"""
+
+
+class FilterModule:
+    """Offers the filter."""
+
+    def filters(self) -> dict[str, t.Any]:
+        """Name it."""
+        return {"return_path": return_path}

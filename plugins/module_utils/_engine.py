@@ -1,0 +1,468 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The one way through, for every load balancer: read, inspect, plan, guard, apply, verify, keep, and always close."""
+
+from __future__ import annotations
+
+import abc
+import difflib
+import typing as t
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
+    Blocked,
+    Change,
+    ChangeFailed,
+    DeviceError,
+    Finding,
+    InvalidInput,
+    Order,
+    Reading,
+    Service,
+    Snapshot,
+    Unreachable,
+    Value,
+)
+
+
+class Adapter(abc.ABC):
+    """One vendor's words and requests. Takes and gives plain values, raises DeviceError, decides nothing."""
+
+    platform: t.ClassVar[str]
+    preserving: t.ClassVar[Value]
+    """The service setting that keeps the client's address."""
+
+    host: str
+    label: str
+    """What messages call the device."""
+
+    @property
+    @abc.abstractmethod
+    def requests(self) -> int:
+        """Count the HTTP requests so far."""
+
+    @property
+    def preserving_device(self) -> Mapping[str, Value]:
+        """Give the device settings that keeping the client's address needs."""
+        return {}
+
+    def preserves(self, service: Service, value: Value) -> bool:
+        """Say whether ``service`` would keep the client's address with this value."""
+        return value == self.preserving
+
+    @abc.abstractmethod
+    def open(self) -> None:
+        """Log in."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Log out, and let go of the connection."""
+
+    @abc.abstractmethod
+    def read(self) -> Reading:
+        """Read every UDP service in as few requests as the device allows."""
+
+    @abc.abstractmethod
+    def guard(self, services: Sequence[Service]) -> Reading:
+        """Read what a change to ``services`` has to be judged by: give them back with their servers, and add findings."""
+
+    @abc.abstractmethod
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Make these changes, in this order, and no others."""
+
+    @abc.abstractmethod
+    def keep(self) -> None:
+        """Make what was changed survive a reboot, where the device does not do so by itself and ``save`` is on."""
+
+
+@dataclass
+class Result:
+    """What a run found and did, as far as it came.
+
+    ``undone`` is set on failures only: everything is as it was, because nothing was changed yet or because it was put back.
+    """
+
+    changed: bool = False
+    before: tuple[Service, ...] = ()
+    services: tuple[Service, ...] = ()
+    changes: tuple[Change, ...] = ()
+    findings: list[Finding] = field(default_factory=list)
+    snapshot: Snapshot | None = None
+    requests: int = 0
+    undone: bool | None = None
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """Give the keys that users see."""
+        result: dict[str, t.Any] = {
+            "changed": self.changed,
+            "before": [service.as_dict() for service in self.before],
+            "services": [service.as_dict() for service in self.services],
+            "findings": [finding.as_dict() for finding in self.findings],
+            "requests": self.requests,
+        }
+        if self.snapshot is not None:
+            result["snapshot"] = self.snapshot.as_dict()
+        if self.undone is not None:
+            result["undone"] = self.undone
+        return result
+
+    def diff(self) -> dict[str, dict[str, Value]]:
+        """Give the settings before and after, by object; only those that change."""
+        ordered = sorted(self.changes, key=lambda change: change.id)
+        return {
+            "before": {change.id: change.before for change in ordered},
+            "after": {change.id: change.after for change in ordered},
+        }
+
+
+class RunFailed(Exception):
+    """A run ended early; ``result`` holds what was known and done by then."""
+
+    def __init__(self, error: DeviceError, result: Result) -> None:
+        super().__init__(str(error))
+        self.result = result
+
+
+def run(adapter: Adapter, order: Order, *, check_mode: bool) -> Result:
+    """Do what ``order`` says to the device behind ``adapter``.
+
+    :raises RunFailed: with what was known by then; its text names the device and what to do next.
+    """
+    result = Result()
+    try:
+        try:
+            adapter.open()
+            _run(adapter, order, result, check_mode=check_mode)
+        finally:
+            _close(adapter, result)
+            result.requests = adapter.requests
+    except DeviceError as error:
+        result.undone = not (isinstance(error, ChangeFailed) and not error.undone)
+        result.changed = not result.undone
+        raise RunFailed(error, result) from error
+    return result
+
+
+def _close(adapter: Adapter, result: Result) -> None:
+    try:
+        adapter.close()
+    except DeviceError as error:
+        # What was done stands, and the device ends the session by itself: worth saying, no reason to fail.
+        result.findings.append(
+            Finding(
+                "session_left_open",
+                "warning",
+                adapter.label,
+                str(error),
+                "Nothing is to be done: the session ends when it has been idle.",
+            )
+        )
+
+
+def _run(adapter: Adapter, order: Order, result: Result, *, check_mode: bool) -> None:
+    reading = adapter.read()
+    result.findings.extend(reading.findings)
+    selected, findings = select(reading.services, order, adapter.label)
+    result.findings.extend(findings)
+    result.before = result.services = tuple(selected)
+    result.snapshot = Snapshot.of(adapter.platform, adapter.host, selected, reading.device)
+
+    if selected and order.state == "gathered":
+        result.findings.extend(_device_settings(adapter, reading))
+    changes, findings = plan(adapter, order, reading, selected)
+    result.findings.extend(findings)
+    if changes or (selected and order.state == "gathered"):
+        guarded = adapter.guard(selected)
+        result.findings.extend(guarded.findings)
+        result.before = result.services = guarded.services
+        result.findings.extend(return_path_findings(guarded.services, changes, order, adapter))
+    if not changes:
+        return
+
+    blockers = [
+        finding for finding in result.findings if finding.severity == "blocker" and finding.code not in order.accept
+    ]
+    if blockers:
+        raise Blocked(
+            f"{adapter.label}: nothing was changed, because of "
+            + "; ".join(
+                f"{finding.code} at {finding.object}: {finding.message} {finding.remedy}" for finding in blockers
+            )
+        )
+    result.changes = tuple(changes)
+    after = reading_after(reading, changes, adapter) if check_mode else _change(adapter, changes)
+    result.changed = True
+    result.services = _as_selected(result.before, after)
+
+
+def _as_selected(selected: Sequence[Service], after: Reading) -> tuple[Service, ...]:
+    """Give what a later reading says of the selected services; their servers are not read again."""
+    now = {(service.id, service.address, service.port): service for service in after.services}
+    return tuple(
+        replace(now[key], servers=service.servers)
+        for service in selected
+        if (key := (service.id, service.address, service.port)) in now
+    )
+
+
+def select(services: Sequence[Service], order: Order, label: str) -> tuple[list[Service], list[Finding]]:
+    """Choose the services that ``order`` means, and tell which addresses serve only part of the ports.
+
+    :raises InvalidInput: where something named is not there, or is not the only one of that name.
+    """
+    candidates = [service for service in services if service.port in order.ports]
+    if order.snapshot is not None:
+        return _by_name(services, [*order.snapshot.services], label), []
+    if order.services is not None:
+        chosen = _by_name(candidates, order.services, label)
+    elif order.addresses is not None:
+        missing = [
+            address for address in order.addresses if not any(service.address == address for service in candidates)
+        ]
+        if missing:
+            raise InvalidInput(
+                f"{label}: no UDP service on {_ports(order.ports)} at {', '.join(missing)}. {_nearest(missing[0], candidates)}"
+            )
+        chosen = [service for service in candidates if service.address in order.addresses]
+    else:
+        # What no virtual address leads to carries no client's packets, and is changed only when somebody names it.
+        chosen = [service for service in candidates if service.address]
+
+    findings = []
+    for address in dict.fromkeys(service.address for service in chosen):
+        of_address = [service for service in chosen if service.address == address]
+        missing_ports = [port for port in order.ports if not any(service.port == port for service in of_address)]
+        if not missing_ports:
+            continue
+        elsewhere = [
+            str(service) for service in candidates if service.address == address and service.port in missing_ports
+        ]
+        asked_for = order.addresses is not None or order.services is not None
+        findings.append(
+            Finding(
+                "pair_incomplete",
+                "blocker" if asked_for else "warning",
+                ", ".join(service.id for service in of_address),
+                f"{address or 'This service'} is served here on {_ports({service.port for service in of_address})}"
+                f" and not on {_ports(missing_ports)}.",
+                f"Name also {', '.join(elsewhere)}."
+                if elsewhere
+                else f"Make the UDP service on {_ports(missing_ports)}, or leave this one out.",
+            )
+        )
+        if not asked_for:
+            chosen = [service for service in chosen if service.address != address]
+    return sorted(chosen, key=lambda service: (service.address, service.port, service.id)), findings
+
+
+def plan(
+    adapter: Adapter, order: Order, reading: Reading, selected: Sequence[Service]
+) -> tuple[list[Change], list[Finding]]:
+    """List what has to change, device settings first: services may lean on them."""
+    if order.state == "gathered" or not selected:
+        return [], []
+    if order.snapshot is None:
+        device = adapter.preserving_device
+        wanted = {service.id: adapter.preserving for service in selected if not service.source_preserved}
+    else:
+        device = order.snapshot.device
+        wanted = dict(order.snapshot.services)
+    changes = [
+        Change(key, reading.device[key], value, "device")
+        for key, value in device.items()
+        if reading.device.get(key) not in (None, value)
+    ]
+    current = {service.id: service.value for service in selected}
+    changes += [Change(key, current[key], value) for key, value in wanted.items() if current[key] != value]
+    return changes, _foreign(adapter, order.snapshot)
+
+
+def _device_settings(adapter: Adapter, reading: Reading) -> list[Finding]:
+    """Say which settings of the whole device would have to change."""
+    return [
+        Finding(
+            "device_setting",
+            "warning",
+            adapter.label,
+            f"The setting {key} is {reading.device.get(key)!r}, and to keep the clients' addresses it has to be {value!r}.",
+            "State 'preserved' changes it.",
+        )
+        for key, value in adapter.preserving_device.items()
+        if reading.device.get(key) != value
+    ]
+
+
+def _foreign(adapter: Adapter, snapshot: Snapshot | None) -> list[Finding]:
+    if snapshot is None or (snapshot.platform, snapshot.host) == (adapter.platform, adapter.host):
+        return []
+    return [
+        Finding(
+            "other_device",
+            "blocker",
+            adapter.label,
+            f"The snapshot is of {snapshot.platform} {snapshot.host}.",
+            "Restore it on that device, or accept 'other_device' if this is the same device by another name.",
+        )
+    ]
+
+
+def return_path_findings(
+    services: Iterable[Service], changes: Sequence[Change], order: Order, adapter: Adapter
+) -> list[Finding]:
+    """Judge whether the answers of each service's servers will find their way back through this device.
+
+    A change is judged in any case where it makes a service keep the client's address; what is only looked at, where
+    somebody said what the gateways are.
+    """
+    affected = {change.id for change in changes if change.of == "service" and change.after == adapter.preserving}
+    if not order.return_path and not affected:
+        return []
+    findings: dict[tuple[str, str], Finding] = {}
+    for service in services:
+        if order.state != "gathered" and service.id not in affected:
+            continue
+        if not service.servers:
+            findings[service.id, ""] = Finding(
+                "return_path_unverified",
+                "blocker",
+                service.id,
+                "The device names no server behind this service, so nobody can tell which way answers take.",
+                "Add the servers, or accept 'return_path_unverified' if you know that their answers come back through this device.",
+            )
+        for server in service.servers:
+            if server.address in {key[1] for key in findings}:
+                continue
+            finding = _judge(server.address, server.gateways, order.return_path or {})
+            if finding:
+                findings[service.id, server.address] = finding
+    return list(findings.values())
+
+
+def _judge(address: str, gateways: Sequence[str], return_path: Mapping[str, str]) -> Finding | None:
+    expected = (
+        f"one of {', '.join(gateways)}"
+        if gateways
+        else "an address of this device in the server's subnet, and it has none there"
+    )
+    bare = address.partition("%")[0]
+    gateway = return_path.get(address, return_path.get(bare))
+    if gateway is None:
+        return Finding(
+            "return_path_unverified",
+            "blocker",
+            address,
+            "Nobody has said what this server's default gateway is, and with the wrong one every client is cut off.",
+            f"It has to be {expected}. Give it in 'return_path', as the role rras reads it from the server.",
+        )
+    if gateway.partition("%")[0] in {item.partition("%")[0] for item in gateways}:
+        return None
+    return Finding(
+        "return_path_wrong",
+        "blocker",
+        address,
+        f"This server's default gateway is {gateway}, so its answers to clients would not come back through this device.",
+        f"Make it {expected}, with the role rras; or accept 'return_path_wrong' if its answers come back some other way.",
+    )
+
+
+def reading_after(reading: Reading, changes: Sequence[Change], adapter: Adapter) -> Reading:
+    """Foretell what will be read when ``changes`` are made."""
+    values = {change.id: change.after for change in changes if change.of == "service"}
+    return replace(
+        reading,
+        services=tuple(
+            replace(service, value=values[service.id], source_preserved=adapter.preserves(service, values[service.id]))
+            if service.id in values
+            else service
+            for service in reading.services
+        ),
+    )
+
+
+def _change(adapter: Adapter, changes: Sequence[Change]) -> Reading:
+    """Apply, verify and keep; put everything back where one of these fails.
+
+    :raises ChangeFailed: saying whether everything is as before.
+    """
+    try:
+        try:
+            adapter.apply(changes)
+        except Unreachable as error:
+            # The answer was lost, the change perhaps not: what stands on the device decides.
+            after = adapter.read()
+            if any(after.value(change) != change.after for change in changes):
+                raise error from None
+        else:
+            after = adapter.read()
+            _verify(after, changes, adapter.label)
+        adapter.keep()
+    except DeviceError as error:
+        left = _undo(adapter, changes)
+        if left is None:
+            raise ChangeFailed(f"{error} Everything is as it was before.", undone=True) from error
+        raise ChangeFailed(f"{error} Putting it back failed too: {left}", undone=False) from error
+    return after
+
+
+def _verify(after: Reading, changes: Sequence[Change], label: str) -> None:
+    wrong = [change for change in changes if after.value(change) != change.after]
+    if wrong:
+        raise DeviceError(
+            f"{label} took the change without an error, and yet "
+            + ", ".join(f"{change.id} is {after.value(change)!r} and not {change.after!r}" for change in wrong)
+            + "."
+        )
+
+
+def _undo(adapter: Adapter, changes: Sequence[Change]) -> str | None:
+    """Put back whatever stands changed; give None, or what could not be put back."""
+    try:
+        now = adapter.read()
+        back = [
+            change.reversed(standing)
+            for change in reversed(changes)
+            if (standing := now.value(change)) is not None and standing != change.before
+        ]
+        if back:
+            adapter.apply(back)
+            now = adapter.read()
+    except DeviceError as error:
+        return f"{error} Not known to be as before: {', '.join(change.id for change in changes)}. Run the task again, or look at the device."
+    left = [
+        f"{change.id} is {now.value(change)!r} and was {change.before!r}"
+        for change in changes
+        if now.value(change) != change.before
+    ]
+    return f"{', '.join(left)}. Set it back by hand." if left else None
+
+
+def _by_name(candidates: Sequence[Service], names: Iterable[str], label: str) -> list[Service]:
+    chosen: list[Service] = []
+    for name in names:
+        exact = [service for service in candidates if service.id == name]
+        found = exact or [service for service in candidates if name in service.names]
+        if not found:
+            raise InvalidInput(f"{label}: no UDP service called {name!r}. {_nearest(name, candidates)}")
+        if len({service.id for service in found}) > 1:
+            raise InvalidInput(
+                f"{label}: {name!r} may be any of {', '.join(str(service) for service in found)}. Give the full name."
+            )
+        chosen += [service for service in found if service not in chosen]
+    return chosen
+
+
+def _nearest(wanted: str, candidates: Sequence[Service]) -> str:
+    if not candidates:
+        return "The device has no such UDP services at all."
+    spellings = {
+        spelling: service for service in candidates for spelling in (service.id, service.address, *service.names)
+    }
+    close = difflib.get_close_matches(wanted, spellings, n=4, cutoff=0.4) or list(spellings)
+    return f"There are: {', '.join(dict.fromkeys(str(spellings[spelling]) for spelling in close[:6]))}."
+
+
+def _ports(ports: Iterable[int]) -> str:
+    return " and ".join(f"UDP {port}" for port in sorted(ports))

@@ -1,0 +1,192 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One HTTPS session with one device: TLS, time-outs, a second try for reads, counting, and no secret in any message."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr, requests
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import UnexpectedAnswer, Unreachable
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+Parsed = t.TypeVar("Parsed")
+Auth: t.TypeAlias = "tuple[str, str] | None"
+
+
+@contextlib.contextmanager
+def understood(device: str, what: str) -> Iterator[None]:
+    """Read ``what`` from a device's answer.
+
+    :raises UnexpectedAnswer: where a field is missing, or is not what the reader takes it for.
+    """
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError, netaddr.AddrFormatError) as error:
+        raise UnexpectedAnswer(
+            f"{device} described its {what} in a way that is not understood ({type(error).__name__}: {error})."
+            " Please report this with the device's version."
+        ) from error
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a device's management API listens and how far its certificate is trusted. ``timeout`` is in seconds."""
+
+    host: str
+    port: int = 443
+    validate_certs: bool = True
+    ca_path: str | None = None
+    timeout: int = 30
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a device answered."""
+
+    status: int
+    text: str
+    device: str
+
+    def json(self) -> dict[str, t.Any]:
+        """Read the body as a JSON object.
+
+        :raises UnexpectedAnswer: where it is none.
+        """
+        try:
+            body = json.loads(self.text)
+        except ValueError:
+            body = None
+        if not isinstance(body, dict):
+            raise self.unexpected("a JSON object")
+        return body
+
+    def parse(self, read: t.Callable[[dict[str, t.Any]], Parsed], what: str) -> Parsed:
+        """Read ``what`` out of a JSON object.
+
+        :raises UnexpectedAnswer: where a field is missing, or is not what ``read`` takes it for.
+        """
+        body = self.json()
+        with understood(self.device, what):
+            return read(body)
+
+    def unexpected(self, expected: str) -> UnexpectedAnswer:
+        """Make the error for an answer that should have been ``expected``."""
+        kind = "a web page" if "<html" in self.text[:2000].lower() else "something else"
+        return UnexpectedAnswer(
+            f"{self.device} answered with HTTP status {self.status} and {kind} where {expected} was expected."
+            " Is this the address and port of its management API, and has the device finished starting?"
+        )
+
+
+def _untouched(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Send a request without credentials: with no authentication at all, requests would look for some in ~/.netrc."""
+    return request
+
+
+class Http:
+    """A session with one device, named ``device`` in messages. ``requests`` counts every request that was sent, repeated ones too."""
+
+    def __init__(self, endpoint: Endpoint, device: str) -> None:
+        self.device = device
+        self.requests = 0
+        self._endpoint = endpoint
+        host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+        self._base = f"https://{host}:{endpoint.port}"
+        self._session = requests.Session()
+        self._session.auth = _untouched
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: t.Any = None,
+        form: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        auth: Auth = None,
+        repeat: bool | None = None,
+    ) -> Answer:
+        """Send one request; ``body`` goes as JSON, ``form`` as a form.
+
+        ``repeat`` says that a dropped connection may be answered by asking once more; by default that is so for GET alone.
+
+        :raises Unreachable: where there is no answer.
+        """
+        tries = 2 if (method == "GET" if repeat is None else repeat) else 1
+        while True:
+            tries -= 1
+            self.requests += 1
+            try:
+                response = self._session.request(
+                    method,
+                    self._base + path,
+                    json=body,
+                    data=form,
+                    headers=headers,
+                    auth=auth,
+                    timeout=self._endpoint.timeout,
+                    # Given here and not on the session, where REQUESTS_CA_BUNDLE would have the last word over ca_path.
+                    verify=(self._endpoint.ca_path or True) if self._endpoint.validate_certs else False,
+                    allow_redirects=False,
+                )
+            except requests.exceptions.RequestException as error:
+                if tries and _dropped(error):
+                    continue
+                raise self._unreachable(error) from None
+            except (OSError, ValueError):
+                # requests raises these bare for a ca_path that is not there, and for what is no host name.
+                raise Unreachable(
+                    f"{self.device} cannot be asked: option 'host' or 'ca_path' is not usable (no such file, or not a host name)."
+                ) from None
+            return Answer(response.status_code, response.text, self.device)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._session.close()
+
+    def _unreachable(self, error: requests.exceptions.RequestException) -> Unreachable:
+        # The library's own words stay out: they hold the URL, and a URL may hold a token.
+        exceptions = requests.exceptions
+        where = f"{self.device}, port {self._endpoint.port}"
+        if isinstance(error, exceptions.SSLError):
+            return Unreachable(
+                f"{where}: the TLS certificate was not accepted. Give the certificate authority that signed it as 'ca_path'"
+                " and the name it was made out to as 'host'."
+            )
+        if isinstance(error, exceptions.ConnectTimeout):
+            return Unreachable(
+                f"{where}: no connection within {self._endpoint.timeout} s. Check address, port and firewalls."
+            )
+        if isinstance(error, exceptions.Timeout):
+            return Unreachable(
+                f"{where}: no answer within {self._endpoint.timeout} s. Raise 'timeout' if the device is busy."
+            )
+        if isinstance(error, exceptions.ProxyError):
+            return Unreachable(f"{where}: the proxy that the environment names could not be used.")
+        if isinstance(error, exceptions.InvalidURL):
+            return Unreachable(f"{where}: option 'host' is not a host name or an address.")
+        text = repr(error)
+        if "NameResolutionError" in text or "getaddrinfo" in text:
+            return Unreachable(f"{where}: the host name is not known. Check option 'host'.")
+        if "refused" in text:
+            return Unreachable(
+                f"{where}: the connection was refused. Check option 'port', and that the management API is on."
+            )
+        return Unreachable(f"{where}: the connection was lost ({type(error).__name__}).")
+
+
+def _dropped(error: requests.exceptions.RequestException) -> bool:
+    """Say whether an established connection broke, which a second try may cure."""
+    exceptions = requests.exceptions
+    if isinstance(error, (exceptions.SSLError, exceptions.Timeout, exceptions.ProxyError)):
+        return False
+    text = repr(error)
+    return isinstance(error, exceptions.ChunkedEncodingError) or "Connection aborted" in text or "reset" in text

@@ -1,0 +1,304 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The words of this collection: services, findings, changes, snapshots and the errors that are told to people. No input or output."""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr
+
+Value: t.TypeAlias = "str | bool | dict[str, str]"
+Severity: t.TypeAlias = t.Literal["blocker", "warning", "info"]
+State: t.TypeAlias = t.Literal["preserved", "restored", "gathered"]
+
+IKE_PORTS = (500, 4500)
+
+FINDING_CODES: t.Final[Mapping[str, str]] = {
+    "device_setting": "A setting of the whole device does not fit.",
+    "global_client_ip": "The mode Use Source IP is on for the whole NetScaler.",
+    "not_active_unit": "This unit of a high-availability pair is not the one that takes changes.",
+    "other_device": "The snapshot was taken from another device.",
+    "other_default_route": "A VPN server has a second default route.",
+    "pair_incomplete": "An address serves only one of UDP 500 and UDP 4500.",
+    "return_path_unverified": "Nobody has said what the VPN server's default gateway is.",
+    "return_path_wrong": "The VPN server's default gateway is not an address of this load balancer.",
+    "session_left_open": "The log-out was not answered.",
+}
+"""Every code that a finding can have, and that ``accept`` takes. The table in docs/findings.md says the same at length."""
+
+
+class DeviceError(Exception):
+    """Something went wrong that an administrator has to be told, in words that name the device, the object and what to do next."""
+
+
+class InvalidInput(DeviceError):
+    """What the task asks for cannot be meant."""
+
+
+class Unreachable(DeviceError):
+    """There was no answer, so nobody knows whether the request took effect."""
+
+
+class AccessDenied(DeviceError):
+    """The device refused the credentials, or these credentials may not do this."""
+
+
+class Refused(DeviceError):
+    """The device understood the request and declined it.
+
+    ``status`` is the HTTP status, ``code`` the device's own number for the matter (0 where it gave none).
+    """
+
+    def __init__(self, message: str, *, status: int = 0, code: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+class UnexpectedAnswer(DeviceError):
+    """The device answered with something that is not understood."""
+
+
+class Blocked(DeviceError):
+    """A finding forbids the change; nothing was changed."""
+
+
+class ChangeFailed(DeviceError):
+    """A change failed on the way. ``undone``: everything is as it was before."""
+
+    def __init__(self, message: str, *, undone: bool) -> None:
+        super().__init__(message)
+        self.undone = undone
+
+
+def canonical_address(text: str) -> str:
+    """Write an IP address in its one canonical form; a route domain (``%2``) stays, unless it is the default one, 0.
+
+    :raises ValueError: where ``text`` is not an IP address.
+    """
+    address, percent, domain = text.strip().partition("%")
+    if percent and not domain.isdecimal():
+        raise ValueError(f"{text!r} is not an IP address")
+    if address.startswith("[") and address.endswith("]"):
+        address = address[1:-1]
+    try:
+        # INET_PTON: four decimal numbers and no leading zeros, where the library's older default also takes '10.1' and octal.
+        canonical = str(netaddr.IPAddress(address, flags=netaddr.INET_PTON))
+    except (netaddr.AddrFormatError, ValueError) as error:
+        raise ValueError(f"{text!r} is not an IP address") from error
+    return f"{canonical}%{int(domain)}" if percent and int(domain) else canonical
+
+
+@dataclass(frozen=True, order=True)
+class Server:
+    """A VPN server behind a service. ``gateways``: addresses on the device that may be this server's default gateway."""
+
+    address: str
+    port: int
+    gateways: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """Give plain values."""
+        return {"address": self.address, "port": self.port, "gateways": list(self.gateways)}
+
+
+@dataclass(frozen=True)
+class Service:
+    """One UDP listener of a load balancer.
+
+    ``id`` is what the device calls the object that carries the setting, ``names`` whatever else a user may call it, ``value`` the
+    vendor's setting, ``source_preserved`` what it comes to. ``servers`` is filled in once a device was asked for them.
+    """
+
+    id: str
+    address: str
+    port: int
+    value: Value
+    source_preserved: bool
+    protocol: str = "udp"
+    enabled: bool = True
+    servers: tuple[Server, ...] = ()
+    names: tuple[str, ...] = field(default=(), compare=False)
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """Give plain values, with the keys that users see."""
+        return {
+            "id": self.id,
+            "address": self.address,
+            "port": self.port,
+            "protocol": self.protocol,
+            "enabled": self.enabled,
+            "source_preserved": self.source_preserved,
+            "value": self.value,
+            "servers": [server.as_dict() for server in self.servers],
+        }
+
+    def __str__(self) -> str:
+        return f"{self.id} ({self.address or 'no address'}, {self.protocol} {self.port})"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something worth knowing about ``object``. A blocker stops a change unless its code is accepted."""
+
+    code: str
+    severity: Severity
+    object: str
+    message: str
+    remedy: str
+
+    def as_dict(self) -> dict[str, str]:
+        """Give plain values."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class Change:
+    """One setting of one object. ``of`` is ``device`` for a setting of the whole device; ``id`` is that setting's name then."""
+
+    id: str
+    before: Value
+    after: Value
+    of: t.Literal["service", "device"] = "service"
+
+    def reversed(self, standing: Value) -> Change:
+        """Give the change from what stands now back to what was before."""
+        return Change(self.id, standing, self.before, self.of)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one look at a device gave: all its UDP services, and its settings as far as they matter here."""
+
+    services: tuple[Service, ...]
+    device: Mapping[str, Value] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+
+    def value(self, change: Change) -> Value | None:
+        """Give what stands now where ``change`` changes; None where it is gone."""
+        if change.of == "device":
+            return self.device.get(change.id)
+        return next((service.value for service in self.services if service.id == change.id), None)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What it takes to put everything back: the values of services and device settings, by name."""
+
+    platform: str
+    host: str
+    services: Mapping[str, Value]
+    device: Mapping[str, Value]
+
+    @classmethod
+    def of(cls, platform: str, host: str, services: Iterable[Service], device: Mapping[str, Value]) -> Snapshot:
+        """Take a snapshot of a reading."""
+        return cls(platform, host, {service.id: service.value for service in services}, dict(device))
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """Give plain values in a stable order."""
+        return {
+            "platform": self.platform,
+            "host": self.host,
+            "services": [{"id": key, "value": self.services[key]} for key in sorted(self.services)],
+            "device": {key: self.device[key] for key in sorted(self.device)},
+        }
+
+    @classmethod
+    def parse(cls, raw: t.Any) -> Snapshot:
+        """Read what ``as_dict`` gave.
+
+        :raises InvalidInput: where it is not a snapshot.
+        """
+        try:
+            services = {str(item["id"]): _value(item["value"]) for item in raw["services"]}
+            device = {str(key): _value(value) for key, value in raw["device"].items()}
+            platform, host = str(raw["platform"]), str(raw["host"])
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise InvalidInput(
+                "Option 'snapshot' is not what a former run returned as 'snapshot'"
+                " (a dictionary with platform, host, services and device). Give it unchanged."
+            ) from error
+        return cls(platform, host, services, device)
+
+
+def _value(raw: t.Any) -> Value:
+    if isinstance(raw, (str, bool)):
+        return raw
+    if isinstance(raw, dict) and all(isinstance(item, str) for pair in raw.items() for item in pair):
+        return raw
+    raise ValueError(raw)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a task asks for, checked. ``return_path``: server address -> its default gateway."""
+
+    state: State = "preserved"
+    addresses: tuple[str, ...] | None = None
+    services: tuple[str, ...] | None = None
+    ports: tuple[int, ...] = IKE_PORTS
+    snapshot: Snapshot | None = None
+    return_path: Mapping[str, str] | None = None
+    accept: frozenset[str] = frozenset()
+
+    @classmethod
+    def parse(
+        cls,
+        *,
+        state: State,
+        addresses: Sequence[str] | None,
+        services: Sequence[str] | None,
+        ports: Sequence[int],
+        snapshot: t.Any,
+        return_path: Mapping[str, t.Any] | None,
+        accept: Sequence[str],
+    ) -> Order:
+        """Check the options that all platforms share.
+
+        :raises InvalidInput: naming the option, and what it takes instead.
+        """
+        if addresses is not None and services is not None:
+            raise InvalidInput(
+                "Options 'addresses' and 'services' exclude each other: name the services by one of them."
+            )
+        for option, names in (("addresses", addresses), ("services", services), ("ports", ports)):
+            if names is not None and not names:
+                raise InvalidInput(f"Option '{option}' is an empty list: name at least one, or leave the option out.")
+        if any(not name.strip() for name in services or ()):
+            raise InvalidInput("Option 'services' holds an empty name.")
+        for port in ports:
+            if not 1 <= port <= 65535:
+                raise InvalidInput(f"Option 'ports' holds {port}, and a UDP port is a number from 1 to 65535.")
+        for code in accept:
+            if code not in FINDING_CODES:
+                raise InvalidInput(
+                    f"Option 'accept' holds the unknown code {code!r}. Known are: {', '.join(sorted(FINDING_CODES))}."
+                )
+        if (state == "restored") != (snapshot is not None):
+            raise InvalidInput(
+                "Option 'snapshot' and state 'restored' belong together: one was given without the other."
+            )
+        return cls(
+            state=state,
+            addresses=None if addresses is None else tuple(_checked("addresses", item) for item in addresses),
+            services=None if services is None else tuple(services),
+            ports=tuple(sorted(set(ports))),
+            snapshot=None if snapshot is None else Snapshot.parse(snapshot),
+            return_path=None
+            if return_path is None
+            else {_checked("return_path", key): _checked("return_path", value) for key, value in return_path.items()},
+            accept=frozenset(accept),
+        )
+
+
+def _checked(option: str, text: t.Any) -> str:
+    try:
+        return canonical_address(str(text))
+    except ValueError as error:
+        raise InvalidInput(f"Option '{option}' holds {text!r}, which is not an IP address.") from error

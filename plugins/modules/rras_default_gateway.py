@@ -1,0 +1,149 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Documents the action plugin of the same name, which does the work on the controller."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: rras_default_gateway
+short_description: Make a load balancer the default gateway of a Windows RRAS server
+version_added: 0.1.0
+author:
+  - The aovpn.ikev2 authors (@aovpn)
+description:
+  - Once a load balancer keeps the clients' source addresses, a VPN server's answers go to those addresses by its default gateway. They have to come
+    back through the load balancer, or every client is cut off. This makes an address of the load balancer the server's IPv4 default gateway.
+  - Reads the server's interfaces and routes, plans on the controller, and changes only what differs.
+  - The new default route is first made active only, and made persistent after that, so that a reboot in between brings the old one back.
+  - What uses the old default route now and has to go on doing so (management connections, DNS servers, and O(preserve_routes)) gets a route of its own first.
+requirements:
+  - netaddr (on the controller)
+  - the collection ansible.windows
+options:
+  gateway:
+    description: The new default gateway, an IPv4 address in a subnet of the server. Required with O(state=present).
+    type: str
+  interface_alias:
+    description: The alias of the interface that the gateway is on. By default, the one interface whose subnet holds it.
+    type: str
+  mac:
+    description: The MAC address of that interface, in any notation.
+    type: str
+  preserve_routes:
+    description: IPv4 prefixes that stay reachable by the default gateway that is replaced.
+    type: list
+    elements: str
+    default: []
+  remove_other_defaults:
+    description: Whether default routes on other interfaces are removed. Otherwise they are reported as the finding V(other_default_route).
+    type: bool
+    default: false
+  allow_dhcp:
+    description: Whether an interface that has its configuration from DHCP may be changed.
+    type: bool
+    default: false
+  state:
+    description: With V(present), the gateway is made so. With V(gathered), the server is only looked at.
+    type: str
+    choices: [present, gathered]
+    default: present
+notes:
+  - Change one server at a time, with C(serial=1).
+  - Only IPv4 is managed.
+attributes:
+  check_mode:
+    description: Can run in C(check_mode) and return changed status prediction without modifying the server.
+    support: full
+  diff_mode:
+    description: Will return details on what has changed (or possibly needs changing in C(check_mode)), when in diff mode.
+    support: full
+  idempotent:
+    description: When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
+    support: full
+seealso:
+  - module: ansible.windows.win_route
+  - module: aovpn.ikev2.bigip_snat
+  - module: aovpn.ikev2.netscaler_usip
+  - module: aovpn.ikev2.loadmaster_transparency
+"""
+
+EXAMPLES = r"""
+- name: Look at the default gateway
+  aovpn.ikev2.rras_default_gateway:
+    state: gathered
+  register: gateway
+
+- name: Answer clients through the load balancer
+  aovpn.ikev2.rras_default_gateway:
+    gateway: 10.10.0.1
+    preserve_routes:
+      - 192.168.0.0/16
+"""
+
+RETURN = r"""
+before:
+  description: The server as it was.
+  returned: success
+  type: dict
+  contains:
+    gateway:
+      description: The default gateway that packets take, or V(null) where there is none.
+      type: str
+      sample: 10.10.0.254
+    default_routes:
+      description: All default routes, the one that packets take first. Each with C(gateway), C(interface), C(metric) and C(persistent).
+      type: list
+      elements: dict
+    addresses:
+      description: The server's own IPv4 addresses.
+      type: list
+      elements: str
+      sample: [10.10.0.11, 192.168.10.11]
+after:
+  description: The server as it is after the run; in check mode, as it would be. The same fields as RV(before).
+  returned: success
+  type: dict
+plan:
+  description: The steps that were taken, or would be in check mode, in their order. Empty when there is nothing to change.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    action:
+      description: Either V(add) or V(remove).
+      type: str
+      sample: add
+    store:
+      description: Where the route is changed, one of V(ActiveStore), V(PersistentStore) and V(both).
+      type: str
+      sample: ActiveStore
+    destination:
+      description: The route's prefix.
+      type: str
+      sample: 0.0.0.0/0
+    next_hop:
+      description: The route's gateway.
+      type: str
+      sample: 10.10.0.1
+    interface_index:
+      description: The index of the route's interface.
+      type: int
+      sample: 4
+    metric:
+      description: The metric of a route that is added.
+      type: int
+      sample: 256
+findings:
+  description: What is worth knowing, as the device modules return it.
+  returned: success
+  type: list
+  elements: dict
+rolled_back:
+  description: Whether the old default gateway came back because the new one was not confirmed.
+  returned: success
+  type: bool
+  sample: false
+"""

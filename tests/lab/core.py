@@ -1,0 +1,210 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What every stand-in shares: a Flask application behind TLS on a free loopback port, a request log, and faults on demand."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import socket
+import ssl
+import struct
+import sys
+import threading
+import time
+import typing as t
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import trustme
+from flask import Flask, Request, Response, g, request
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+
+State = dict[str, t.Any]
+
+
+class CertificateAuthority:
+    """A private CA; its certificate is what ``ca_path`` and ``ansible_winrm_ca_trust_path`` point at."""
+
+    def __init__(self) -> None:
+        self._ca = trustme.CA(organization_name="aovpn.ikev2 lab")
+
+    def write(self, path: Path) -> None:
+        """Write the CA's own certificate as PEM."""
+        self._ca.cert_pem.write_to_path(str(path))
+
+    def context(self) -> ssl.SSLContext:
+        """Give a server context with a certificate for the loopback addresses."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._ca.issue_cert("127.0.0.1", "localhost").configure_cert(context)
+        return context
+
+
+@dataclass
+class Entry:
+    """One request as it came in: ``body`` is parsed JSON, a form's dictionary, or text; ``writes`` says that it was meant to change something."""
+
+    device: str
+    method: str
+    path: str
+    query: dict[str, str]
+    body: t.Any
+    writes: bool = False
+    status: int = 0
+    note: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+@dataclass
+class Fault:
+    """Make the next ``times`` requests that ``match`` go wrong, after letting ``skip`` of them pass.
+
+    ``answer``: a response to give instead of the real one. ``reset``: cut the connection, ``before`` the request took effect or ``after``.
+    ``delay``: seconds to wait before going on.
+    """
+
+    match: t.Callable[[Entry], bool] = lambda _entry: True
+    answer: Response | None = None
+    reset: t.Literal["", "before", "after"] = ""
+    delay: float = 0.0
+    times: int = 1
+    skip: int = 0
+    seen: list[Entry] = field(default_factory=list)
+
+    def due(self, entry: Entry) -> bool:
+        """Say whether this fault strikes ``entry``, and count it."""
+        if len(self.seen) >= self.times or not self.match(entry):
+            return False
+        if self.skip:
+            self.skip -= 1
+            return False
+        self.seen.append(entry)
+        return True
+
+
+class _Handler(WSGIRequestHandler):
+    protocol_version = "HTTP/1.1"  # keep-alive: the clients' reuse of connections is part of what is tested
+
+    def log(self, type: str, message: str, *args: t.Any) -> None:
+        """Keep quiet about requests, which the lab logs itself, and loud about its own mistakes."""
+        if type == "error" and "ssl" not in message.lower():
+            sys.stderr.write(message % args + "\n")
+
+    def connection_dropped(self, error: BaseException, environ: t.Any = None) -> None:
+        """Do not wait for more on a connection that a fault has cut."""
+        self.close_connection = True
+
+
+class Device:
+    """A stand-in. A subclass fills ``self.app`` with routes and ``initial()`` with the state of a fresh device.
+
+    ``self.state`` is all that the device remembers; ``reset()`` puts the fresh state back and forgets log and faults.
+    ``open_sessions()`` tells which logins were never logged out.
+    """
+
+    platform = ""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.app = Flask(name)
+        self.app.json.sort_keys = False  # type: ignore[attr-defined]
+        self.app.config["PROPAGATE_EXCEPTIONS"] = True
+        self.lock = threading.RLock()
+        self.log: list[Entry] = []
+        self.faults: list[Fault] = []
+        self.state: State = copy.deepcopy(self.initial())
+        self.logfile: Path | None = None
+        self.port = 0
+        self._server: BaseWSGIServer | None = None
+        self.app.before_request(self._arrive)
+        self.app.after_request(self._leave)
+
+    # What a vendor's stand-in provides
+
+    def initial(self) -> State:
+        """Give the state of a fresh device: the article's broken one, full NAT everywhere."""
+        raise NotImplementedError
+
+    def writes(self, request: Request) -> bool:
+        """Say whether a request is meant to change the device (logging in and out is not)."""
+        raise NotImplementedError
+
+    def open_sessions(self) -> list[str]:
+        """Name the sessions that are still open."""
+        return []
+
+    def variables(self, ca: Path) -> dict[str, t.Any]:
+        """Give the inventory variables with which this host is reached."""
+        raise NotImplementedError
+
+    # The life of the server
+
+    def start(self, ca: CertificateAuthority) -> None:
+        """Serve on a free loopback port until ``stop``."""
+        self._server = make_server("127.0.0.1", self.port, self.app, threaded=True, request_handler=_Handler, ssl_context=ca.context())
+        self.port = self._server.server_port
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True, name=self.name).start()
+
+    def stop(self) -> None:
+        """Stop serving."""
+        if self._server:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+    def reset(self) -> None:
+        """Become a fresh device again."""
+        with self.lock:
+            self.state = copy.deepcopy(self.initial())
+            self.log.clear()
+            self.faults.clear()
+
+    def fault(self, match: t.Callable[[Entry], bool] = lambda _entry: True, **how: t.Any) -> Fault:
+        """Arm a fault; see Fault."""
+        made = Fault(match, **how)
+        self.faults.append(made)
+        return made
+
+    def writing(self) -> list[Entry]:
+        """Give the requests that were meant to change something."""
+        return [entry for entry in self.log if entry.writes]
+
+    # Each request
+
+    def _arrive(self) -> Response | None:
+        body: t.Any = request.get_json(silent=True) if request.is_json else (request.form.to_dict() or request.get_data(as_text=True))
+        entry = Entry(self.name, request.method, request.path, request.args.to_dict(), body, self.writes(request))
+        g.entry = entry
+        with self.lock:
+            self.log.append(entry)
+            fault = next((fault for fault in self.faults if fault.due(entry)), None)
+        g.fault = fault
+        if fault is None:
+            return None
+        time.sleep(fault.delay)
+        if fault.reset == "before":
+            self._cut()
+        return fault.answer
+
+    def _leave(self, response: Response) -> Response:
+        entry: Entry = g.entry
+        entry.status = response.status_code
+        if self.logfile:
+            with self.lock, self.logfile.open("a", encoding="utf-8") as out:
+                out.write(json.dumps(vars(entry), ensure_ascii=False) + "\n")
+        if g.fault is not None and g.fault.reset == "after":
+            self._cut()
+        return response
+
+    @staticmethod
+    def _cut() -> t.NoReturn:
+        """Cut the connection with a TCP reset, as a device does that restarts its management daemon."""
+        connection: socket.socket = request.environ["werkzeug.socket"]
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        os.close(connection.detach())
+        raise ConnectionAbortedError

@@ -1,0 +1,90 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the collection's PowerShell scripts do to a simulated Windows host. They are played here, not run: their own mistakes stay hidden.
+
+The cmdlets' refusals follow the NetTCPIP module: New-NetRoute fails for a route that stands already and does not take PersistentStore,
+Remove-NetRoute fails for one that does not stand.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from lab.core import State
+from lab.windows import CmdletError, Handler, Result
+
+STORES = {"ActiveStore": "active", "PersistentStore": "persistent"}
+
+
+def read_network(state: State, parameters: dict[str, t.Any], check_mode: bool) -> Result:
+    """Play read_network.ps1."""
+    if parameters:
+        raise CmdletError(f"A parameter cannot be found that matches parameter name '{next(iter(parameters))}'.")
+    result = {
+        "interfaces": [
+            {
+                "index": nic["if_index"],
+                "alias": nic["alias"],
+                "mac": nic["mac"],
+                "metric": nic["metric"],
+                "dhcp": nic["dhcp"],
+                "addresses": [nic["address"]],
+            }
+            for nic in state["nics"]
+        ],
+        "routes": [
+            {
+                "store": store,
+                "destination": route["dest"],
+                "next_hop": route["next_hop"],
+                "interface_index": route["if_index"],
+                "metric": route["metric"],
+            }
+            for store, key in STORES.items()
+            for route in state["routes"][key]
+        ],
+        "peers": sorted({session["remote_address"] for session in state["sessions"]} | set(state["dns_servers"])),
+    }
+    return {"result": result, "changed": False}
+
+
+def change_routes(state: State, parameters: dict[str, t.Any], check_mode: bool) -> Result:
+    """Play change_routes.ps1."""
+    if set(parameters) != {"Steps"}:
+        raise CmdletError("Cannot process command because of one or more missing mandatory parameters: Steps.")
+    for step in parameters["Steps"]:
+        route = {"dest": step["destination"], "next_hop": step["next_hop"], "if_index": step["interface_index"]}
+        if step["action"] == "add":
+            _new_net_route(state, {**route, "metric": step["metric"], "protocol": "NetMgmt"}, step["store"])
+        else:
+            _remove_net_route(state, route, step["store"])
+    return {"changed": bool(parameters["Steps"])}
+
+
+def _new_net_route(state: State, route: dict[str, t.Any], store: str) -> None:
+    if store == "PersistentStore":
+        raise CmdletError("The parameter is incorrect: PolicyStore.")
+    if route["if_index"] not in {nic["if_index"] for nic in state["nics"]}:
+        raise CmdletError(f"The interface with index {route['if_index']} does not exist.")
+    targets = ("active", "persistent") if store == "both" else ("active",)
+    if any(_find(state, route, target) for target in targets):
+        raise CmdletError("Instance MSFT_NetRoute already exists.")
+    for target in targets:
+        state["routes"][target].append(dict(route))
+
+
+def _remove_net_route(state: State, route: dict[str, t.Any], store: str) -> None:
+    found = _find(state, route, STORES[store])
+    if not found:
+        raise CmdletError(f"No matching MSFT_NetRoute objects found by CIM query for {route['dest']} in the {store}.")
+    state["routes"][STORES[store]].remove(found)
+
+
+def _find(state: State, route: dict[str, t.Any], store: str) -> dict[str, t.Any] | None:
+    keys = ("dest", "next_hop", "if_index")
+    return next((known for known in state["routes"][store] if all(known[key] == route[key] for key in keys)), None)
+
+
+HANDLERS: dict[str, Handler] = {"read_network.ps1": read_network, "change_routes.ps1": change_routes}

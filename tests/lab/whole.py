@@ -1,0 +1,107 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The whole lab: three load balancers and two VPN servers, started and stopped as one."""
+
+from __future__ import annotations
+
+import typing as t
+from pathlib import Path
+
+import yaml
+
+from lab.bigip import BigIp
+from lab.core import CertificateAuthority, Device, Entry
+from lab.loadmaster import LoadMaster
+from lab.netscaler import NetScaler
+from lab.scripts import HANDLERS
+from lab.windows import WindowsHost
+
+
+class Lab:
+    """The stand-ins, an inventory that reaches them, and their logs. ``folder`` takes everything that is written."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.bigip = BigIp("bigip")
+        self.netscaler = NetScaler("netscaler")
+        self.loadmaster = LoadMaster("loadmaster")
+        self.rras1 = WindowsHost("rras1", 1, HANDLERS)
+        self.rras2 = WindowsHost("rras2", 2, HANDLERS)
+
+    @property
+    def load_balancers(self) -> list[Device]:
+        """Give the load balancers."""
+        return [self.bigip, self.netscaler, self.loadmaster]
+
+    @property
+    def servers(self) -> list[WindowsHost]:
+        """Give the VPN servers."""
+        return [self.rras1, self.rras2]
+
+    @property
+    def devices(self) -> list[Device]:
+        """Give all stand-ins."""
+        return [*self.load_balancers, *self.servers]
+
+    @property
+    def ca(self) -> Path:
+        """Give the file with the certificate authority that signed for all of them."""
+        return self.folder / "ca.pem"
+
+    @property
+    def inventory(self) -> Path:
+        """Give the inventory file."""
+        return self.folder / "inventory.yml"
+
+    @property
+    def logfile(self) -> Path:
+        """Give the request log, one JSON object a line."""
+        return self.folder / "requests.jsonl"
+
+    def start(self) -> None:
+        """Start all stand-ins, and write inventory and certificate."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.logfile.write_text("", encoding="utf-8")
+        authority = CertificateAuthority()
+        authority.write(self.ca)
+        for device in self.devices:
+            device.logfile = self.logfile
+            device.start(authority)
+        self.write_inventory()
+
+    def write_inventory(self, changes: t.Mapping[str, t.Mapping[str, t.Any]] | None = None) -> None:
+        """Write the inventory, with ``changes`` to the hosts' variables."""
+
+        def hosts(devices: t.Iterable[Device]) -> dict[str, t.Any]:
+            return {"hosts": {item.name: {**item.variables(self.ca), **(changes or {}).get(item.name, {})} for item in devices}}
+
+        groups = {"ikev2_load_balancers": hosts(self.load_balancers), "rras": hosts(self.servers)}
+        self.inventory.write_text(yaml.safe_dump({"all": {"children": groups}}, sort_keys=False), encoding="utf-8")
+
+    def stop(self) -> None:
+        """Stop all stand-ins."""
+        for device in self.devices:
+            device.stop()
+
+    def reset(self) -> None:
+        """Become a fresh, broken lab again."""
+        for device in self.devices:
+            device.reset()
+
+    def log(self) -> list[Entry]:
+        """Give what all stand-ins were asked."""
+        return [entry for device in self.devices for entry in device.log]
+
+    def writing(self) -> list[Entry]:
+        """Give the requests that were meant to change something."""
+        return [entry for device in self.devices for entry in device.writing()]
+
+    def secrets(self) -> list[str]:
+        """Give every password and key of the lab, none of which may ever be seen in any output."""
+        found = []
+        for device in self.devices:
+            variables = device.variables(self.ca)
+            found += [variables.get("ansible_password"), *variables.get("load_balancer_connection", {}).values()]
+        return [str(value) for value in found if "-secret-" in str(value) or "-apikey-" in str(value)]

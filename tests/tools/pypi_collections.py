@@ -1,0 +1,44 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Takes the peers' collections that the tests need out of the PyPI package `ansible`: no Galaxy, and no installation of
+its 60,000 files.
+
+usage: pypi_collections.py CORE ROOT        e.g. pypi_collections.py 2.21 .nox/collections/2.21
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+COLLECTIONS = ("ansible_collections/ansible/windows/", "ansible_collections/f5networks/f5_modules/")
+
+
+def ansible_major(core: str) -> int:
+    """The major version of the package `ansible` that carries this ansible-core: 9 has 2.16, and they go on in step."""
+    return int(core.split(".")[1]) - 7
+
+
+def fetch(core: str, root: Path) -> None:
+    """Have `root` hold the collections that go with ansible-core `core`; nothing to do when it is there."""
+    if root.exists():
+        return
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=root.parent) as work:
+        requirement = f"ansible=={ansible_major(core)}.*"
+        options = ["--quiet", "--no-deps", "--only-binary=:all:", "--dest", work]
+        subprocess.run([sys.executable, "-m", "pip", "download", *options, requirement], check=True)
+        (wheel,) = Path(work).glob("*.whl")
+        unpacked = Path(work, "unpacked")
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(unpacked, [name for name in archive.namelist() if name.startswith(COLLECTIONS)])
+        shutil.move(unpacked, root)  # only now, so that what exists is whole
+
+
+if __name__ == "__main__":
+    fetch(sys.argv[1], Path(sys.argv[2]))

@@ -1,0 +1,9 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Makes the strict HTTP expectations available to all unit tests."""
+
+from expectations import expecting
+
+__all__ = ("expecting",)
