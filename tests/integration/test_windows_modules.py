@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import subprocess
@@ -16,17 +17,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lab.core import CertificateAuthority
-from lab.windows import IKE_LIMIT, IKEEXT_KEY, WindowsHost
+from lab.core import CertificateAuthority, Entry
+from lab.windows import IKE_LIMIT, IKEEXT_KEY, CmdletError, WindowsHost
 
 Result = dict[str, t.Any]
 
 SCRIPT = """# Adds to a number in the host's files.
 [CmdletBinding(SupportsShouldProcess = $true)]
 param([int]$By)
-$Ansible.Result = @{ sum = 1 }
+$Ansible.Result = @{}  # The lab plays it: see add.
 """
 PLAIN = "param($Unused)\n$Ansible.Changed = $false\n"
+PLACE = "C:\\Temp\\it's.ps1"
 PUT = """
 from ansible.plugins.action import ActionBase
 
@@ -39,11 +41,13 @@ class ActionModule(ActionBase):
 
 def add(state: Result, parameters: Result, check_mode: bool) -> Result:
     """Play SCRIPT."""
+    if "By" not in parameters:
+        raise CmdletError("no By")
     before = state["files"].get("sum", 0)
     if not check_mode:
         state["files"]["sum"] = before + parameters["By"]
-    nested = {"one": {"two": {"three": 3}}}
-    return {"result": {"sum": before + parameters["By"], **nested}, "changed": True, "diff": {"before": str(before)}}
+    result = {"sum": before + parameters["By"], "deep": {"deeper": {"list": [1, 2]}}}
+    return {"result": result, "changed": True, "diff": {"before": str(before)}}
 
 
 class Controller:
@@ -52,38 +56,39 @@ class Controller:
     def __init__(self, folder: Path, host: WindowsHost, ca: Path) -> None:
         self.folder = folder
         self.host = host
-        self.variables = host.variables(ca) | {"ansible_winrm_operation_timeout_sec": 2, "ansible_winrm_read_timeout_sec": 3}
+        self.variables = host.variables(ca) | {
+            "ansible_winrm_operation_timeout_sec": 2,
+            "ansible_winrm_read_timeout_sec": 3,
+        }
 
-    def play(self, tasks: list[Result], **variables: t.Any) -> tuple[subprocess.CompletedProcess[str], dict[str, Result]]:
-        """Run tasks, and give the run and the results by the tasks' names."""
+    def play(self, tasks: list[Result], **variables: t.Any) -> tuple[str, dict[str, Result]]:
+        """Run tasks; give the output, and the results by the tasks' names."""
+        tasks = [task if "meta" in task else {**task, "register": task["name"]} for task in tasks]
         results = self.folder / "results.json"
         results.unlink(missing_ok=True)
-        for number, task in enumerate(tasks):
-            if "meta" not in task:
-                task["register"] = f"result_{number}"
-        registered = {task["name"]: f"{{{{ result_{number} }}}}" for number, task in enumerate(tasks) if "register" in task}
         keep = {
             "name": "Keep the results",
-            "ansible.builtin.copy": {"content": "{{ registered | to_json }}", "dest": str(results)},
-            "vars": {"registered": registered},
+            "ansible.builtin.copy": {"content": "{{ results | to_json }}", "dest": str(results)},
+            "vars": {
+                "results": {name: f"{{{{ {name} }}}}" for name in (task.get("register") for task in tasks) if name}
+            },
             "delegate_to": "localhost",
         }
-        inventory = self.folder / "inventory.yml"
         local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
         hosts = {"rras1": self.variables | variables, "localhost": local}
-        inventory.write_text(yaml.safe_dump({"all": {"hosts": hosts}}), encoding="utf-8")
-        play = {"hosts": "rras1", "gather_facts": False, "tasks": [*tasks, keep]}
-        playbook = self.folder / "play.yml"
-        playbook.write_text(yaml.safe_dump([play], sort_keys=False, width=1000), encoding="utf-8")
+        plays = [{"hosts": "rras1", "gather_facts": False, "tasks": [*tasks, keep]}]
+        files = {"inventory.yml": {"all": {"hosts": hosts}}, "play.yml": plays}
+        for name, content in files.items():
+            (self.folder / name).write_text(yaml.safe_dump(content, sort_keys=False, width=1000), encoding="utf-8")
         run = subprocess.run(
-            [Path(sys.executable).with_name("ansible-playbook"), "-i", inventory, playbook],
+            [Path(sys.executable).with_name("ansible-playbook"), "-i", *(self.folder / name for name in files)],
             env={**os.environ, "ANSIBLE_LOCALHOST_WARNING": "false", "ANSIBLE_LOCAL_TEMP": str(self.folder / "tmp")},
             capture_output=True,
             text=True,
             check=False,
             timeout=60,
         )
-        return run, json.loads(results.read_text(encoding="utf-8")) if results.exists() else {}
+        return run.stdout + run.stderr, json.loads(results.read_text(encoding="utf-8")) if results.exists() else {}
 
 
 @pytest.fixture(scope="module")
@@ -105,57 +110,228 @@ def controller(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Controlle
 
 
 LIMIT = {"path": IKEEXT_KEY, "name": IKE_LIMIT, "data": 50000, "type": "dword"}
-TASKS: list[Result] = [
-    {"name": "ping", "ansible.windows.win_ping": {}},
-    {"name": "facts", "ansible.builtin.setup": {}},
-    {"name": "limit check", "ansible.windows.win_regedit": LIMIT, "check_mode": True, "diff": True},
-    {"name": "limit absent", "ansible.windows.win_reg_stat": {"path": IKEEXT_KEY, "name": IKE_LIMIT}},
-    {"name": "limit set", "ansible.windows.win_regedit": LIMIT},
-    {"name": "limit again", "ansible.windows.win_regedit": LIMIT},
-    {"name": "limit stat", "ansible.windows.win_reg_stat": {"path": IKEEXT_KEY.lower(), "name": IKE_LIMIT.upper()}},
-    {"name": "restart check", "ansible.windows.win_service": {"name": "IKEEXT", "state": "restarted"}, "check_mode": True},
-    {"name": "restart", "ansible.windows.win_service": {"name": "IKEEXT", "state": "restarted"}},
-    {"name": "started", "ansible.windows.win_service": {"name": "IKEEXT", "state": "started"}},
-    {"name": "stopped", "ansible.windows.win_service": {"name": "PolicyAgent", "state": "stopped"}},
-    {"name": "info", "ansible.windows.win_service_info": {"name": "IKEEXT"}},
-    {"name": "value gone", "ansible.windows.win_regedit": {"path": IKEEXT_KEY, "name": IKE_LIMIT, "state": "absent"}},
-    {"name": "script", "ansible.windows.win_powershell": {"script": SCRIPT, "parameters": {"By": 2}}, "diff": True},
-    {
-        "name": "script check",
-        "ansible.windows.win_powershell": {"script": SCRIPT, "parameters": {"By": 2}, "depth": 5},
-        "check_mode": True,
-    },
-    {"name": "plain", "ansible.windows.win_powershell": {"script": PLAIN}},
-    {"name": "plain check", "ansible.windows.win_powershell": {"script": PLAIN}, "check_mode": True},
-    {"name": "unknown script", "ansible.windows.win_powershell": {"script": "Get-Date"}, "ignore_errors": True},
-    {"name": "unknown service", "ansible.windows.win_service": {"name": "nope", "state": "started"}, "ignore_errors": True},
-    {"name": "unknown option", "ansible.windows.win_ping": {"dta": 1}, "ignore_errors": True},
-    {"name": "unknown module", "ansible.windows.win_whoami": {}, "ignore_errors": True},
-    {"name": "raw", "ansible.builtin.raw": "hostname"},
-    {"name": "unknown raw", "ansible.builtin.raw": "Remove-Item C:\\", "ignore_errors": True},
-    {"name": "put", "lab_put": {"src": "{{ playbook_dir }}/scripts/plain.ps1", "dest": "C:\\Temp\\it's.ps1"}},
-    {"name": "job", "ansible.windows.win_service": {"name": "PolicyAgent", "state": "started"}, "async": 20, "poll": 1},
-    {"name": "later", "ansible.windows.win_ping": {"data": "later"}, "async": 20, "poll": 0},
-    {
-        "name": "later status",
-        "ansible.builtin.async_status": {"jid": "{{ result_25.ansible_job_id }}"},
-        "until": "later_status is finished",
-        "retries": 20,
-        "delay": 1,
-    },
-    {"name": "reset", "meta": "reset_connection"},
-    {"name": "wait", "ansible.builtin.wait_for_connection": {"timeout": 10}},
+STAT = {"path": IKEEXT_KEY.lower(), "name": IKE_LIMIT.upper()}
+RESTART = {"name": "IKEEXT", "state": "restarted"}
+ADD = {"script": SCRIPT, "parameters": {"By": 2}}
+HEX = {"type": "DWord", "value": "0x0000c350"}
+SKIPPED = {"changed": True, "msg": "skipped, running in check mode", "result": {}}
+
+# name, module, arguments, the task's other keywords, what the result must contain
+TASKS: list[tuple[str, str, t.Any, Result, Result]] = [
+    ("ping", "ansible.windows.win_ping", {}, {}, {"ping": "pong", "changed": False}),
+    ("facts", "ansible.builtin.setup", {}, {}, {"ansible_facts": {"ansible_hostname": "RRAS1"}}),
+    (
+        "limit_check",
+        "ansible.windows.win_regedit",
+        LIMIT,
+        {"check_mode": True, "diff": True},
+        {"changed": True, "diff": {"before": {IKEEXT_KEY: {}}, "after": {IKEEXT_KEY: {IKE_LIMIT: HEX}}}},
+    ),
+    ("limit_stat_before", "ansible.windows.win_reg_stat", STAT, {}, {"exists": False, "changed": False}),
+    ("limit", "ansible.windows.win_regedit", LIMIT, {}, {"changed": True, "data_changed": False}),
+    ("limit_again", "ansible.windows.win_regedit", LIMIT, {}, {"changed": False, "data_changed": False}),
+    ("limit_stat", "ansible.windows.win_reg_stat", STAT, {}, {"exists": True, "type": "REG_DWORD", "value": 50000}),
+    (
+        "restart_check",
+        "ansible.windows.win_service",
+        RESTART,
+        {"check_mode": True},
+        {"changed": True, "state": "running"},
+    ),
+    ("restart", "ansible.windows.win_service", RESTART, {}, {"changed": True, "state": "running", "exists": True}),
+    ("start", "ansible.windows.win_service", {"name": "IKEEXT", "state": "started"}, {}, {"changed": False}),
+    ("stop", "ansible.windows.win_service", {"name": "PolicyAgent", "state": "stopped"}, {}, {"state": "stopped"}),
+    ("info", "ansible.windows.win_service_info", {"name": "IKEEXT"}, {}, {"exists": True}),
+    ("limit_gone", "ansible.windows.win_regedit", {**STAT, "state": "absent"}, {}, {"changed": True}),
+    (
+        "script",
+        "ansible.windows.win_powershell",
+        ADD,
+        {"diff": True},
+        {
+            "changed": True,
+            "result": {"sum": 2, "deep": {"deeper": {"list": "1 2"}}},
+            "diff": {"before": "0"},
+            "output": [],
+        },
+    ),
+    (
+        "script_check",
+        "ansible.windows.win_powershell",
+        {**ADD, "depth": 4},
+        {"check_mode": True},
+        {"changed": True, "result": {"sum": 4, "deep": {"deeper": {"list": [1, 2]}}}},
+    ),
+    ("script_throws", "ansible.windows.win_powershell", {"script": SCRIPT}, {}, {"error": [{"output": "no By\r\n"}]}),
+    ("plain", "ansible.windows.win_powershell", {"script": PLAIN}, {}, {"changed": False, "failed": False}),
+    ("plain_check", "ansible.windows.win_powershell", {"script": PLAIN}, {"check_mode": True}, SKIPPED),
+    ("other_script", "ansible.windows.win_powershell", {"script": "Get-Date"}, {}, {"failed": True}),
+    (
+        "no_service",
+        "ansible.windows.win_service",
+        {"name": "x", "state": "started"},
+        {},
+        {"failed": True, "exists": False},
+    ),
+    ("bad_option", "ansible.windows.win_ping", {"dta": 1}, {}, {"failed": True}),
+    ("bad_choice", "ansible.windows.win_service", {"name": "IKEEXT", "state": "up"}, {}, {"failed": True}),
+    ("no_module", "ansible.windows.win_whoami", {}, {}, {"failed": True}),
+    ("raw", "ansible.builtin.raw", "hostname", {}, {"rc": 0, "stdout": "RRAS1\r\n"}),
+    ("no_raw", "ansible.builtin.raw", "Remove-Item C:\\", {}, {"rc": 1, "failed": True}),
+    ("put", "lab_put", {"src": "{{ playbook_dir }}/scripts/plain.ps1", "dest": PLACE}, {}, {"changed": True}),
+    (
+        "job",
+        "ansible.windows.win_service",
+        {"name": "PolicyAgent", "state": "started"},
+        {"async": 20, "poll": 1},
+        {"changed": True, "state": "running", "finished": 1},
+    ),
+    ("later", "ansible.windows.win_ping", {"data": "later"}, {"async": 20, "poll": 0}, {"started": 1}),
+    (
+        "later_status",
+        "ansible.builtin.async_status",
+        {"jid": "{{ later.ansible_job_id }}"},
+        {"until": "later_status is finished", "delay": 1},
+        {"finished": 1, "ping": "later"},
+    ),
+    ("no_job", "ansible.builtin.async_status", {"jid": "j1.1"}, {}, {"failed": True}),
 ]
 
 
-@pytest.fixture(scope="module")
-def results(controller: Controller) -> dict[str, Result]:
-    run, found = controller.play([dict(t) for t in TASKS])
-    print(run.stdout, run.stderr)
-    assert found, run.stdout+run.stderr
-    return found
+def contains(found: t.Any, wanted: t.Any) -> bool:
+    """Say whether ``found`` has everything that ``wanted`` has."""
+    if isinstance(wanted, dict):
+        return isinstance(found, dict) and all(contains(found.get(key), value) for key, value in wanted.items())
+    if isinstance(wanted, list):
+        return len(found) == len(wanted) and all(map(contains, found, wanted))
+    return bool(found == wanted)
 
-def test_x(results):
-    for k,v in results.items():
-        print(k, json.dumps(v)[:600])
-    assert 0
+
+class Whole(t.NamedTuple):
+    """One run with all tasks, and what it left on the host."""
+
+    results: dict[str, Result]
+    log: list[Entry]
+    state: Result
+    sessions: list[str]
+
+
+@pytest.fixture(scope="module")
+def whole(controller: Controller) -> Whole:
+    """Run all tasks once."""
+    controller.host.reset()
+    tasks = [{"name": name, module: args, **other, "ignore_errors": True} for name, module, args, other, _ in TASKS]
+    output, results = controller.play(tasks)
+    assert results, output
+    host = controller.host
+    return Whole(results, list(host.log), copy.deepcopy(host.state), host.open_sessions())
+
+
+@pytest.mark.parametrize(("name", "wanted"), [(task[0], task[4]) for task in TASKS])
+def test_result(whole: Whole, name: str, wanted: Result) -> None:
+    """Each module answers as the real one does."""
+    assert contains(whole.results[name], wanted), whole.results[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("other_script", "this script is none of those in"),
+        ("no_service", "Service 'x' is not installed, need to set 'path' to create a new service"),
+        ("bad_option", "Unsupported parameters for (ansible.windows.win_ping) module: dta."),
+        (
+            "bad_choice",
+            "value of state must be one of: started, stopped, restarted, absent, paused. Got no match for: up",
+        ),
+        ("no_module", "does not know the module win_whoami"),
+        ("no_job", "could not find job"),
+    ],
+)
+def test_refusal(whole: Whole, name: str, message: str) -> None:
+    """What is not known is refused in words."""
+    assert message in whole.results[name]["msg"]
+
+
+def test_log(whole: Whole) -> None:
+    """The log has an entry for each module, and says which ones wrote."""
+    writing = [(str(entry), entry.note) for entry in whole.log if entry.writes]
+    assert writing == [
+        ("MODULE win_regedit", ""),
+        ("MODULE win_service", ""),
+        ("MODULE win_service", ""),
+        ("MODULE win_regedit", ""),
+        ("MODULE win_powershell", ""),
+        ("MODULE win_powershell", ""),  # the one that throws: what it changed until then is not known
+        (f"PUT {PLACE}", ""),
+        ("MODULE win_service", ""),
+    ]
+    assert [entry.note for entry in whole.log if entry.path == "win_regedit"] == ["check_mode", "", "", ""]
+    assert [entry.query for entry in whole.log if entry.path == "win_powershell"][:2] == [{"script": "add.ps1"}] * 2
+    assert next(entry.body for entry in whole.log if entry.path == "win_regedit") == LIMIT
+
+
+def test_state(whole: Whole) -> None:
+    """The host is as the modules made it; IKEEXT keeps the limit that it read when it started."""
+    ikeext = whole.state["services"]["IKEEXT"]
+    assert (ikeext["starts"], ikeext["ike_limit"], ikeext["state"]) == (2, 50000, "running")
+    assert IKE_LIMIT not in whole.state["registry"][IKEEXT_KEY]
+    assert whole.state["sas"] == []
+    assert whole.state["files"] == {"sum": 2, PLACE: PLAIN}
+    service = whole.results["info"]["services"][0]
+    assert (service["state"], service["process_id"]) == ("started", ikeext["process_id"])
+
+
+def test_no_shell_is_left(whole: Whole) -> None:
+    """Ansible closes what it opens."""
+    assert whole.sessions == []
+
+
+PING: Result = {"name": "ping", "ansible.windows.win_ping": {}}
+
+
+def test_wrong_password(controller: Controller) -> None:
+    """A wrong password is a 401, and nothing runs."""
+    controller.host.reset()
+    output, _ = controller.play([PING], ansible_password="wrong")
+    assert "the specified credentials were rejected by the server" in output
+    assert [entry.status for entry in controller.host.http_log] == [401]
+    assert controller.host.log == []
+
+
+def test_untrusted_certificate(controller: Controller, tmp_path: Path) -> None:
+    """Another private CA than the host's is refused."""
+    CertificateAuthority().write(tmp_path / "other.pem")
+    output, _ = controller.play([PING], ansible_winrm_ca_trust_path=str(tmp_path / "other.pem"))
+    assert "CERTIFICATE_VERIFY_FAILED" in output
+
+
+@pytest.mark.parametrize(("reset", "starts"), [("before", 1), ("after", 2)])
+def test_cut(controller: Controller, reset: str, starts: int) -> None:
+    """A connection that is cut fails the task, whether the module ran or not."""
+    controller.host.reset()
+    controller.host.fault(lambda entry: entry.path == "win_service", reset=reset)
+    output, results = controller.play([{"name": "restart", "ansible.windows.win_service": RESTART}])
+    assert not results
+    assert "FAILED!" in output
+    assert controller.host.state["services"]["IKEEXT"]["starts"] == starts
+    assert controller.host.open_sessions() == []
+
+
+def test_slow_module(controller: Controller) -> None:
+    """A module that takes longer than an operation may is asked for again."""
+    controller.host.reset()
+    controller.host.fault(delay=2.5)
+    _, results = controller.play([PING])
+    assert results["ping"]["ping"] == "pong"
+    assert [entry.status for entry in controller.host.http_log if entry.body == "Receive"] == [500, 200]
+
+
+def test_black_hole(controller: Controller) -> None:
+    """A host that answers nobody is unreachable, and is there again later."""
+    controller.host.reset()
+    controller.host.fault(dark=5)
+    wait = {"name": "wait", "ansible.builtin.wait_for_connection": {"timeout": 20, "sleep": 1}}
+    tasks: list[Result] = [{**PING, "ignore_unreachable": True}, {"meta": "reset_connection"}, wait]
+    _, results = controller.play(tasks)
+    assert results["ping"]["unreachable"]
+    assert results["wait"]["elapsed"] > 0

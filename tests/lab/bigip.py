@@ -160,8 +160,9 @@ PROFILES = {"client-ssl": "clientssl", "fastl4": "fastL4", "server-ssl": "server
 }
 TABLE = """
 ltm/virtual | Virtual Server | appService cmpEnabled destination evictionProtected fallbackPersistence gtmScore \
-    ipProtocol mask mobileAppTunnel persist rateLimit rateLimitMode securityNatPolicy serviceDownImmediateAction source \
-    synCookieStatus trafficMatchingCriteria vlans>net/vlan vlansDisabled vlansEnabled vsIndex
+    ipProtocol mask mobileAppTunnel persist rateLimit rateLimitDstMask rateLimitMode rateLimitSrcMask \
+    securityNatPolicy serversslUseSni serviceDownImmediateAction source synCookieStatus trafficMatchingCriteria \
+    vlans>net/vlan vlansDisabled vlansEnabled vsIndex
 ltm/virtual/*/profiles | profile | context nameReference
 ltm/virtual/*/policies | policy | nameReference
 ltm/pool | Pool | allowNat allowSnat description loadBalancingMode monitor serviceDownAction
@@ -268,15 +269,16 @@ def virtual(address: str, port: int, protocol: str, snat: Properties, pool: str,
         ("ffff:" * 7 + "ffff", "::/0", ".") if ":" in address else ("255.255.255.255", "0.0.0.0/0", ":")
     )
     text = (
-        f"addressStatus=yes autoLasthop=default cmpEnabled=yes destination={_qualified(address)}{mark}{port}"
-        f" ipProtocol={protocol} mask={mask} mirror=disabled mobileAppTunnel=disabled nat64=disabled pool={pool}"
-        f" rateLimit=disabled serviceDownImmediateAction=none source={source} sourcePort=preserve"
+        f"addressStatus=yes autoLasthop=default cmpEnabled=yes evictionProtected=disabled ipProtocol={protocol}"
+        f" mask={mask} mirror=disabled mobileAppTunnel=disabled nat64=disabled rateLimit=disabled rateLimitMode=object"
+        f" serversslUseSni=disabled serviceDownImmediateAction=none source={source} sourcePort=preserve"
         " synCookieStatus=not-activated translateAddress=enabled translatePort=enabled"
     )
     link = _link(_path(f"ltm/profile/{protocol}", f"/Common/{protocol}"))
     profiles = {f"/Common/{protocol}": {"context": "all", "nameReference": {"link": link}}}
-    flags = {"connectionLimit": 0, "enabled": True, "gtmScore": 0, "vlansDisabled": True}
-    return props(text, **flags, sourceAddressTranslation=dict(snat), profiles=profiles, **copy.deepcopy(more))
+    more |= {"destination": f"{_qualified(address)}{mark}{port}", "pool": pool, "sourceAddressTranslation": dict(snat)}
+    more |= dict.fromkeys(("connectionLimit", "gtmScore", "rateLimitDstMask", "rateLimitSrcMask"), 0)
+    return props(text, enabled=True, vlansDisabled=True, profiles=profiles, **copy.deepcopy(more))
 
 
 def pool(port: int, servers: dict[str, str]) -> Properties:
@@ -485,6 +487,8 @@ class BigIp(Device):
     def _serve(self, path: str) -> Response:
         with self.lock:
             try:
+                if not path.startswith("mgmt/"):
+                    raise rest(404, f"Public URI path not registered: /{path}")
                 result = self._dispatch(path.removeprefix("mgmt/").rstrip("/"))
             except Refusal as refusal:
                 return refusal.response

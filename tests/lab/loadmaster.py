@@ -119,12 +119,12 @@ class LoadMaster(Device):
 
     ``apis``: the versions that the firmware has. ``api_off``: the status where the API is switched off (the state's
     parameter ``enableapi``). ``v2_errors``: whether the HTTP status of v2 is the error's, or 200 with the code inside.
-    ``v2_unauthorized``: whether v2 answers a wrong login in JSON or, as v1 does, in HTML. ``v2_flags``: whether v2 takes
-    JSON booleans alone or also what v1 takes. ``unknown_parameters``: documented as ignored; refused, they are not missed.
-    ``layer4``: what ``modvs Transparent`` on a layer-4 service meets; ``unsupported``: the same in a cluster and with real
-    servers that are not local. ``list_real_servers``: whether ``listvs`` carries them. ``off_is_empty``: whether v2 gives
-    a parameter that is off as an empty text. ``calls_per_3s``: more calls in three seconds cut the connection (documented:
-    30; 0: no limit).
+    ``v2_unauthorized``: whether v2 answers a wrong login in JSON or, as v1 does, in HTML. ``v2_flags``: whether v2
+    takes JSON booleans alone or also what v1 takes. ``unknown_parameters``: documented as ignored; refused, they are
+    not missed. ``layer4``: what ``modvs Transparent`` on a layer-4 service meets; ``unsupported``: the same in a
+    cluster and with real servers that are not local. ``list_real_servers``: whether ``listvs`` carries them.
+    ``off_is_empty``: whether v2 gives a parameter that is off as an empty text. ``calls_per_3s``: more calls in three
+    seconds cut the connection (documented: 30; 0: no limit).
     """
 
     platform = "loadmaster"
@@ -490,7 +490,7 @@ def _same(one: str, other: t.Any) -> bool:
 
 
 def _fill(parent: ET.Element, data: Record) -> None:
-    """Write a record as v1 does: one element a field, lists as repeated elements, options in an element of their own."""
+    """Write a record as v1 does: an element a field, lists repeated, options in an element of their own."""
     for key, value in data.items():
         rows = value if isinstance(value, list) else [value]
         if key.endswith("Opts"):

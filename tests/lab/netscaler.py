@@ -64,8 +64,9 @@ REASONS = {207: "Multi Status", 209: "X-NITRO-WARNING", 599: "Netscaler specific
 
 # Modes: the key in the answer -> the names that ``action=enable`` takes; the first is the one in the list ``mode``.
 MODES = {names.split()[0].lower(): names.split() for names in (
-    "FR FastRamp", "L2 L2mode", "USIP UseSourceIP", "CKA ClientKeepAlive", "TCPB TCPBuffering", "MBF MACbasedforwarding",
-    "Edge", "USNIP", "L3 L3mode", "PMTUD", "SRADV", "DRADV", "IRADV", "SRADV6", "DRADV6", "BridgeBPDUs", "ULFD",
+    "FR FastRamp", "L2 L2mode", "USIP UseSourceIP", "CKA ClientKeepAlive", "TCPB TCPBuffering",
+    "MBF MACbasedforwarding", "Edge", "USNIP", "L3 L3mode", "PMTUD", "SRADV", "DRADV", "IRADV", "SRADV6", "DRADV6",
+    "BridgeBPDUs", "ULFD",
 )}  # fmt: skip
 
 # What a new object looks like; the mixture of numbers and texts is the device's.
@@ -172,8 +173,8 @@ class Refusal(Exception):
 class NetScaler(Device):
     """The stand-in.
 
-    ``nsmode_shape``: what GET nsmode gives (documents and SDK differ). ``basic_auth``: whether credentials may come with
-    each request. ``session_limit``: sessions a user may have. ``expired_code``: what a dead session gets.
+    ``nsmode_shape``: what GET nsmode gives (documents and SDK differ). ``basic_auth``: whether credentials may come
+    with each request. ``session_limit``: sessions a user may have. ``expired_code``: what a dead session gets.
     ``on_secondary``: whether a secondary node warns of a change or refuses it. ``switch_status``, ``logout_status``:
     documents name 200 and 201.
     """

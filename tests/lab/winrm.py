@@ -19,6 +19,7 @@ import hmac
 import itertools
 import json
 import re
+import select
 import threading
 import time
 import traceback
@@ -48,6 +49,7 @@ SHELL_ID = "s:Header/w:SelectorSet/w:Selector[@Name='ShellId']"
 STDIN_IS_CONSOLE = "s:Header/w:OptionSet/w:Option[@Name='WINRS_CONSOLEMODE_STDIN']"
 SPLITS_INPUT = "`0`0`0`0"  # how PowerShell writes the four null bytes by which every core's bootstrap splits its input
 PLAYED = {"async_wrapper", "async_watchdog", "module_powershell_wrapper", "module_wrapper"}  # the steps of a payload
+REWRITTEN = {"copy", "file", "ping", "stat"}  # what Ansible itself asks for by these names is win_copy and so on
 
 
 @dataclass
@@ -55,7 +57,8 @@ class Fault(core.Fault):
     """A fault that strikes a run: ``match`` sees the log's entries, such as ``MODULE win_service``.
 
     ``reset`` cuts the connection that waits for the answer, ``before`` the module took effect (then it never does) or
-    ``after``. ``dark``: from then on the host answers nobody for so many seconds; what arrives meanwhile has no effect.
+    ``after``. ``dark``: from then on the host answers nobody for so many seconds; a request whose client gives up meanwhile
+    has no effect.
     """
 
     dark: float = 0.0
@@ -177,6 +180,7 @@ def decode(line: str, stdin: bytes) -> Work:
     if unknown := sorted(set(steps) - PLAYED):
         raise ValueError(f"the lab does not play {', '.join(unknown)}")
     name = str(arguments["_ansible_module_name"]).rpartition(".")[2]
+    name = f"win_{name}" if name in REWRITTEN else name
     return Work("MODULE", name, arguments, job=job, numbers=numbers)
 
 
@@ -256,9 +260,12 @@ class WinRMHost(core.Device):
             self._shells.clear()
 
     def _stay_dark(self) -> None:
+        """Wait until it is bright again. A client that still waits then gets its answer: TCP sends again what was lost."""
         if (left := self._dark_until - time.monotonic()) > 0:
+            request.get_data()  # else what is still to be read looks like more to come
             time.sleep(left)
-            self._cut()
+            if select.select([request.environ["werkzeug.socket"]], [], [], 0)[0]:  # the client said goodbye
+                self._cut()
 
     # Each HTTP request
 
@@ -363,7 +370,7 @@ class WinRMHost(core.Device):
             )
             raise WSManFault(2150858793, "w:TimedOut", reason)  # pywinrm asks again then
         output = command.output
-        if output.cut:
+        if output.cut or text_of(envelope, SHELL_ID) not in self._shells:
             self._cut()
         self._stay_dark()
         streams = "".join(

@@ -1,0 +1,175 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The HTTP session: TLS, lost connections, and what messages say, against a real server."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import typing as t
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint, Http
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import UnexpectedAnswer, Unreachable
+from flask import Response, request
+from lab.core import CertificateAuthority, Device, State
+from werkzeug import Request
+
+
+class Echo(Device):
+    """Answers with what it was sent."""
+
+    def initial(self) -> State:
+        return {}
+
+    def writes(self, request: Request) -> bool:
+        return request.method != "GET"
+
+
+@pytest.fixture
+def echo() -> Iterator[Echo]:
+    """Serve."""
+    device = Echo("echo")
+
+    @device.app.route("/<path:path>", methods=["GET", "POST"])
+    def answer(path: str) -> dict[str, t.Any]:
+        return {
+            "path": path,
+            "authorization": request.headers.get("Authorization"),
+            "body": request.get_data(as_text=True),
+        }
+
+    @device.app.get("/elsewhere")
+    def elsewhere() -> Response:
+        return Response(status=302, headers={"Location": "/here"})
+
+    authority = CertificateAuthority()
+    device.start(authority)
+    device.ca = authority  # type: ignore[attr-defined]
+    yield device
+    device.stop()
+
+
+@pytest.fixture
+def ca(echo: Echo, tmp_path: Path) -> str:
+    """Give the certificate authority's file."""
+    echo.ca.write(tmp_path / "ca.pem")  # type: ignore[attr-defined]
+    return str(tmp_path / "ca.pem")
+
+
+def session(echo: Echo, ca: str | None, **more: t.Any) -> Http:
+    """Open a session."""
+    return Http(Endpoint("127.0.0.1", echo.port, ca_path=ca, **more), "Echo 127.0.0.1")
+
+
+def test_a_private_authority_is_trusted_by_ca_path_and_not_otherwise(
+    echo: Echo, ca: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert session(echo, ca).send("GET", "/a").json()["path"] == "a"
+    with pytest.raises(
+        Unreachable, match=f"Echo 127.0.0.1, port {echo.port}: the TLS certificate was not accepted.*ca_path"
+    ):
+        session(echo, None).send("GET", "/a")
+    # A bundle in the environment does not take the place of what the task says.
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", ca)
+    other = CertificateAuthority()
+    other.write(Path(ca).with_name("other.pem"))
+    with pytest.raises(Unreachable, match="certificate"):
+        session(echo, str(Path(ca).with_name("other.pem"))).send("GET", "/a")
+
+
+@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
+def test_verification_can_be_switched_off(echo: Echo) -> None:
+    assert session(echo, None, validate_certs=False).send("GET", "/a").status == 200
+
+
+def test_the_users_netrc_is_not_used(echo: Echo, ca: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login somebody password else\n", encoding="utf-8")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    assert session(echo, ca).send("GET", "/a").json()["authorization"] is None
+    assert (
+        session(echo, ca).send("GET", "/a", auth=("user", "password")).json()["authorization"]
+        == "Basic dXNlcjpwYXNzd29yZA=="
+    )
+
+
+def test_a_redirect_is_not_followed(echo: Echo, ca: str) -> None:
+    assert session(echo, ca).send("GET", "/elsewhere").status == 302
+    assert [entry.path for entry in echo.log] == ["/elsewhere"]
+
+
+def test_a_dropped_read_is_repeated_once_and_a_dropped_write_never(echo: Echo, ca: str) -> None:
+    http = session(echo, ca)
+    echo.fault(reset="before", times=1)
+    assert http.send("GET", "/a").status == 200
+    assert http.requests == len(echo.log) == 2
+    echo.fault(reset="after", times=2)
+    with pytest.raises(Unreachable, match="the connection was lost"):
+        http.send("GET", "/a")
+    echo.log.clear()
+    echo.fault(reset="after", times=1)
+    with pytest.raises(Unreachable, match="the connection was lost"):
+        http.send("POST", "/a", body={})
+    assert len(echo.log) == 1
+
+
+def test_a_slow_device_is_given_up_in_words(echo: Echo, ca: str) -> None:
+    echo.fault(delay=2)
+    with pytest.raises(Unreachable, match=r"no answer within 1 s. Raise 'timeout'"):
+        session(echo, ca, timeout=1).send("GET", "/a")
+
+
+def test_a_refused_connection_and_an_unknown_host_are_told_apart() -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+    with pytest.raises(Unreachable, match=f"Device, port {port}: the connection was refused"):
+        Http(Endpoint("127.0.0.1", port), "Device").send("GET", "/")
+    for host in ("no.such.host.invalid", "a b", "[::", "x" * 300):
+        with pytest.raises(Unreachable, match="'host'"):
+            Http(Endpoint(host), "Device").send("GET", "/")
+
+
+def test_a_missing_ca_file_is_an_error_in_words(echo: Echo) -> None:
+    with pytest.raises(Unreachable, match="'ca_path'"):
+        session(echo, "/does/not/exist.pem").send("GET", "/a")
+
+
+def test_no_message_shows_what_stands_in_a_url(echo: Echo, ca: str) -> None:
+    echo.fault(reset="before", times=9)
+    with pytest.raises(Unreachable) as caught:
+        session(echo, ca).send("DELETE", "/tokens/SECRETTOKEN")
+    assert "SECRETTOKEN" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("<html>x</html>", "a web page where a JSON object"),
+        ("", "something else"),
+        ("[1]", "something else"),
+        ("{", "something else"),
+    ],
+)
+def test_what_is_no_json_object_is_an_error_in_words(echo: Echo, ca: str, body: str, words: str) -> None:
+    echo.fault(answer=Response(body, 503))
+    with pytest.raises(UnexpectedAnswer, match=f"HTTP status 503 and {words}"):
+        session(echo, ca).send("GET", "/a").json()
+
+
+def test_a_server_that_talks_no_tls_is_an_error_in_words() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def hang_up() -> None:
+            connection, _ = server.accept()
+            connection.sendall(b"SSH-2.0-OpenSSH\r\n")
+            connection.close()
+
+        threading.Thread(target=hang_up, daemon=True).start()
+        with pytest.raises(Unreachable, match="TLS certificate|connection was lost"):
+            Http(Endpoint("127.0.0.1", server.getsockname()[1]), "Device").send("POST", "/")

@@ -1,0 +1,221 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The plan for the default gateway."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._routes import (
+    Network,
+    Plan,
+    PlanError,
+    Step,
+    Wanted,
+    foretell,
+    plan_default_gateway,
+)
+
+OLD, NEW = "10.10.0.254", "10.10.0.1"
+EXTERNAL = {
+    "index": 4,
+    "alias": "External",
+    "mac": "00-15-5D-0A-00-11",
+    "metric": 15,
+    "dhcp": False,
+    "addresses": ["10.10.0.11/24"],
+}
+INTERNAL = {
+    "index": 7,
+    "alias": "Internal",
+    "mac": "00-15-5D-0A-01-11",
+    "metric": 15,
+    "dhcp": False,
+    "addresses": ["192.168.10.11/24"],
+}
+BOTH = ("ActiveStore", "PersistentStore")
+
+
+def route(
+    destination: str, next_hop: str, index: int, stores: tuple[str, ...] = BOTH, metric: int = 256
+) -> list[dict[str, t.Any]]:
+    """Give a route in these stores."""
+    return [
+        {"store": store, "destination": destination, "next_hop": next_hop, "interface_index": index, "metric": metric}
+        for store in stores
+    ]
+
+
+def network(
+    *routes: list[dict[str, t.Any]],
+    interfaces: t.Sequence[dict[str, t.Any]] = (EXTERNAL, INTERNAL),
+    peers: t.Sequence[str] = (),
+) -> Network:
+    """Give a server's network as it is read."""
+    on_link = route("10.10.0.0/24", "0.0.0.0", 4, ("ActiveStore",)) + route(
+        "192.168.10.0/24", "0.0.0.0", 7, ("ActiveStore",)
+    )
+    return Network.parse({"interfaces": list(interfaces), "routes": on_link + sum(routes, []), "peers": list(peers)})
+
+
+def wanted(gateway: str = NEW, **options: t.Any) -> Wanted:
+    """Give what a task asks for."""
+    defaults = {
+        "interface_alias": None,
+        "mac": None,
+        "preserve_routes": [],
+        "remove_other_defaults": False,
+        "allow_dhcp": False,
+    }
+    return Wanted.parse(gateway=gateway, **{**defaults, **options})
+
+
+def steps(plan: Plan) -> list[tuple[t.Any, ...]]:
+    """Give a plan's steps in short."""
+    return [(step.action, step.store, step.destination, step.next_hop, step.interface_index) for step in plan.steps]
+
+
+DEFAULT = route("0.0.0.0/0", OLD, 4)
+
+
+def test_the_order_never_leaves_the_server_without_a_default_that_a_reboot_keeps() -> None:
+    plan = plan_default_gateway(network(DEFAULT), wanted())
+    assert steps(plan) == [
+        ("add", "ActiveStore", "0.0.0.0/0", NEW, 4),
+        ("remove", "ActiveStore", "0.0.0.0/0", OLD, 4),
+        ("remove", "ActiveStore", "0.0.0.0/0", NEW, 4),
+        ("add", "both", "0.0.0.0/0", NEW, 4),
+        ("remove", "PersistentStore", "0.0.0.0/0", OLD, 4),
+    ]
+    assert [step.store for step in plan.switch] == ["ActiveStore"] * 2
+
+
+def test_nothing_is_planned_when_nothing_differs() -> None:
+    assert plan_default_gateway(network(route("0.0.0.0/0", NEW, 4)), wanted()) == Plan()
+
+
+def test_the_stores_are_compared_apart() -> None:
+    active_only = plan_default_gateway(network(route("0.0.0.0/0", NEW, 4, ("ActiveStore",))), wanted())
+    assert [step.store for step in active_only.steps] == ["ActiveStore", "both"]
+    stale = network(route("0.0.0.0/0", NEW, 4), route("0.0.0.0/0", OLD, 4, ("PersistentStore",)))
+    assert steps(plan_default_gateway(stale, wanted())) == [("remove", "PersistentStore", "0.0.0.0/0", OLD, 4)]
+
+
+def test_the_old_routes_metric_is_kept() -> None:
+    plan = plan_default_gateway(network(route("0.0.0.0/0", OLD, 4, metric=5)), wanted())
+    assert [step.metric for step in plan.steps if step.action == "add"] == [5, 5]
+
+
+def test_what_uses_the_old_default_keeps_it() -> None:
+    peers = ["192.168.10.5", "172.16.0.9", "172.16.0.9", "10.10.0.77", "2001:db8::53"]
+    plan = plan_default_gateway(
+        network(DEFAULT, peers=peers), wanted(preserve_routes=["172.20.0.0/16", "192.168.10.0/24"])
+    )
+    assert plan.preserve == (
+        Step("add", "both", "172.20.0.0/16", OLD, 4),
+        Step("add", "both", "172.16.0.9/32", OLD, 4),
+    )
+
+
+def test_another_interfaces_default_is_told_and_removed_only_on_request() -> None:
+    two = network(DEFAULT, route("0.0.0.0/0", "192.168.10.1", 7), peers=["172.16.0.9"])
+    told = plan_default_gateway(two, wanted())
+    assert [(finding.code, finding.object) for finding in told.findings] == [("other_default_route", "Internal")]
+    assert not [step for step in told.steps if step.interface_index == 7]
+    removed = plan_default_gateway(two, wanted(remove_other_defaults=True))
+    assert removed.findings == ()
+    assert [(step.action, step.store) for step in removed.steps if step.interface_index == 7] == [
+        ("remove", "ActiveStore"),
+        ("remove", "PersistentStore"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "routes",
+    [
+        [],
+        [DEFAULT],
+        [DEFAULT, route("0.0.0.0/0", "192.168.10.1", 7)],
+        [route("0.0.0.0/0", NEW, 4, ("PersistentStore",))],
+    ],
+)
+@pytest.mark.parametrize("remove", [False, True])
+def test_after_the_plan_there_is_nothing_left_to_plan(routes: list[list[dict[str, t.Any]]], remove: bool) -> None:
+    before = network(*routes, peers=["172.16.0.9"])
+    ask = wanted(remove_other_defaults=remove, preserve_routes=["172.20.0.0/16"])
+    after = foretell(before, plan_default_gateway(before, ask))
+    assert plan_default_gateway(after, ask).steps == ()
+    assert [item.next_hop for item in after.defaults() if item.interface_index == 4] == [NEW]
+    assert [item.next_hop for item in after.defaults("PersistentStore") if item.interface_index == 4] == [NEW]
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"interface_alias": "external"}, {"mac": "00:15:5d:0a:00:11"}, {"mac": "00155D0A0011"}]
+)
+def test_the_interface_is_found(options: dict[str, str]) -> None:
+    assert {step.interface_index for step in plan_default_gateway(network(DEFAULT), wanted(**options)).steps} == {4}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"gateway": "nonsense"}, "'nonsense', which is not an IP address"),
+        ({"gateway": "10.10.0"}, "which is not an IP address"),
+        ({"gateway": "2001:db8::1"}, "only the IPv4 default gateway is managed"),
+        ({"gateway": "172.16.0.1"}, "is in no subnet of this server's interfaces"),
+        ({"gateway": "10.10.0.11"}, "is an address of this server itself"),
+        ({"interface_alias": "Nothing"}, "No interface has the alias 'Nothing'.*External.*Internal"),
+        ({"mac": "00-00-00-00-00-00"}, "No interface has .* the MAC address '00-00-00-00-00-00'"),
+        ({"interface_alias": "Internal"}, "is in no subnet"),
+        ({"preserve_routes": ["nonsense"]}, "'preserve_routes' holds 'nonsense'"),
+        ({"preserve_routes": ["0.0.0.0/0"]}, "not the default route"),
+        ({"preserve_routes": ["10.0.0.1/8"]}, "'preserve_routes' holds '10.0.0.1/8'"),
+        ({"preserve_routes": ["2001:db8::/32"]}, "IPv4 prefixes"),
+    ],
+)
+def test_what_cannot_be_planned_is_said(options: dict[str, t.Any], words: str) -> None:
+    with pytest.raises(PlanError, match=words):
+        plan_default_gateway(network(DEFAULT), wanted(**options))
+
+
+def test_a_gateway_on_several_interfaces_needs_a_name() -> None:
+    twins = network(
+        DEFAULT, interfaces=[EXTERNAL, {**EXTERNAL, "index": 5, "alias": "Second", "addresses": ["10.10.0.12/24"]}]
+    )
+    with pytest.raises(PlanError, match="several interfaces.*External.*Second"):
+        plan_default_gateway(twins, wanted())
+    assert {
+        step.interface_index for step in plan_default_gateway(twins, wanted(interface_alias="External")).switch
+    } == {4}
+
+
+def test_dhcp_is_refused_unless_allowed() -> None:
+    leased = network(DEFAULT, interfaces=[{**EXTERNAL, "dhcp": True}])
+    with pytest.raises(PlanError, match="from DHCP"):
+        plan_default_gateway(leased, wanted())
+    assert plan_default_gateway(leased, wanted(allow_dhcp=True)).steps
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [None, [], {}, {"interfaces": [{}], "routes": [], "peers": []}, {"interfaces": [], "routes": [], "peers": ["x"]}],
+)
+def test_an_answer_that_is_not_understood_is_said(raw: t.Any) -> None:
+    with pytest.raises(PlanError, match="in a way that is not understood"):
+        Network.parse(raw)
+
+
+def test_what_users_see() -> None:
+    seen = network(DEFAULT, route("0.0.0.0/0", "192.168.10.1", 7, ("ActiveStore",), metric=1)).as_dict()
+    assert seen == {
+        "gateway": "192.168.10.1",
+        "default_routes": [
+            {"gateway": "192.168.10.1", "interface": "Internal", "metric": 1, "persistent": False},
+            {"gateway": OLD, "interface": "External", "metric": 256, "persistent": True},
+        ],
+        "addresses": ["10.10.0.11", "192.168.10.11"],
+    }
+    assert network().as_dict()["gateway"] is None
