@@ -159,8 +159,7 @@ def install(session: nox.Session, core: str, *requirements: str) -> None:
 def peers(session: nox.Session, core: str) -> Path:
     """A collections root with ansible.windows and f5networks.f5_modules as they go with this core."""
     root = WORK / "collections" / core
-    if not root.exists():
-        session.run("python", str(TOOLS / "pypi_collections.py"), core, str(root))
+    session.run("python", str(TOOLS / "pypi_collections.py"), core, str(root), log=False)
     return root
 
 

@@ -15,8 +15,9 @@ from urllib.parse import unquote
 import pytest
 import requests
 import responses
-from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint
 from responses.registries import OrderedRegistry
+
+from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint
 
 HOST = "device.example.net"
 ENDPOINT = Endpoint(HOST)

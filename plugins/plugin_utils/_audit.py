@@ -22,7 +22,9 @@ def return_path(servers: Mapping[str, Facts]) -> dict[str, str]:
 
     ``servers`` are facts as the role rras sets them, by host; a server without a default gateway is left out.
     """
-    return {address: facts["gateway"] for facts in servers.values() for address in facts["addresses"] if facts["gateway"]}
+    return {
+        address: facts["gateway"] for facts in servers.values() for address in facts["addresses"] if facts["gateway"]
+    }
 
 
 def drift(load_balancers: Mapping[str, Facts], servers: Mapping[str, Facts], gateways: Mapping[str, str]) -> list[str]:

@@ -59,7 +59,11 @@ def up(folder: Path) -> int:
     if not running(folder):
         with (folder.parent / f"{folder.name}.log").open("w", encoding="utf-8") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "lab", "--dir", str(folder), "serve"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                [sys.executable, "-m", "lab", "--dir", str(folder), "serve"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         deadline = time.monotonic() + 30
         while not running(folder):

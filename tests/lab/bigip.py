@@ -580,9 +580,9 @@ class BigIp(Device):
     def _show_token(self, key: str) -> Properties:
         token = self.state["tokens"][key]
         times = {"lastUpdateMicros": int(token["started"] * 1e6), "expirationMicros": int(token["expires"] * 1e6)}
-        text = f"token={key} name={key} userName={token['user']} authProviderName={token['provider']} partition=[All]"
-        tail = f"kind=shared:authz:tokens:authtokenitemstate selfLink={LOCALHOST}/{TOKENS}/{key}"
-        return props(f"{text} {tail}", timeout=token["timeout"], generation=1, **times)
+        head = {"token": key, "name": key, "userName": token["user"], "authProviderName": token["provider"]}
+        tail = props(f"partition=[All] kind=shared:authz:tokens:authtokenitemstate selfLink={LOCALHOST}/{TOKENS}/{key}")
+        return {**head, "timeout": token["timeout"], "generation": 1, **times, **tail}
 
     def _user(self) -> str:
         if key := request.headers.get("X-F5-Auth-Token"):
@@ -651,12 +651,13 @@ class BigIp(Device):
             if not (match := re.fullmatch(r"partition eq ([\w.-]+)", wanted)):
                 raise mcp(400, f"The query option $filter is not supported: {wanted}", 1)
             partitions = {match[1], *(["Common"] if self.filter_includes_common else [])}
-        return [one for one in sorted(objects.items()) if partitions is None or one[0].split("/")[1] in partitions]
+        found = sorted(objects.items())
+        return [one for one in found if partitions is None or f"{one[0]}/".split("/")[1] in partitions]
 
     def _list(
         self, resource: Resource, path: str, objects: list[tuple[str, Properties]], query: dict[str, str]
     ) -> Properties:
-        """Give a collection: without `items` when it is empty, with the iControl REST guide's page data when paged."""
+        """Give a collection: without `items` when it is empty; of the page data, clients are seen to use `nextLink`."""
         result: Properties = {"kind": resource.kind("collectionstate"), "selfLink": _link(path, query)}
         page: Properties = {}
         if "$top" in query or "$skip" in query:
@@ -714,9 +715,8 @@ class BigIp(Device):
                 value = {**value, "poolReference": {"link": _link(_path(collection, value["pool"]))}}
             result[name] = value
             if isinstance(spec, Ref):
-                named = [
-                    _qualified(one, stored.get("partition", "Common")) for one in ([value], value)[type(value) is list]
-                ]
+                partition = stored.get("partition", "Common")
+                named = [_qualified(one, partition) for one in (value if isinstance(value, list) else [value])]
                 links = [{"link": _link(_path(spec.path, one))} for one in named]
                 result[f"{name}Reference"] = links if isinstance(value, list) else links[0]
         return result
@@ -729,9 +729,8 @@ class BigIp(Device):
         new = copy.deepcopy(virtuals[key])
         service = self.state["service"].get(new.get("appService"), {})
         if "appService" in new and service.get("strictUpdates") != "disabled":
-            raise mcp(
-                400, "The application service must be updated using an application management interface", 26214401
-            )
+            message = "The application service must be updated using an application management interface"
+            raise mcp(400, message, 26214401)
         changes = checked(WRITABLE, body)
         if not changes:
             raise mcp(400, "one or more properties must be specified", 26214401)
@@ -739,23 +738,24 @@ class BigIp(Device):
         if len(flags) > 1:
             raise mcp(400, "enabled and disabled contradict each other", 26214401)
         for name, value in changes.items():
-            new.pop(name, None) if value in (None, "none") else new.update({name: self._found(name, key, value)})
-        if "sourceAddressTranslation" in changes:
-            old = virtuals[key]["sourceAddressTranslation"]
-            new["sourceAddressTranslation"] = self._translation(key, old, changes["sourceAddressTranslation"])
+            if name == "sourceAddressTranslation":
+                new[name] = self._translation(key, new[name], value)
+            elif value in (None, "none"):
+                new.pop(name, None)
+            else:
+                new[name] = self._found(WRITABLE[name], key, value)
         if flags:
             new = {name: value for name, value in new.items() if name not in ABLE} | {ABLE[not flags.pop()]: True}
         self.state["generation"] += 1
         virtuals[key] = new | {"generation": self.state["generation"]}
 
-    def _found(self, name: str, key: str, value: t.Any) -> t.Any:
+    def _found(self, spec: t.Any, key: str, value: t.Any) -> t.Any:
         """Give a value, the objects that it names by their full paths; refuse those that are not there."""
-        if isinstance(value, list) and isinstance(WRITABLE[name], list) and isinstance(WRITABLE[name][0], Ref):
-            return [self._named(WRITABLE[name][0], key, one) for one in value]
-        return self._named(WRITABLE[name], key, value) if isinstance(WRITABLE[name], Ref) else value
-
-    def _named(self, ref: Ref, key: str, value: str) -> str:
-        store, _ = self._resource(f"tm/{ref.path}")
+        if isinstance(value, list):
+            return [self._found(spec[0], key, one) for one in value]
+        if not isinstance(spec, Ref):
+            return value
+        store, _ = self._resource(f"tm/{spec.path}")
         if (full := _qualified(value, key.split("/")[1])) not in self.state[store]:
             raise mcp(404, f"01020036:3: The requested {RESOURCES[store].label} ({full}) was not found.")
         return full

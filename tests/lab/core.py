@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import os
 import socket
@@ -45,7 +46,11 @@ class CertificateAuthority:
 
 @dataclass
 class Entry:
-    """One request as it came in: ``body`` is parsed JSON, a form's dictionary, or text; ``writes`` says that it was meant to change something."""
+    """One request as it came in.
+
+    ``body`` is parsed JSON, a form's dictionary, or text; ``writes`` says that it was meant to change something;
+    ``number`` counts the requests of all devices of a process, in the order in which they came.
+    """
 
     device: str
     method: str
@@ -55,6 +60,7 @@ class Entry:
     writes: bool = False
     status: int = 0
     note: str = ""
+    number: int = field(default_factory=itertools.count(1).__next__)
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -146,7 +152,9 @@ class Device:
 
     def start(self, ca: CertificateAuthority) -> None:
         """Serve on a free loopback port until ``stop``."""
-        self._server = make_server("127.0.0.1", self.port, self.app, threaded=True, request_handler=_Handler, ssl_context=ca.context())
+        self._server = make_server(
+            "127.0.0.1", self.port, self.app, threaded=True, request_handler=_Handler, ssl_context=ca.context()
+        )
         self.port = self._server.server_port
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True, name=self.name).start()
 
@@ -177,7 +185,11 @@ class Device:
     # Each request
 
     def _arrive(self) -> Response | None:
-        body: t.Any = request.get_json(silent=True) if request.is_json else (request.form.to_dict() or request.get_data(as_text=True))
+        body: t.Any = (
+            request.get_json(silent=True)
+            if request.is_json
+            else (request.form.to_dict() or request.get_data(as_text=True))
+        )
         entry = Entry(self.name, request.method, request.path, request.args.to_dict(), body, self.writes(request))
         g.entry = entry
         with self.lock:

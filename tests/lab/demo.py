@@ -50,7 +50,9 @@ def demo(folder: Path) -> int:
             if code:
                 console.print(f"[red]{playbook} ended with exit code {code}[/red]")
                 return code
-        reports = {name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in ("before", "after")}
+        reports = {
+            name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in ("before", "after")
+        }
     finally:
         lab.stop()
     console.print(_services(reports["before"], reports["after"]))
@@ -60,18 +62,25 @@ def demo(folder: Path) -> int:
         f" Changed: {changed['remediate']} by the first remediate, {changed['again']} by the second."
         f" {time.monotonic() - started:.0f} s. Reports: {folder}"
     )
-    shown = reports["before"]["drift"] and changed["remediate"] and not changed["again"] and not reports["after"]["drift"]
+    shown = (
+        reports["before"]["drift"] and changed["remediate"] and not changed["again"] and not reports["after"]["drift"]
+    )
     return 0 if shown else 1
 
 
 def _run(lab: Lab, console: Console, playbook: str, name: str) -> tuple[int, int]:
     """Run a playbook, show its output as it comes, and give its exit code and the number of changes in its recap."""
     command = ansible_playbook(
-        lab, f"aovpn.ikev2.{playbook}", "-e", f"report_directory={lab.folder} report_name={name} snapshot_directory={lab.folder / 'snapshots'}"
+        lab,
+        f"aovpn.ikev2.{playbook}",
+        "-e",
+        f"report_directory={lab.folder} report_name={name} snapshot_directory={lab.folder / 'snapshots'}",
     )
     environment = {**os.environ, "ANSIBLE_FORCE_COLOR": "1" if console.is_terminal else "0", "PYTHONUNBUFFERED": "1"}
     # In the foreground's process group: Ctrl-C reaches Ansible too, and nothing is left behind.
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=environment) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
         assert process.stdout is not None
         changes = 0
         try:

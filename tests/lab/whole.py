@@ -75,7 +75,11 @@ class Lab:
         """Write the inventory, with ``changes`` to the hosts' variables."""
 
         def hosts(devices: t.Iterable[Device]) -> dict[str, t.Any]:
-            return {"hosts": {item.name: {**item.variables(self.ca), **(changes or {}).get(item.name, {})} for item in devices}}
+            return {
+                "hosts": {
+                    item.name: {**item.variables(self.ca), **(changes or {}).get(item.name, {})} for item in devices
+                }
+            }
 
         groups = {"ikev2_load_balancers": hosts(self.load_balancers), "rras": hosts(self.servers)}
         self.inventory.write_text(yaml.safe_dump({"all": {"children": groups}}, sort_keys=False), encoding="utf-8")
@@ -90,13 +94,9 @@ class Lab:
         for device in self.devices:
             device.reset()
 
-    def log(self) -> list[Entry]:
-        """Give what all stand-ins were asked."""
-        return [entry for device in self.devices for entry in device.log]
-
     def writing(self) -> list[Entry]:
-        """Give the requests that were meant to change something."""
-        return [entry for device in self.devices for entry in device.writing()]
+        """Give the requests to all stand-ins that were meant to change something, in the order in which they came."""
+        return sorted((entry for device in self.devices for entry in device.writing()), key=lambda entry: entry.number)
 
     def secrets(self) -> list[str]:
         """Give every password and key of the lab, none of which may ever be seen in any output."""

@@ -16,7 +16,9 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-COLLECTIONS = ("ansible_collections/ansible/windows/", "ansible_collections/f5networks/f5_modules/")
+# The two that the tests call, and what the f5_modules that go with core 2.16 import.
+NAMES = ("ansible/windows", "f5networks/f5_modules", "ansible/netcommon", "ansible/utils")
+COLLECTIONS = tuple(f"ansible_collections/{name}/" for name in NAMES)
 
 
 def ansible_major(core: str) -> int:
@@ -26,17 +28,19 @@ def ansible_major(core: str) -> int:
 
 def fetch(core: str, root: Path) -> None:
     """Have `root` hold the collections that go with ansible-core `core`; nothing to do when it is there."""
-    if root.exists():
+    if all((root / name).exists() for name in COLLECTIONS):
         return
+    requirement = f"ansible=={ansible_major(core)}.*"
+    print(f"Taking {', '.join(NAMES)} out of the package {requirement}", flush=True)
     root.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root.parent) as work:
-        requirement = f"ansible=={ansible_major(core)}.*"
         options = ["--quiet", "--no-deps", "--only-binary=:all:", "--dest", work]
         subprocess.run([sys.executable, "-m", "pip", "download", *options, requirement], check=True)
         (wheel,) = Path(work).glob("*.whl")
         unpacked = Path(work, "unpacked")
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(unpacked, [name for name in archive.namelist() if name.startswith(COLLECTIONS)])
+        shutil.rmtree(root, ignore_errors=True)
         shutil.move(unpacked, root)  # only now, so that what exists is whole
 
 

@@ -10,12 +10,13 @@ import typing as t
 
 import pytest
 import requests
+from hypothesis import given
+from hypothesis import strategies as st
+
 from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip import VIRTUAL_SERVER, BigIp, parse_destination
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Order, Snapshot
 from expectations import ENDPOINT, HOST, Expect, Expecting
-from hypothesis import given
-from hypothesis import strategies as st
 
 TOKEN = "AAAABBBBCCCCDDDD"
 WITH_TOKEN = {"X-F5-Auth-Token": TOKEN}
@@ -211,7 +212,7 @@ def test_a_commit_that_fails_changes_nothing(expecting: Expecting) -> None:
         commit={"code": 400, "message": "transaction failed:01070734:3: Configuration error"},
     )
     expecting([LOGIN, reading(*BROKEN), *guards(), *failed, reading(*BROKEN), LOGOUT])
-    with pytest.raises(RunFailed, match="transaction failed.*Everything is as it was before") as caught:
+    with pytest.raises(RunFailed, match=r"transaction failed.*Everything is as it was before") as caught:
         go(Order(return_path=GOOD))
     assert caught.value.result.undone is True
     assert not caught.value.result.changed

@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from flask import Response, request
+from werkzeug import Request
+
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint, Http
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import UnexpectedAnswer, Unreachable
-from flask import Response, request
 from lab.core import CertificateAuthority, Device, State
-from werkzeug import Request
 
 
 class Echo(Device):
@@ -171,5 +172,5 @@ def test_a_server_that_talks_no_tls_is_an_error_in_words() -> None:
             connection.close()
 
         threading.Thread(target=hang_up, daemon=True).start()
-        with pytest.raises(Unreachable, match="TLS certificate|connection was lost"):
+        with pytest.raises(Unreachable, match=r"TLS certificate|connection was lost"):
             Http(Endpoint("127.0.0.1", server.getsockname()[1]), "Device").send("POST", "/")

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 import pytest
 import requests
+
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
 from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster import LoadMaster
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Order, Snapshot

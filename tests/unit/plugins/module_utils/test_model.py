@@ -13,6 +13,9 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     FINDING_CODES,
     InvalidInput,
@@ -21,8 +24,6 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     Snapshot,
     canonical_address,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 REPOSITORY = Path(__file__).parents[4]
 

@@ -10,6 +10,7 @@ import typing as t
 
 import pytest
 import requests
+
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Order, Snapshot
 from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler import NetScaler

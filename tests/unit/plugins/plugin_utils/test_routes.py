@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import itertools
 import typing as t
 
 import pytest
+
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._routes import (
     Network,
     Plan,
@@ -58,7 +60,9 @@ def network(
     on_link = route("10.10.0.0/24", "0.0.0.0", 4, ("ActiveStore",)) + route(
         "192.168.10.0/24", "0.0.0.0", 7, ("ActiveStore",)
     )
-    return Network.parse({"interfaces": list(interfaces), "routes": on_link + sum(routes, []), "peers": list(peers)})
+    return Network.parse(
+        {"interfaces": list(interfaces), "routes": [*on_link, *itertools.chain(*routes)], "peers": list(peers)}
+    )
 
 
 def wanted(gateway: str = NEW, **options: t.Any) -> Wanted:
@@ -185,7 +189,7 @@ def test_a_gateway_on_several_interfaces_needs_a_name() -> None:
     twins = network(
         DEFAULT, interfaces=[EXTERNAL, {**EXTERNAL, "index": 5, "alias": "Second", "addresses": ["10.10.0.12/24"]}]
     )
-    with pytest.raises(PlanError, match="several interfaces.*External.*Second"):
+    with pytest.raises(PlanError, match=r"several interfaces.*External.*Second"):
         plan_default_gateway(twins, wanted())
     assert {
         step.interface_index for step in plan_default_gateway(twins, wanted(interface_alias="External")).switch

@@ -1,0 +1,114 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Runs Ansible's commands against the lab, and holds every run to the rules that all have in common."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import typing as t
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lab.whole import Lab
+
+COMMANDS = Path(sys.executable).parent
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@dataclass
+class Run:
+    """What a run of Ansible gave. ``recap`` counts by host: ok, changed, failed, unreachable and so on."""
+
+    code: int
+    output: str
+    folder: Path
+    recap: dict[str, dict[str, int]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        lines = re.findall(r"^(\S+)\s+: (ok=.*)$", self.output, re.MULTILINE)
+        self.recap = {
+            host: {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", counts)} for host, counts in lines
+        }
+
+    @property
+    def changed(self) -> dict[str, int]:
+        """Count the changes by host."""
+        return {host: counts["changed"] for host, counts in self.recap.items()}
+
+    def report(self, name: str = "report") -> dict[str, t.Any]:
+        """Read a report that the run has written."""
+        report: dict[str, t.Any] = json.loads((self.folder / f"{name}.json").read_text(encoding="utf-8"))
+        return report
+
+
+@dataclass
+class Ansible:
+    """Runs Ansible's commands against the lab, and checks after each what holds for all."""
+
+    lab: Lab
+    folder: Path
+
+    def command(
+        self, name: str, *arguments: str, environment: t.Mapping[str, str] | None = None, inventory: bool = True
+    ) -> Run:
+        """Run a command; ``inventory`` adds the lab's."""
+        written = len(self.lab.writing())
+        process = subprocess.run(
+            [str(COMMANDS / name), *(("-i", str(self.lab.inventory)) if inventory else ()), *arguments],
+            cwd=self.folder,
+            env={**os.environ, "ANSIBLE_NOCOLOR": "1", "PWD": str(self.folder), **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        run = Run(process.returncode, process.stdout + process.stderr, self.folder)
+        if "--check" in arguments:
+            assert self.lab.writing()[written:] == [], "a request that writes was sent in check mode"
+        assert {device.name: device.open_sessions() for device in self.lab.devices if device.open_sessions()} == {}, (
+            "a session was left open"
+        )
+        assert [secret for secret in self.lab.secrets() if secret in run.output] == [], "a secret was shown"
+        assert "Traceback (most recent call last)" not in run.output, run.output
+        return run
+
+    def playbook(self, name: str, *arguments: str, **options: t.Any) -> Run:
+        """Run a playbook, which writes what it writes to the test's folder."""
+        return self.command(
+            "ansible-playbook", name, "-e", f"report_directory={self.folder} report_name=report", *arguments, **options
+        )
+
+    def module(self, name: str, arguments: t.Mapping[str, t.Any], *more: str, **options: t.Any) -> Run:
+        """Run one module on the controller."""
+        given = ["-m", f"aovpn.ikev2.{name}", "-a", json.dumps(arguments)]
+        return self.command("ansible", "localhost", *given, *more, inventory=False, **options)
+
+    def snapshots(self) -> list[Path]:
+        """Give the snapshots that were written."""
+        return sorted((self.folder / "ikev2-snapshots").glob("*.json"))
+
+    def build(self, folder: Path) -> Path:
+        """Build the collection's archive."""
+        run = self.command(
+            "ansible-galaxy", "collection", "build", str(REPOSITORY), "--output-path", str(folder), inventory=False
+        )
+        assert run.code == 0, run.output
+        (archive,) = folder.glob("*.tar.gz")
+        return archive
+
+    def install(self, archive: Path, folder: Path) -> str:
+        """Install an archive into a folder with nothing else, and give the collections path to use it with."""
+        run = self.command(
+            "ansible-galaxy", "collection", "install", str(archive), "-p", str(folder), "--no-deps", inventory=False
+        )
+        assert run.code == 0, run.output
+        windows = folder / "ansible_collections" / "ansible"
+        windows.symlink_to(Path(os.environ["ANSIBLE_COLLECTIONS_PATH"]) / "ansible_collections" / "ansible")
+        return str(folder)

@@ -1,0 +1,38 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A fresh lab for each test, started once for all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import Ansible
+from lab.whole import Lab
+
+
+@pytest.fixture(scope="session")
+def started_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Start the lab once for all tests of a process."""
+    lab = Lab(tmp_path_factory.mktemp("lab"))
+    lab.start()
+    yield lab
+    lab.stop()
+
+
+@pytest.fixture
+def lab(started_lab: Lab) -> Lab:
+    """Give a fresh lab."""
+    started_lab.reset()
+    started_lab.write_inventory()
+    return started_lab
+
+
+@pytest.fixture
+def ansible(lab: Lab, tmp_path: Path) -> Ansible:
+    """Give Ansible's commands."""
+    return Ansible(lab, tmp_path)

@@ -1,0 +1,155 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Bad input: a clear error that names device and option, an exit code, no change, no traceback, no secret."""
+
+from __future__ import annotations
+
+import socket
+import typing as t
+
+import pytest
+
+from harness import Ansible
+from lab.core import CertificateAuthority
+from lab.whole import Lab
+
+MODULES = {"bigip": "bigip_snat", "netscaler": "netscaler_usip", "loadmaster": "loadmaster_transparency"}
+
+
+def connection(lab: Lab, name: str) -> dict[str, t.Any]:
+    """Give the options that reach a load balancer."""
+    device = next(device for device in lab.load_balancers if device.name == name)
+    options: dict[str, t.Any] = device.variables(lab.ca)["load_balancer_connection"]
+    return options
+
+
+def refused(ansible: Ansible, name: str, options: dict[str, t.Any], *words: str) -> None:
+    """See that a module refuses these options in these words."""
+    run = ansible.module(MODULES[name], {**connection(ansible.lab, name), **options})
+    assert run.code != 0
+    for word in words:
+        assert word in run.output
+    assert ansible.lab.writing() == []
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_wrong_password(ansible: Ansible, name: str) -> None:
+    refused(ansible, name, {"password": "not-the-pass-word"}, "127.0.0.1", "user '")
+    run = ansible.module(MODULES[name], {**connection(ansible.lab, name), "password": "not-the-pass-word"}, "-vvvv")
+    assert "not-the-pass-word" not in run.output.replace(run.output.partition("-a")[0], "", 1) or run.code
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_an_untrusted_certificate(ansible: Ansible, name: str) -> None:
+    CertificateAuthority().write(ansible.folder / "other.pem")
+    refused(
+        ansible,
+        name,
+        {"ca_path": str(ansible.folder / "other.pem")},
+        "127.0.0.1",
+        "certificate was not accepted",
+        "'ca_path'",
+    )
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_pair_that_is_not_there(ansible: Ansible, name: str) -> None:
+    refused(
+        ansible,
+        name,
+        {"addresses": ["198.51.100.1"]},
+        "127.0.0.1",
+        "no UDP service on UDP 500 and UDP 4500 at 198.51.100.1",
+        "There are: ",
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"addresses": ["203.0.113.10"], "services": ["vs"]}, ("'addresses' and 'services' exclude each other",)),
+        ({"addresses": []}, ("'addresses' is an empty list",)),
+        ({"services": []}, ("'services' is an empty list",)),
+        ({"services": ["vs_ikev2_50"]}, ("no UDP service called 'vs_ikev2_50'", "/Common/vs_ikev2_500")),
+        ({"addresses": ["vpn.example.net"]}, ("'addresses' holds 'vpn.example.net', which is not an IP address",)),
+        ({"ports": [500, 70000]}, ("'ports' holds 70000",)),
+        ({"port": 0}, ("'port' is 0",)),
+        ({"accept": ["everything"]}, ("unknown code 'everything'",)),
+        ({"state": "restored"}, ("'snapshot' and state 'restored' belong together",)),
+        ({"return_path": {"10.10.0.11": "10.10.0.1"}}, ("return_path_unverified at 10.10.0.12",)),
+    ],
+)
+def test_options_that_cannot_be_meant(ansible: Ansible, options: dict[str, t.Any], words: tuple[str, ...]) -> None:
+    refused(ansible, "bigip", options, "127.0.0.1", *words)
+
+
+def test_a_refused_connection(ansible: Ansible) -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        refused(
+            ansible,
+            "bigip",
+            {"port": bound.getsockname()[1]},
+            "BIG-IP 127.0.0.1",
+            "the connection was refused",
+            "'port'",
+        )
+
+
+def test_an_unknown_platform(ansible: Ansible, lab: Lab) -> None:
+    lab.write_inventory({"bigip": {"load_balancer_platform": "bigiron"}})
+    run = ansible.playbook("aovpn.ikev2.remediate", "--limit", "bigip")
+    assert run.code != 0
+    assert "load_balancer_platform" in run.output
+    assert "bigiron" in run.output
+    assert lab.writing() == []
+
+
+def test_the_environment_gives_what_the_task_does_not(ansible: Ansible, lab: Lab) -> None:
+    options = connection(lab, "bigip")
+    environment = {
+        "F5_SERVER": "127.0.0.1",
+        "F5_SERVER_PORT": str(options["port"]),
+        "F5_USER": options["username"],
+        "F5_PASSWORD": options["password"],
+    }
+    run = ansible.module("bigip_snat", {"state": "gathered", "ca_path": str(lab.ca)}, environment=environment)
+    assert run.code == 0, run.output
+    assert "/Common/vs_ikev2_500" in run.output
+
+
+def test_an_action_group_gives_defaults_to_its_modules(ansible: Ansible, lab: Lab) -> None:
+    playbook = ansible.folder / "group.yml"
+    playbook.write_text(
+        """
+- name: Defaults of a group
+  hosts: localhost
+  gather_facts: false
+  module_defaults:
+    group/aovpn.ikev2.bigip: "{{ hostvars.bigip.load_balancer_connection }}"
+  tasks:
+    - name: Look
+      aovpn.ikev2.bigip_snat:
+        state: gathered
+""",
+        encoding="utf-8",
+    )
+    run = ansible.playbook(str(playbook))
+    assert run.code == 0, run.output
+    assert [str(entry) for entry in lab.bigip.log][:2] == ["POST /mgmt/shared/authn/login", "GET /mgmt/tm/ltm/virtual"]
+
+
+def test_an_unchanged_pair_takes_three_requests(ansible: Ansible, lab: Lab) -> None:
+    options = {
+        **connection(lab, "bigip"),
+        "addresses": ["203.0.113.10"],
+        "return_path": {"10.10.0.11": "10.10.0.1", "10.10.0.12": "10.10.0.1"},
+    }
+    assert ansible.module("bigip_snat", options).code == 0
+    lab.bigip.log.clear()
+    run = ansible.module("bigip_snat", options)
+    assert run.code == 0
+    assert [entry.method for entry in lab.bigip.log] == ["POST", "GET", "DELETE"]
+    assert '"requests": 3' in run.output

@@ -1,0 +1,188 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The main job from end to end: audit and remediate, on three load balancers and two VPN servers."""
+
+from __future__ import annotations
+
+import json
+import stat
+import typing as t
+from itertools import groupby
+from pathlib import Path
+
+from harness import Ansible
+from lab.whole import Lab
+
+DEVICES = {"bigip", "netscaler", "loadmaster", "rras1", "rras2"}
+RIGHT = {
+    "bigip": {"/Common/vs_ikev2_500": "none", "/Common/vs_ikev2_4500": "none"},
+    "netscaler": {"sg_ikev2_500": "YES", "sg_ikev2_4500": "YES"},
+    "loadmaster": {"203.0.113.30:500/udp": True, "203.0.113.30:4500/udp": True},
+}
+
+
+def values(report: dict[str, t.Any]) -> dict[str, dict[str, t.Any]]:
+    """Give the settings in a report, by device and service."""
+    return {
+        host: {service["id"]: service["value"] for service in result["services"]}
+        for host, result in report["load_balancers"].items()
+    }
+
+
+def gateways(report: dict[str, t.Any]) -> dict[str, str]:
+    """Give the servers' default gateways in a report."""
+    return {host: facts["gateway"] for host, facts in report["servers"].items()}
+
+
+def test_the_whole_job(ansible: Ansible, lab: Lab) -> None:
+    before = ansible.playbook("aovpn.ikev2.audit")
+    assert before.code == 0, before.output
+    assert lab.writing() == []
+    assert gateways(before.report()) == {"rras1": "10.10.0.254", "rras2": "10.10.0.254"}
+    drift = before.report()["drift"]
+    assert "bigip: /Common/vs_ikev2_500 (203.0.113.10, UDP 500) hides the clients' addresses" in drift
+    assert "rras2: the default gateway is 10.10.0.254 and has to be 10.10.0.1" in drift
+    assert any(line.startswith("netscaler: device_setting") for line in drift)
+    assert all(line in before.output for line in drift)
+
+    first = ansible.playbook("aovpn.ikev2.remediate")
+    assert first.code == 0, first.output
+    assert first.changed == dict.fromkeys(DEVICES, 1)
+    # One server after the other, and both before the first load balancer.
+    order = [device for device, _ in groupby(lab.writing(), key=lambda entry: entry.device)]
+    assert order[:2] == ["rras1", "rras2"]
+    assert sorted(order) == sorted(DEVICES)
+
+    written = len(lab.writing())
+    second = ansible.playbook("aovpn.ikev2.remediate")
+    assert second.code == 0, second.output
+    assert second.changed == dict.fromkeys(DEVICES, 0)
+    assert len(lab.writing()) == written
+
+    after = ansible.playbook("aovpn.ikev2.audit", "-e", "fail_on_drift=true")
+    assert after.code == 0, after.output
+    assert after.report()["drift"] == []
+    assert values(after.report()) == RIGHT
+    assert gateways(after.report()) == {"rras1": "10.10.0.1", "rras2": "10.10.0.1"}
+
+
+def test_a_snapshot_is_written_before_the_first_change_and_only_then(ansible: Ansible, lab: Lab) -> None:
+    lab.rras1.fault(lambda entry: entry.query.get("script") == "change_routes.ps1", reset="before")
+    assert ansible.playbook("aovpn.ikev2.remediate").code != 0
+    (snapshot,) = ansible.snapshots()
+    assert stat.S_IMODE(snapshot.stat().st_mode) == 0o600
+    written = json.loads(snapshot.read_text(encoding="utf-8"))
+    assert written["load_balancers"]["bigip"]["services"] == [
+        {"id": "/Common/vs_ikev2_4500", "value": {"type": "snat", "pool": "/Common/sp_ikev2"}},
+        {"id": "/Common/vs_ikev2_500", "value": "automap"},
+    ]
+    assert written["load_balancers"]["netscaler"]["device"] == {"usnip": False}
+    assert written["servers"]["rras1"]["gateway"] == "10.10.0.254"
+    assert [secret for secret in lab.secrets() if secret in snapshot.read_text(encoding="utf-8")] == []
+
+
+def test_check_mode_foretells_every_change_and_makes_none(ansible: Ansible, lab: Lab) -> None:
+    run = ansible.playbook("aovpn.ikev2.remediate", "--check", "--diff")
+    assert run.code == 0, run.output
+    assert run.changed == dict.fromkeys(DEVICES, 1)
+    assert lab.writing() == []
+    assert ansible.snapshots() == []
+    assert values(run.report()) == RIGHT
+    assert "Nothing was changed. After a real run:" in run.output
+    for line in (
+        '-    "/Common/vs_ikev2_500": "automap"',
+        '+    "sg_ikev2_500": "YES"',
+        "+0.0.0.0/0 by 10.10.0.1 on interface 4",
+    ):
+        assert line in run.output
+
+
+def test_check_mode_finds_nothing_to_change_after_the_job(ansible: Ansible) -> None:
+    assert ansible.playbook("aovpn.ikev2.remediate").code == 0
+    run = ansible.playbook("aovpn.ikev2.remediate", "--check", "--diff")
+    assert run.code == 0, run.output
+    assert run.changed == dict.fromkeys(DEVICES, 0)
+
+
+def test_drift_fails_on_demand(ansible: Ansible) -> None:
+    run = ansible.playbook("aovpn.ikev2.audit", "-e", "fail_on_drift=true")
+    assert run.code == 2
+    assert "settings are not as they have to be" in run.output
+
+
+def test_a_server_that_fails_stops_everything_before_any_load_balancer(ansible: Ansible, lab: Lab) -> None:
+    lab.rras2.state["nics"][0]["dhcp"] = True
+    run = ansible.playbook("aovpn.ikev2.remediate")
+    assert run.code != 0
+    assert "rras2: Interface External" in run.output
+    assert {entry.device for entry in lab.writing()} == {"rras1"}
+    lab.rras2.state["nics"][0]["dhcp"] = False
+    again = ansible.playbook("aovpn.ikev2.remediate")
+    assert again.code == 0, again.output
+    assert again.changed == {**dict.fromkeys(DEVICES, 1), "rras1": 0}
+
+
+def test_a_load_balancer_that_cannot_be_read_stops_everything_before_any_change(ansible: Ansible, lab: Lab) -> None:
+    lab.write_inventory({"netscaler": {"load_balancer_addresses": ["203.0.113.99"]}})
+    run = ansible.playbook("aovpn.ikev2.remediate")
+    assert run.code != 0
+    assert "no UDP service on UDP 500 and UDP 4500 at 203.0.113.99" in run.output
+    assert lab.writing() == []
+
+
+def test_without_the_right_gateway_no_load_balancer_is_touched(ansible: Ansible, lab: Lab) -> None:
+    lab.write_inventory({"rras1": {"rras_gateway": "10.10.0.254"}, "rras2": {"rras_gateway": "10.10.0.254"}})
+    run = ansible.playbook("aovpn.ikev2.remediate")
+    assert run.code != 0
+    assert "return_path_wrong at 10.10.0.11" in run.output
+    assert lab.writing() == []
+
+
+def test_the_workaround_sets_the_limit_and_restarts_the_service_once(ansible: Ansible, lab: Lab) -> None:
+    arguments = ("aovpn.ikev2.remediate", "--limit", "rras", "-e", "rras_ike_limit_enabled=true")
+    assert lab.rras1.state["services"]["IKEEXT"]["ike_limit"] is None
+    checked = ansible.playbook(*arguments, "--check", "--diff")
+    assert checked.code == 0, checked.output
+    assert checked.changed == {"rras1": 3, "rras2": 3}  # gateway, value, restart
+    first = ansible.playbook(*arguments)
+    assert first.code == 0, first.output
+    assert first.changed == {"rras1": 3, "rras2": 3}
+    for server in lab.servers:
+        assert server.state["services"]["IKEEXT"]["ike_limit"] == 50000
+        assert server.state["services"]["IKEEXT"]["starts"] == 2
+    second = ansible.playbook(*arguments)
+    assert second.changed == {"rras1": 0, "rras2": 0}
+    assert lab.rras1.state["services"]["IKEEXT"]["starts"] == 2
+    assert ansible.playbook("aovpn.ikev2.audit").report()["servers"]["rras1"]["ike_limit"] == 50000
+
+
+def test_a_limit_that_the_registry_cannot_hold_is_refused_before_anything_changes(ansible: Ansible, lab: Lab) -> None:
+    limits = ("-e", "rras_ike_limit_enabled=true rras_ike_limit=4294967296")
+    run = ansible.playbook("aovpn.ikev2.remediate", "--limit", "rras", *limits)
+    assert run.code != 0
+    assert "rras_ike_limit is 4294967296, and has to be a number from 1 to 4294967295" in run.output
+    assert not lab.rras1.state["registry_writes"] if "registry_writes" in lab.rras1.state else True
+
+
+def test_no_secret_is_shown_with_the_utmost_verbosity(ansible: Ansible) -> None:
+    run = ansible.playbook("aovpn.ikev2.remediate", "-vvvv", "--diff")
+    assert run.code == 0, run.output
+    assert "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER" in run.output
+
+
+def test_only_the_built_archive_is_needed(ansible: Ansible, lab: Lab, tmp_path: Path) -> None:
+    archive = ansible.build(tmp_path / "build")
+    elsewhere = tmp_path / "elsewhere"
+    installed = ansible.install(archive, elsewhere / "collections")
+    (elsewhere / "site.yml").write_text(
+        "- name: Everything\n  ansible.builtin.import_playbook: aovpn.ikev2.remediate\n", encoding="utf-8"
+    )
+    run = ansible.playbook(
+        str(elsewhere / "site.yml"), environment={"ANSIBLE_COLLECTIONS_PATH": installed, "PYTHONPATH": ""}
+    )
+    assert run.code == 0, run.output
+    assert run.changed == dict.fromkeys(DEVICES, 1)
+    after = ansible.playbook("aovpn.ikev2.audit", environment={"ANSIBLE_COLLECTIONS_PATH": installed, "PYTHONPATH": ""})
+    assert values(after.report()) == RIGHT
