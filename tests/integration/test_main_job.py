@@ -167,7 +167,7 @@ def test_a_limit_that_the_registry_cannot_hold_is_refused_before_anything_change
 
 
 def test_no_secret_is_shown_with_the_utmost_verbosity(ansible: Ansible) -> None:
-    run = ansible.playbook("aovpn.ikev2.remediate", "-vvvv", "--diff")
+    run = ansible.playbook("aovpn.ikev2.remediate", "-vvvv", "--diff", environment={"ANSIBLE_INJECT_INVOCATION": "1"})
     assert run.code == 0, run.output
     assert "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER" in run.output
 

@@ -29,14 +29,19 @@ $Ansible.Result = @{}  # The lab plays it: see add.
 """
 PLAIN = "param($Unused)\n$Ansible.Changed = $false\n"
 PLACE = "C:\\Temp\\it's.ps1"
-PUT = """
+PLUGIN = """
+import json, pathlib
 from ansible.plugins.action import ActionBase
 
 class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
-        self._connection.put_file(self._task.args["src"], self._task.args["dest"])
-        return {"changed": True}
+        {body}
+        return {{"changed": True}}
 """
+PLUGINS = {
+    "lab_put.py": 'self._connection.put_file(self._task.args["src"], self._task.args["dest"])',
+    "lab_keep.py": 'pathlib.Path(self._task.args["dest"]).write_text(json.dumps(self._task.args["results"]))',
+}
 
 
 def add(state: Result, parameters: Result, check_mode: bool) -> Result:
@@ -66,18 +71,12 @@ class Controller:
         tasks = [task if "meta" in task else {**task, "register": task["name"]} for task in tasks]
         results = self.folder / "results.json"
         results.unlink(missing_ok=True)
-        keep = {
-            "name": "Keep the results",
-            "ansible.builtin.copy": {"content": "{{ results | to_json }}", "dest": str(results)},
-            "vars": {
-                "results": {name: f"{{{{ {name} }}}}" for name in (task.get("register") for task in tasks) if name}
-            },
-            "delegate_to": "localhost",
+        kept = {name: f"{{{{ {name} }}}}" for name in (task.get("register") for task in tasks) if name}
+        keep = {"name": "Keep the results", "lab_keep": {"results": kept, "dest": str(results)}}
+        files = {
+            "inventory.yml": {"all": {"hosts": {"rras1": self.variables | variables}}},
+            "play.yml": [{"hosts": "rras1", "gather_facts": False, "tasks": [*tasks, keep]}],
         }
-        local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
-        hosts = {"rras1": self.variables | variables, "localhost": local}
-        plays = [{"hosts": "rras1", "gather_facts": False, "tasks": [*tasks, keep]}]
-        files = {"inventory.yml": {"all": {"hosts": hosts}}, "play.yml": plays}
         for name, content in files.items():
             (self.folder / name).write_text(yaml.safe_dump(content, sort_keys=False, width=1000), encoding="utf-8")
         run = subprocess.run(
@@ -100,7 +99,8 @@ def controller(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Controlle
     (scripts / "add.ps1").write_text(SCRIPT.replace("\n", "\r\n"), encoding="utf-8", newline="")
     (scripts / "plain.ps1").write_text(PLAIN, encoding="utf-8")
     (folder / "action_plugins").mkdir()
-    (folder / "action_plugins" / "lab_put.py").write_text(PUT, encoding="utf-8")
+    for name, body in PLUGINS.items():
+        (folder / "action_plugins" / name).write_text(PLUGIN.format(body=body), encoding="utf-8")
     ca, path = CertificateAuthority(), folder / "ca.pem"
     ca.write(path)
     host = WindowsHost("rras1", 1, {"add.ps1": add, "plain.ps1": lambda *_: {"changed": False}}, scripts)
@@ -120,6 +120,7 @@ SKIPPED = {"changed": True, "msg": "skipped, running in check mode", "result": {
 TASKS: list[tuple[str, str, t.Any, Result, Result]] = [
     ("ping", "ansible.windows.win_ping", {}, {}, {"ping": "pong", "changed": False}),
     ("facts", "ansible.builtin.setup", {}, {}, {"ansible_facts": {"ansible_hostname": "RRAS1"}}),
+    ("gathered", "ansible.builtin.gather_facts", {}, {}, {"ansible_facts": {"ansible_os_family": "Windows"}}),
     (
         "limit_check",
         "ansible.windows.win_regedit",

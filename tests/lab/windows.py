@@ -221,8 +221,7 @@ SPECS: dict[str, dict[str, Option]] = {
         "parameters": Option("dict"),
         "depth": Option("int", default=2),
         "error_action": Option(default="continue", choices=("silently_continue", "continue", "stop")),
-        "remote_src": Option("bool", default=False),
-        **unplayed("arguments chdir creates executable path removes sensitive_parameters"),
+        **unplayed("arguments chdir creates executable path remote_src removes sensitive_parameters"),
     },
     "async_status": {
         "jid": Option(required=True),
@@ -462,8 +461,9 @@ class WindowsHost(WinRMHost):
             state = self.state
             state["booted_at"] = now()
             state["routes"]["active"] = on_link_routes(state["nics"]) + copy.deepcopy(state["routes"]["persistent"])
-            for name, service in state["services"].items():
+            for name in state["services"]:
                 stop_service(state, name, force=True)
+            for name, service in state["services"].items():
                 if service["start_mode"] in ("auto", "delayed"):
                     start_service(state, name)
 

@@ -396,11 +396,13 @@ class WinRMHost(core.Device):
 
     def _perform(self, command: Command) -> None:
         try:
-            work = decode(command.line, bytes(command.stdin))
-            command.output = self._start_job(work, *work.job) if work.job else self._run(work)
-        except (ValueError, KeyError, IndexError) as error:
-            command.output = Output(1, stderr=f"invalid payload: {error!r}")
-        except Exception:  # a mistake in the lab itself: say it on both sides
+            try:
+                work = decode(command.line, bytes(command.stdin))
+            except (ValueError, KeyError, IndexError, TypeError) as error:
+                command.output = Output(1, stderr=f"invalid payload: {error!r}")
+            else:
+                command.output = self._start_job(work, *work.job) if work.job else self._run(work)
+        except Exception:  # a mistake of the lab's own: say it on both sides
             traceback.print_exc()
             command.output = Output(1, stderr=traceback.format_exc())
         finally:
