@@ -155,6 +155,8 @@ class Device:
         self._server = make_server(
             "127.0.0.1", self.port, self.app, threaded=True, request_handler=_Handler, ssl_context=ca.context()
         )
+        # The handshake belongs to the connection's own thread: a client that says nothing must not keep the others waiting.
+        self._server.socket.do_handshake_on_connect = False  # type: ignore[attr-defined]
         self.port = self._server.server_port
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True, name=self.name).start()
 

@@ -4,11 +4,12 @@
 
 """A simulated Windows RRAS server, and what Ansible's modules do to it.
 
-Facts: options, results and messages are those in the sources of ansible.windows 2.5.0, 3.3.0 and 3.8.0 and of ansible-core's
-Ansible.Basic.cs; stopping and starting services follows PowerShell's own cmdlets. Assumptions: IKEEXT reads its limit when
-it starts; its stop drops all SAs (``stop_drops_sas`` plays the other answer); no service depends on it (``dependents``).
-Stricter than Windows: win_reg_stat and async_status refuse unknown options, too, and what the lab would have to guess (an
-option, a type, a module, a script) is an error that says so.
+Facts: options, results and messages are those in the sources of ansible.windows 2.5.0, 3.3.0 and 3.8.0 and of
+ansible-core's Ansible.Basic.cs; stopping and starting services follows PowerShell's own cmdlets.
+Assumptions: IKEEXT reads its limit when it starts; its stop drops all SAs (``stop_drops_sas`` plays the other answer);
+no service depends on it (``dependents``, for tests to fill); the loopback routes and the services' descriptions.
+Stricter than Windows: win_reg_stat and async_status refuse unknown options, too, and what the lab would have to guess
+(an option, a type, a module, a script) is an error that says so.
 """
 
 from __future__ import annotations
@@ -88,7 +89,8 @@ EVERY_FACT: Result = {
     "windows_domain": "WORKGROUP", "windows_domain_member": False,
 }
 EVERY_INTERFACE: Result = {
-    "dns_domain": None, "interface_name": "Microsoft Hyper-V Network Adapter", "ipv6": None, "mtu": 1500, "speed": 10000,
+    "interface_name": "Microsoft Hyper-V Network Adapter", "dns_domain": None, "ipv6": None, "mtu": 1500,
+    "speed": 10000,
 }
 # fmt: on
 
@@ -376,7 +378,7 @@ class Call:
 
 
 class WindowsHost(WinRMHost):
-    """RRAS server number 1 or 2. ``handlers`` plays the scripts in ``folder`` by their file names; a CmdletError is a throw.
+    """RRAS server number 1 or 2. ``handlers`` plays the scripts in ``folder``, by file name; a CmdletError is a throw.
 
     The log notes the script that a ``win_powershell`` ran in its entry's ``query["script"]``.
     """
@@ -455,7 +457,7 @@ class WindowsHost(WinRMHost):
         super().start(ca)
 
     def reboot(self, dark: float = 0.0) -> None:
-        """Restart the server, which answers nobody for ``dark`` seconds: what stood in the active store alone is gone."""
+        """Restart the server, which is ``dark`` for so many seconds: what stood in the active store alone is gone."""
         with self.lock:
             self.go_dark(dark, forget_shells=True)
             state = self.state
@@ -519,8 +521,8 @@ class WindowsHost(WinRMHost):
         call.diff = {"before": "", "after": ""}
         if call.params["name"] is None and kind != "string":
             kind = "string"
-            warning = "the data type when name is not specified can only be 'string', the type has automatically been converted"
-            call.result["warnings"] = [warning]
+            warning = "the data type when name is not specified can only be 'string'"
+            call.result["warnings"] = [f"{warning}, the type has automatically been converted"]
         check_path(path, "powershell")
         if kind not in KINDS:
             raise ModuleFailure(f"the lab's win_regedit does not play the type {kind}")

@@ -4,9 +4,9 @@
 
 """The WinRM side of a simulated Windows host: what Ansible's own ``winrm`` connection talks to.
 
-Facts: the six operations are MS-WSMV's as pywinrm 0.5 sends and reads them; fault codes are winerror.h's ``ERROR_WSMAN_*``;
-the payloads are what ansible-core 2.16, 2.19, 2.20 and 2.21 were seen to send (see its executor/powershell/module_manifest.py
-and plugins/connection/winrm.py). Nothing that is sent here is executed.
+Facts: the six operations are MS-WSMV's as pywinrm 0.5 sends and reads them; fault codes are winerror.h's
+``ERROR_WSMAN_*``; the payloads are what ansible-core 2.16, 2.19, 2.20 and 2.21 were seen to send (see its
+executor/powershell/module_manifest.py and plugins/connection/winrm.py). Nothing that is sent here is executed.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ class Fault(core.Fault):
     """A fault that strikes a run: ``match`` sees the log's entries, such as ``MODULE win_service``.
 
     ``reset`` cuts the connection that waits for the answer, ``before`` the module took effect (then it never does) or
-    ``after``. ``dark``: from then on the host answers nobody for so many seconds; a request whose client gives up meanwhile
-    has no effect.
+    ``after``. ``dark``: from then on the host answers nobody for so many seconds; a request whose client gives up
+    meanwhile has no effect.
     """
 
     dark: float = 0.0
@@ -80,9 +80,10 @@ class WSManFault(Exception):
         """Give the SOAP body that pywinrm turns into a WSManFaultError."""
         reason = escape(str(self))
         return (
-            f"<s:Fault><s:Code><s:Value>s:Sender</s:Value><s:Subcode><s:Value>{self.subcode}</s:Value></s:Subcode></s:Code>"
-            f'<s:Reason><s:Text xml:lang="en-US">{reason}</s:Text></s:Reason><s:Detail><f:WSManFault Code="{self.code}" '
-            f'Machine="127.0.0.1"><f:Message>{reason}</f:Message></f:WSManFault></s:Detail></s:Fault>'
+            f"<s:Fault><s:Code><s:Value>s:Sender</s:Value><s:Subcode><s:Value>{self.subcode}</s:Value></s:Subcode>"
+            f'</s:Code><s:Reason><s:Text xml:lang="en-US">{reason}</s:Text></s:Reason><s:Detail>'
+            f'<f:WSManFault Code="{self.code}" Machine="127.0.0.1"><f:Message>{reason}</f:Message></f:WSManFault>'
+            "</s:Detail></s:Fault>"
         )
 
 
@@ -185,10 +186,10 @@ def decode(line: str, stdin: bytes) -> Work:
 
 
 class WinRMHost(core.Device):
-    """A host behind ``/wsman``. ``log`` has an entry for each module, upload and raw command, ``http_log`` for each request.
+    """A host behind ``/wsman``. ``log`` has each module, upload and raw command, ``http_log`` each request.
 
-    An entry of ``log``: method and path as in Work, body the module's arguments, status the exit code, note ``check_mode``
-    where that is on, and ``writes`` if it changed the host.
+    An entry of ``log``: method and path as in Work, body the module's arguments, status the exit code, note
+    ``check_mode`` where that is on, and ``writes`` if it changed the host.
     """
 
     username = "ansible"
@@ -260,7 +261,7 @@ class WinRMHost(core.Device):
             self._shells.clear()
 
     def _stay_dark(self) -> None:
-        """Wait until it is bright again. A client that still waits then gets its answer: TCP sends again what was lost."""
+        """Wait until it is bright again. A client that still waits is answered then: TCP sends again what was lost."""
         if (left := self._dark_until - time.monotonic()) > 0:
             request.get_data()  # else what is still to be read looks like more to come
             time.sleep(left)
@@ -315,9 +316,9 @@ class WinRMHost(core.Device):
             raise WSManFault(
                 2150858843,
                 "w:InvalidSelectors",
-                f"The request for the Windows Remote Shell with ShellId {shell_id} failed because the shell was not found "
-                "on the server. Possible causes are: the specified ShellId is incorrect or the shell no longer exists on "
-                "the server. Provide the correct ShellId or create a new shell and retry the operation.",
+                f"The request for the Windows Remote Shell with ShellId {shell_id} failed because the shell was not "
+                "found on the server. Possible causes are: the specified ShellId is incorrect or the shell no longer "
+                "exists on the server. Provide the correct ShellId or create a new shell and retry the operation.",
             )
         return shell
 
@@ -333,7 +334,8 @@ class WinRMHost(core.Device):
         self._shells[shell_id] = {}
         return (
             f"<x:ResourceCreated><a:Address>{escape(request.url)}</a:Address><a:ReferenceParameters><w:SelectorSet>"
-            f'<w:Selector Name="ShellId">{shell_id}</w:Selector></w:SelectorSet></a:ReferenceParameters></x:ResourceCreated>'
+            f'<w:Selector Name="ShellId">{shell_id}</w:Selector></w:SelectorSet></a:ReferenceParameters>'
+            "</x:ResourceCreated>"
         )
 
     def _delete(self, envelope: Element) -> str:
@@ -374,7 +376,8 @@ class WinRMHost(core.Device):
             self._cut()
         self._stay_dark()
         streams = "".join(
-            f'<rsp:Stream Name="{name}" CommandId="{command_id}">{base64.b64encode(text.encode()).decode()}</rsp:Stream>'
+            f'<rsp:Stream Name="{name}" CommandId="{command_id}">'
+            f"{base64.b64encode(text.encode()).decode()}</rsp:Stream>"
             for name, text in (("stdout", output.stdout), ("stderr", output.stderr))
             if text
         )
@@ -457,7 +460,6 @@ class WinRMHost(core.Device):
             self.upload(work.path, work.data)
             return Output(stdout=json.dumps({"sha1": hashlib.sha1(work.data).hexdigest()})), True
         result = self.module(work.path, work.arguments)
-        changed = (
-            bool(result.get("changed")) and not work.check and work.path != "async_status"
-        )  # which repeats a job's
+        # What async_status reports is the job's change, not its own.
+        changed = bool(result.get("changed")) and not work.check and work.path != "async_status"
         return Output(int(bool(result.get("failed"))), json.dumps(result) + "\r\n"), changed

@@ -234,9 +234,10 @@ def test_unknown_ids(host: WindowsHost, client: Protocol) -> None:
 
 
 HEADER = (
-    '<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" xmlns:a="http://schemas.xmlsoap.org/ws/2004/08/addressing" '
-    'xmlns:w="http://schemas.dmtf.org/wbem/wsman/1/wsman.xsd"><s:Header><a:MessageID>uuid:{}</a:MessageID><a:Action>{}</a:Action>'
-    "<w:ResourceURI>{}</w:ResourceURI></s:Header><s:Body/></s:Envelope>"
+    '<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" '
+    'xmlns:a="http://schemas.xmlsoap.org/ws/2004/08/addressing" '
+    'xmlns:w="http://schemas.dmtf.org/wbem/wsman/1/wsman.xsd"><s:Header>'
+    "<a:MessageID>uuid:{}</a:MessageID><a:Action>{}</a:Action><w:ResourceURI>{}</w:ResourceURI></s:Header><s:Body/></s:Envelope>"
 )
 CREATE = "http://schemas.xmlsoap.org/ws/2004/09/transfer/Create"
 CMD = "http://schemas.microsoft.com/wbem/wsman/1/windows/shell/cmd"
