@@ -103,12 +103,13 @@ class Ansible:
         (archive,) = folder.glob("*.tar.gz")
         return archive
 
-    def install(self, archive: Path, folder: Path) -> str:
-        """Install an archive into a folder with nothing else, and give the collections path to use it with."""
-        run = self.command(
-            "ansible-galaxy", "collection", "install", str(archive), "-p", str(folder), "--no-deps", inventory=False
-        )
+    def install(self, archive: Path, folder: Path) -> dict[str, str]:
+        """Install an archive into a folder that holds ansible.windows only, and give the environment to use it with."""
+        peers = Path(os.environ["ANSIBLE_COLLECTIONS_PATH"]) / "ansible_collections"
+        (folder / "ansible_collections").mkdir(parents=True)
+        (folder / "ansible_collections" / "ansible").symlink_to(peers / "ansible")
+        alone = {"ANSIBLE_COLLECTIONS_PATH": str(folder), "PYTHONPATH": ""}
+        arguments = ("collection", "install", str(archive), "-p", str(folder), "--offline")
+        run = self.command("ansible-galaxy", *arguments, environment=alone, inventory=False)
         assert run.code == 0, run.output
-        windows = folder / "ansible_collections" / "ansible"
-        windows.symlink_to(Path(os.environ["ANSIBLE_COLLECTIONS_PATH"]) / "ansible_collections" / "ansible")
-        return str(folder)
+        return alone

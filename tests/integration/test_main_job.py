@@ -172,17 +172,13 @@ def test_no_secret_is_shown_with_the_utmost_verbosity(ansible: Ansible) -> None:
     assert "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER" in run.output
 
 
-def test_only_the_built_archive_is_needed(ansible: Ansible, lab: Lab, tmp_path: Path) -> None:
-    archive = ansible.build(tmp_path / "build")
-    elsewhere = tmp_path / "elsewhere"
-    installed = ansible.install(archive, elsewhere / "collections")
-    (elsewhere / "site.yml").write_text(
+def test_only_the_built_archive_is_needed(ansible: Ansible, tmp_path: Path) -> None:
+    alone = ansible.install(ansible.build(tmp_path / "build"), tmp_path / "elsewhere" / "collections")
+    playbook = tmp_path / "elsewhere" / "site.yml"
+    playbook.write_text(
         "- name: Everything\n  ansible.builtin.import_playbook: aovpn.ikev2.remediate\n", encoding="utf-8"
     )
-    run = ansible.playbook(
-        str(elsewhere / "site.yml"), environment={"ANSIBLE_COLLECTIONS_PATH": installed, "PYTHONPATH": ""}
-    )
+    run = ansible.playbook(str(playbook), environment=alone)
     assert run.code == 0, run.output
     assert run.changed == dict.fromkeys(DEVICES, 1)
-    after = ansible.playbook("aovpn.ikev2.audit", environment={"ANSIBLE_COLLECTIONS_PATH": installed, "PYTHONPATH": ""})
-    assert values(after.report()) == RIGHT
+    assert values(ansible.playbook("aovpn.ikev2.audit", environment=alone).report()) == RIGHT
