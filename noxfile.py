@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nox
@@ -83,13 +84,15 @@ def lint(session: nox.Session) -> None:
     tree = Tree(session, NEWEST, "lint")
     archive = WORK / "archive"
     shutil.rmtree(archive, ignore_errors=True)
-    tree.run("ruff check .")
-    tree.run("ruff format --diff .")
-    tree.run("yamllint --strict .")
     tree.run_mypy("plugins", "tests", "noxfile.py")
-    tree.run("ansible-lint")
-    tree.run("antsibull-changelog lint")
-    tree.run("antsibull-docs lint-collection-docs . --plugin-docs --validate-collection-refs all --skip-rstcheck")
+    tree.run_at_once(
+        "antsibull-docs lint-collection-docs . --plugin-docs --validate-collection-refs all --skip-rstcheck",
+        "ansible-lint",
+        "antsibull-changelog lint",
+        "yamllint --strict .",
+        "ruff check .",
+        "ruff format --diff .",
+    )
     # From the checkout itself: only there lies what must stay out of the archive.
     tree.run("ansible-galaxy collection build", CHECKOUT, "--output-path", archive)
     tree.run("python tests/tools/archive.py", archive)
@@ -111,10 +114,9 @@ def test(session: nox.Session, core: str, minor: str) -> None:
     versions = "ansible-core {} on Python {}".format(*exact)
     ran.append(f"{versions}: failed")
     tree = Tree(session, core, core)
-    tree.run("ansible-test sanity --venv --python", minor)
-    tree.run("pytest tests/unit")
-    # One file's tests stay together: they share the lab that they started.
-    tree.run("pytest tests/integration -n 2 --dist loadfile")
+    tree.run_at_once(f"ansible-test sanity --venv --python {minor}", "pytest tests/unit")
+    # A file's tests run in order, as long as no process would be idle for it: some share a lab that takes time to start.
+    tree.run("pytest tests/integration -n 2 --dist worksteal")
     tree.finish()
     ran[-1] = f"{versions}: passed"
 
@@ -178,15 +180,23 @@ class Tree:
         session.env["PYTHONPATH"] = f"{self.root}:{self.copy / 'tests'}"
         session.chdir(self.copy)
 
-    def run(self, command: str, *arguments: str | Path) -> None:
+    def run(self, command: str, *arguments: str | Path, silent: bool = False) -> None:
         """Run a command. One that fails is noted: one run is to show everything that is wrong."""
         name = command.split(" -")[0]
         started = time.monotonic()
         try:
-            self.session.run(*command.split(), *map(str, arguments))
+            output = self.session.run(*command.split(), *map(str, arguments), silent=silent)
+            if silent:  # all of it at once now, lest it mixes with another command's
+                print(f"\n{name}:\n{output}", flush=True)
         except nox.command.CommandFailed:
             self.failed.append(name)
         self.session.log(f"{name}: {time.monotonic() - started:.0f} s")
+
+    def run_at_once(self, *commands: str) -> None:
+        """Run commands that take one processor each, two at a time."""
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            for done in [pool.submit(self.run, command, silent=True) for command in commands]:
+                done.result()
 
     def run_mypy(self, *paths: str) -> None:
         """Run mypy, from the root, so that it knows the plugins by the name by which they are imported."""

@@ -38,7 +38,7 @@ class ActionModule(ActionBase):
         """Run the task. Sends one script when there is nothing to change."""
         self._supports_check_mode = True
         result: dict[str, t.Any] = super().run(tmp, task_vars)
-        _, options = self.validate_argument_spec(ARGUMENTS, required_if=[("state", "present", ["gateway"])])
+        _dummy, options = self.validate_argument_spec(ARGUMENTS, required_if=[("state", "present", ["gateway"])])
         if "netaddr" in MISSING:
             raise AnsibleActionFail(
                 "The Python library netaddr is missing on the controller. Install it beside ansible-core."

@@ -6,74 +6,96 @@
 
 from __future__ import annotations
 
+import re
+import time
 import typing as t
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Adapter
-from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Endpoint, Http
-from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr
+from ansible_collections.aovpn.ikev2.plugins.module_utils import _bigip_objects as objects
+from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import ANY_PORT, Adapter
+from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Endpoint, Http, understood
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
+    IKE_PORTS,
     AccessDenied,
     Change,
+    DeviceError,
     Finding,
+    InvalidInput,
     Reading,
     Refused,
-    Server,
     Service,
-    Value,
-    canonical_address,
 )
 
-NAMED_PORTS = {"any": 0, "isakmp": 500, "ipsec-nat-t": 4500, "ipsec-msft": 4500}
-"""How tmsh writes ports; REST is seen to give numbers, and both are read."""
+PAGE = 1000
+"""How many virtual servers are asked for at once."""
 
-ANY_ADDRESS = {"any": "0.0.0.0", "any6": "::"}
+BUSY = ("There is an active asynchronous task executing", "Configuration Utility restarting")
+"""The two transient answers (HTTP 503). The request was not carried out, so sending it again is safe."""
+PAUSES = (1, 2, 4)
+"""How long to wait before the next try then, in seconds."""
 
-VIRTUAL_SERVER = "name,partition,fullPath,destination,ipProtocol,disabled,pool,sourceAddressTranslation"
+LEAST_TOKEN_LIFE = 300
+"""A token that lives shorter is lengthened to this, in seconds; BIG-IP's default is 1200."""
+SYNC_POLLS, SYNC_PAUSE = 60, 2
+"""How often to look whether a sync has arrived, and the seconds in between."""
 
-
-@dataclass(frozen=True)
-class _SelfIp:
-    """A self IP: ``network`` is its subnet, ``domain`` its route domain as written (empty for the default one)."""
-
-    address: str
-    network: netaddr.IPNetwork
-    domain: str
-    floating: bool
-    traffic_group: str
+NOT_PERMITTED = "01070822"
+"""What mcpd's 'Access Denied' begins with, which comes with HTTP 400."""
 
 
 class BigIp(Adapter):
-    """A BIG-IP, or one ``partition`` of it."""
+    """A BIG-IP, or one ``partition`` of it. ``sync_group``: the device group to sync to after a change."""
 
     platform = "bigip"
-    preserving = "none"
+    preserving = objects.NONE
 
     def __init__(
-        self, endpoint: Endpoint, *, username: str, password: str, partition: str | None = None, save: bool = True
+        self,
+        endpoint: Endpoint,
+        *,
+        username: str,
+        password: str,
+        login_provider: str = "tmos",
+        partition: str | None = None,
+        save: bool = True,
+        sync_group: str | None = None,
+        clear_connections: bool = False,
     ) -> None:
         self.host = endpoint.host
         self.label = f"BIG-IP {endpoint.host}"
+        # The name becomes part of a command line on the device.
+        if sync_group is not None and not re.fullmatch(r"[\w./-]+", sync_group):
+            raise InvalidInput(f"Option 'sync_group' is {sync_group!r}, which is no device group's name.")
         self._http = Http(endpoint, self.label)
         self._username = username
         self._password = password
+        self._login_provider = login_provider
         self._partition = partition
         self._save = save
+        self._sync_group = sync_group
+        self._clear_connections = clear_connections
         self._token: str | None = None
-        self._pools: dict[str, str] = {}
+        self._basic = False
+        self._servers: dict[str, objects.VirtualServer] = {}
 
     @property
     def requests(self) -> int:
         return self._http.requests
 
+    # Session
+
     def open(self) -> None:
-        answer = self._http.send(
+        answer = self._patient(
             "POST",
             "/mgmt/shared/authn/login",
-            body={"username": self._username, "password": self._password, "loginProviderName": "tmos"},
+            {"username": self._username, "password": self._password, "loginProviderName": self._login_provider},
+            {},
         )
+        if answer.status == 404:
+            # A device without the log-in service still knows its local users.
+            self._basic = True
+            return
         if answer.status == 401:
             raise AccessDenied(f"{self.label} refused user {self._username!r}. Check 'username' and 'password'.")
         if "maximum active login tokens" in answer.text:
@@ -82,206 +104,239 @@ class BigIp(Adapter):
                 " They end by themselves within 20 minutes; an account of its own for Ansible avoids this."
             )
         self._accepted(answer, "logging in")
-        self._token = answer.parse(lambda body: str(body["token"]["token"]), "login token")
+        self._token, life = answer.parse(
+            lambda body: (str(body["token"]["token"]), int(body["token"]["timeout"])), "login token"
+        )
+        if life < LEAST_TOKEN_LIFE:
+            self._send("PATCH", f"/mgmt/shared/authz/tokens/{self._token}", {"timeout": LEAST_TOKEN_LIFE})
 
     def close(self) -> None:
         try:
             if self._token:
                 token, self._token = self._token, None
+                headers = {"X-F5-Auth-Token": token}
                 self._accepted(
-                    self._http.send(
-                        "DELETE",
-                        f"/mgmt/shared/authz/tokens/{quote(token, safe='')}",
-                        headers={"X-F5-Auth-Token": token},
-                    ),
+                    self._http.send("DELETE", f"/mgmt/shared/authz/tokens/{quote(token, safe='')}", headers=headers),
                     "logging out",
                 )
         finally:
             self._http.close()
 
+    # The engine's way through
+
     def read(self) -> Reading:
-        partition = "" if self._partition is None else f"$filter=partition eq {quote(self._partition)}&"
-        answer = self._send("GET", f"/mgmt/tm/ltm/virtual?{partition}$select={VIRTUAL_SERVER}")
-        # $filter lets other partitions' objects through, and $select lets some fields through that were not asked for.
-        items = answer.parse(
-            lambda body: [
-                item for item in body.get("items", []) if item["partition"] == (self._partition or item["partition"])
-            ],
-            "virtual servers",
-        )
-        self._pools = {item["fullPath"]: item.get("pool", "") for item in items}
-        return Reading(
-            answer.parse(
-                lambda _body: tuple(_service(item) for item in items if item.get("ipProtocol") == "udp"),
-                "virtual servers",
-            )
-        )
+        items = list(self._virtual_servers())
+        with understood(self.label, "virtual servers"):
+            found = objects.virtual_servers(items)
+            findings = objects.list_findings(items)
+        self._servers = {server.service.id: server for server in found}
+        findings += self._sync_findings() if self._sync_group else []
+        return Reading(tuple(server.service for server in found), findings=tuple(findings))
+
+    def inspect(self, services: Sequence[Service]) -> Sequence[Finding]:
+        return [
+            finding for service in services for finding in objects.virtual_server_findings(self._servers[service.id])
+        ]
 
     def guard(self, services: Sequence[Service]) -> Reading:
-        members = self._send("GET", "/mgmt/tm/ltm/pool?expandSubcollections=true").parse(_pool_members, "pools")
-        self_ips = self._send("GET", "/mgmt/tm/net/self").parse(
-            lambda body: [_self_ip(item) for item in body.get("items", [])], "self IPs"
+        servers = [self._servers[service.id] for service in services]
+        pools = self._get("/mgmt/tm/ltm/pool?expandSubcollections=true").parse(objects.pools, "pools")
+        own = self._get("/mgmt/tm/net/self").parse(objects.self_ips, "self IPs")
+        devices = self._get("/mgmt/tm/cm/device").parse(lambda body: list(body.get("items", [])), "devices")
+        findings = objects.standby_findings(devices, self.label)
+        groups: dict[str, str] | None = None
+        if len(devices) > 1:
+            groups = self._get("/mgmt/tm/ltm/virtual-address").parse(objects.traffic_groups, "virtual addresses")
+            findings += [] if self._sync_group else self._sync_findings()
+        findings += self._get("/mgmt/tm/ltm/snat").parse(
+            lambda body: objects.snat_findings(body, own, self.label), "SNAT objects"
         )
-        groups = self._send("GET", "/mgmt/tm/ltm/virtual-address").parse(_traffic_groups, "virtual addresses")
-        devices: list[dict[str, t.Any]] = self._send("GET", "/mgmt/tm/cm/device").parse(
-            lambda body: list(body.get("items", [])), "devices"
-        )
+        profiles = {name for server in servers for name in server.persistence}
+        across: dict[str, bool] = {}
+        if profiles:
+            answer = self._get("/mgmt/tm/ltm/persistence/source-addr")
+            across = answer.parse(objects.match_across_services, "persistence profiles")
+        findings += objects.persistence_findings(servers, across)
+        texts = {name: self._rule(name) for name in sorted({name for server in servers for name in server.rules})}
+        for server in servers:
+            findings += objects.pool_findings(server, pools) + objects.rule_findings(server, texts)
+        findings += self._owners(servers)
         guarded = tuple(
-            replace(
-                service,
-                servers=tuple(
-                    Server(
-                        address,
-                        port,
-                        _gateways(address, self_ips, groups.get(service.address, ""), standalone=len(devices) < 2),
-                    )
-                    for address, port in members.get(self._pools[service.id], [])
-                ),
-            )
-            for service in services
+            objects.with_servers(server, pools, own, None if groups is None else groups.get(server.service.address, ""))
+            for server in servers
         )
-        return Reading(guarded, findings=tuple(_standby(devices, self.label)))
+        return Reading(guarded, findings=(*findings, *objects.subnet_findings(guarded, own)))
 
     def apply(self, changes: Sequence[Change]) -> None:
-        if len(changes) == 1:
-            self._translate(changes[0], {})
-            return
-        transaction = self._send("POST", "/mgmt/tm/transaction", {}).parse(
-            lambda body: int(body["transId"]), "transaction"
-        )
-        for change in changes:
-            self._translate(change, {"X-F5-REST-Coordination-Id": str(transaction)})
-        self._send("PATCH", f"/mgmt/tm/transaction/{transaction}", {"state": "VALIDATING"})
+        try:
+            self._write(changes, drop_pool=False)
+        except Refused as error:
+            # A device that keeps a SNAT pool's name with type none may refuse the one for the other's sake.
+            pools = [change.before["pool"] for change in changes if isinstance(change.before, dict)]
+            if not any(pool in str(error) for pool in pools):
+                raise
+            self._write(changes, drop_pool=True)
 
     def keep(self) -> None:
         if self._save:
             self._send("POST", "/mgmt/tm/sys/config", {"command": "save"})
 
-    def _translate(self, change: Change, headers: dict[str, str]) -> None:
-        setting = change.after if isinstance(change.after, dict) else {"type": change.after}
-        self._send(
-            "PATCH", f"/mgmt/tm/ltm/virtual/{_rest_name(change.id)}", {"sourceAddressTranslation": setting}, headers
+    def finish(self, services: Sequence[Service]) -> Sequence[Finding]:
+        if self._sync_group:
+            self._sync(self._sync_group)
+        if not self._clear_connections:
+            return [
+                self._flows("They go on as they are until they have been idle, which keepalives may put off for long.")
+            ]
+        try:
+            for service in services:
+                for port in IKE_PORTS if service.port == ANY_PORT else (service.port,):
+                    options = f"cs-server-addr,{service.address},cs-server-port,{port},protocol,udp"
+                    self._send("DELETE", f"/mgmt/tm/sys/connection?options={quote(options, safe=',')}")
+        except DeviceError as error:
+            return [self._flows(f"They could not be cleared: {error}")]
+        return []
+
+    # What these take
+
+    def _virtual_servers(self) -> t.Iterator[dict[str, t.Any]]:
+        partition = "" if self._partition is None else f"$filter=partition eq {quote(self._partition)}&"
+        path = f"/mgmt/tm/ltm/virtual?{partition}$select={objects.VIRTUAL_SERVER}&$top={PAGE}"
+        while path:
+            body = self._get(path).parse(
+                lambda body: {**body, "items": [dict(item) for item in body.get("items", [])]}, "virtual servers"
+            )
+            # $filter lets through what other partitions show to this one.
+            yield from (item for item in body["items"] if self._partition in (None, item.get("partition")))
+            following = urlsplit(str(body.get("nextLink", "")))  # on 'localhost', whatever the device is called
+            path = f"{following.path}?{following.query}" if following.query else ""
+
+    def _write(self, changes: Sequence[Change], *, drop_pool: bool) -> None:
+        if len(changes) == 1:
+            self._translate(changes[0], {}, drop_pool=drop_pool)
+            return
+        transaction = self._send("POST", "/mgmt/tm/transaction", {}).parse(
+            lambda body: int(body["transId"]), "transaction"
+        )
+        for change in changes:
+            self._translate(change, {"X-F5-REST-Coordination-Id": str(transaction)}, drop_pool=drop_pool)
+        self._send("PATCH", f"/mgmt/tm/transaction/{transaction}", {"state": "VALIDATING"})
+
+    def _translate(self, change: Change, headers: dict[str, str], *, drop_pool: bool) -> None:
+        setting: dict[str, t.Any] = change.after if isinstance(change.after, dict) else {"type": change.after}
+        left_over = isinstance(change.before, dict) and change.before["type"] == change.after
+        if "pool" not in setting and (left_over or (drop_pool and isinstance(change.before, dict))):
+            setting = {**setting, "pool": objects.NONE}
+        path = f"/mgmt/tm/ltm/virtual/{quote(objects.rest_name(change.id), safe='~')}"
+        self._send("PATCH", path, {"sourceAddressTranslation": setting}, headers)
+
+    def _rule(self, name: str) -> str:
+        answer = self._get(f"/mgmt/tm/ltm/rule/{quote(objects.rest_name(name), safe='~')}")
+        return answer.parse(lambda body: str(body.get("apiAnonymous", "")), "iRule")
+
+    def _owners(self, servers: Sequence[objects.VirtualServer]) -> list[Finding]:
+        """Tell virtual servers that an iApp or an AS3 declaration owns."""
+        findings = []
+        declaration: Answer | None = None
+        for server in servers:
+            if server.application:
+                name = quote(objects.rest_name(server.application), safe="~")
+                answer = self._get(f"/mgmt/tm/sys/application/service/{name}")
+                strict = answer.parse(
+                    lambda body: body.get("strictUpdates", "enabled") == "enabled", "application service"
+                )
+                findings.append(
+                    Finding(
+                        "managed_elsewhere",
+                        "blocker" if strict else "warning",
+                        server.service.id,
+                        f"This virtual server belongs to the application service {server.application}, whose strict updates are {'on' if strict else 'off'}.",
+                        "Set SNAT in the iApp's own form; it would be put back by the next reconfiguration otherwise.",
+                    )
+                )
+            elif len(server.folder) > 1:
+                declaration = declaration or self._http.send(
+                    "GET", "/mgmt/shared/appsvcs/declare", **self._credentials({})
+                )
+                tenant, application = server.folder[:2]
+                declared = declaration.status == 200 and declaration.parse(objects.declared, "AS3 declaration")
+                if declared and (tenant, application) in declared:
+                    findings.append(
+                        Finding(
+                            "managed_elsewhere",
+                            "blocker",
+                            server.service.id,
+                            f"An AS3 declaration owns this virtual server (tenant {tenant}, application {application}), which would undo the change.",
+                            'Set "snat": "none" at the service in the declaration, and post that.',
+                        )
+                    )
+        return findings
+
+    def _sync_findings(self) -> list[Finding]:
+        return objects.sync_findings(self._sync_status(), self.label, syncing=self._sync_group is not None)
+
+    def _sync_status(self) -> str:
+        return self._get("/mgmt/tm/cm/sync-status").parse(objects.sync_status, "sync status")
+
+    def _sync(self, group: str) -> None:
+        self._send("POST", "/mgmt/tm/cm", {"command": "run", "utilCmdArgs": f"config-sync to-group {group}"})
+        status = ""
+        for _dummy in range(SYNC_POLLS):
+            status = self._sync_status()
+            if status == "In Sync":
+                return
+            time.sleep(SYNC_PAUSE)
+        raise Refused(
+            f"{self.label}: the sync to {group} has not arrived after {SYNC_POLLS * SYNC_PAUSE} s; the status is {status!r}."
+            " Look at the device group, and sync by hand."
         )
 
-    def _send(self, method: str, path: str, body: t.Any = None, headers: dict[str, str] | None = None) -> Answer:
-        answer = self._http.send(
-            method, path, body=body, headers={"X-F5-Auth-Token": self._token or "", **(headers or {})}
+    def _flows(self, message: str) -> Finding:
+        return Finding(
+            "existing_flows",
+            "info",
+            self.label,
+            f"Flows that exist keep the source address with which they began. {message}",
+            "Option 'clear_connections' ends them, so that clients come back with their own addresses.",
         )
+
+    # Requests
+
+    def _get(self, path: str) -> Answer:
+        return self._send("GET", path)
+
+    def _send(self, method: str, path: str, body: t.Any = None, headers: dict[str, str] | None = None) -> Answer:
+        answer = self._patient(method, path, body, headers or {})
+        if answer.status == 401 and self._token:
+            # Refused before anything was done: the token may have expired, and one new login shows whether that was it.
+            self._token = None
+            self.open()
+            answer = self._patient(method, path, body, headers or {})
         return self._accepted(answer, f"{method} {path.partition('?')[0]}")
+
+    def _patient(self, method: str, path: str, body: t.Any, headers: dict[str, str]) -> Answer:
+        for pause in (*PAUSES, 0):
+            answer = self._http.send(method, path, body=body, **self._credentials(headers))
+            if answer.status != 503 or not any(words in answer.text for words in BUSY) or not pause:
+                break
+            time.sleep(pause)
+        return answer
+
+    def _credentials(self, headers: dict[str, str]) -> dict[str, t.Any]:
+        if self._basic:
+            return {"headers": headers, "auth": (self._username, self._password)}
+        return {"headers": {**headers, "X-F5-Auth-Token": self._token} if self._token else headers}
 
     def _accepted(self, answer: Answer, doing: str) -> Answer:
         if answer.status < 400:
             return answer
-        error = answer.json()
-        message = str(error.get("message", "no reason given"))
-        if answer.status in (401, 403):
-            raise AccessDenied(f"{self.label} does not let user {self._username!r} do this ({doing}): {message}")
-        raise Refused(f"{self.label} refused {doing}: {message}", status=answer.status)
+        if answer.status in (401, 403) or NOT_PERMITTED in answer.text:
+            raise AccessDenied(
+                f"{self.label} does not let user {self._username!r} do this ({self._shown(doing)})."
+                " Changes take the role Manager or above; to look takes Guest."
+            )
+        message = str(answer.json().get("message", "no reason given"))
+        raise Refused(f"{self.label} refused {self._shown(doing)}: {message}", status=answer.status)
 
-
-def _rest_name(full_path: str) -> str:
-    """Write a full path as iControl REST has it in URLs: ``/Common/a b`` -> ``~Common~a%20b``."""
-    return quote(full_path.replace("/", "~"), safe="~")
-
-
-def parse_destination(destination: str) -> tuple[str, int]:
-    """Split a virtual server's destination into canonical address and port (0 for any port).
-
-    ``/Common/1.1.1.1%2:80``, and for IPv6 a dot before the port: ``/Common/2001:db8::6%2.80``.
-
-    :raises ValueError: where it is neither.
-    """
-    text = destination.rpartition("/")[2]
-    # IPv4 has one colon, before the port; IPv6 has several and a dot there. A name such as 'any6' may stand for the address.
-    separator = "." if text.count(":") > 1 or text.startswith("any6") else ":"
-    address, _, port = text.rpartition(separator)
-    host, percent, domain = address.partition("%")
-    return canonical_address(ANY_ADDRESS.get(host, host) + percent + domain), NAMED_PORTS[
-        port
-    ] if port in NAMED_PORTS else int(port)
-
-
-def _service(item: dict[str, t.Any]) -> Service:
-    translation = item["sourceAddressTranslation"]
-    kind = str(translation["type"])
-    value: Value = (
-        {"type": kind, "pool": str(translation["pool"])} if kind != "none" and translation.get("pool") else kind
-    )
-    address, port = parse_destination(item["destination"])
-    return Service(
-        id=str(item["fullPath"]),
-        address=address,
-        port=port,
-        value=value,
-        source_preserved=value == BigIp.preserving,
-        enabled=not item.get("disabled", False),
-        names=(str(item["name"]),),
-    )
-
-
-def _pool_members(body: dict[str, t.Any]) -> dict[str, list[tuple[str, int]]]:
-    return {
-        pool["fullPath"]: [
-            # A member's name may be its node's, so the address is its own field; the port stands only in the name.
-            (canonical_address(member["address"]), _member_port(member["name"]))
-            for member in pool.get("membersReference", {}).get("items", [])
-        ]
-        for pool in body.get("items", [])
-    }
-
-
-def _member_port(name: str) -> int:
-    port = name.rpartition("." if name.count(":") > 1 else ":")[2]
-    return NAMED_PORTS[port] if port in NAMED_PORTS else int(port)
-
-
-def _self_ip(item: dict[str, t.Any]) -> _SelfIp:
-    address, _, length = str(item["address"]).partition("/")
-    host, percent, domain = address.partition("%")
-    return _SelfIp(
-        canonical_address(address),
-        netaddr.IPNetwork(f"{host}/{length}"),
-        percent + domain,
-        item["floating"] == "enabled",
-        str(item["trafficGroup"]),
-    )
-
-
-def _traffic_groups(body: dict[str, t.Any]) -> dict[str, str]:
-    return {
-        canonical_address(ANY_ADDRESS.get(item["address"], item["address"])): str(item["trafficGroup"])
-        for item in body.get("items", [])
-    }
-
-
-def _gateways(server: str, self_ips: Sequence[_SelfIp], traffic_group: str, *, standalone: bool) -> tuple[str, ...]:
-    """Choose the self IPs that may be a server's default gateway.
-
-    That is the floating one in its subnet, which moves to the other unit together with the virtual address. A device
-    without a partner may have none that floats, and any self IP serves there.
-    """
-    host, percent, domain = server.partition("%")
-    near = [item for item in self_ips if item.domain == percent + domain and netaddr.IPAddress(host) in item.network]
-    floating = [item.address for item in near if item.floating and item.traffic_group == traffic_group]
-    return tuple(floating or ([item.address for item in near] if standalone else []))
-
-
-def _standby(devices: Sequence[dict[str, t.Any]], label: str) -> list[Finding]:
-    # selfDevice is the string "true".
-    mine = next((device for device in devices if str(device.get("selfDevice")).lower() == "true"), {})
-    state = str(mine.get("failoverState", "unknown"))
-    if state == "active":
-        return []
-    active = (
-        ", ".join(str(device.get("name")) for device in devices if device.get("failoverState") == "active")
-        or "none that is known"
-    )
-    return [
-        Finding(
-            "not_active_unit",
-            "blocker",
-            label,
-            f"This unit's failover state is {state}; the active unit is {active}.",
-            "Make the change on the active unit, and sync from there.",
-        )
-    ]
+    def _shown(self, doing: str) -> str:
+        return doing.replace(self._token, "…") if self._token else doing

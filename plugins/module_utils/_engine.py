@@ -27,6 +27,9 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     Value,
 )
 
+ANY_PORT = 0
+"""The port of a service that takes every port."""
+
 
 class Adapter(abc.ABC):
     """One vendor's words and requests. Takes and gives plain values, raises DeviceError, decides nothing."""
@@ -65,6 +68,10 @@ class Adapter(abc.ABC):
     def read(self) -> Reading:
         """Read every UDP service in as few requests as the device allows."""
 
+    def inspect(self, services: Sequence[Service]) -> Sequence[Finding]:
+        """Tell what the reading itself shows about ``services``, without another request."""
+        return ()
+
     @abc.abstractmethod
     def guard(self, services: Sequence[Service]) -> Reading:
         """Read what a change to ``services`` has to be judged by: give them back with their servers, and add findings."""
@@ -76,6 +83,13 @@ class Adapter(abc.ABC):
     @abc.abstractmethod
     def keep(self) -> None:
         """Make what was changed survive a reboot, where the device does not do so by itself and ``save`` is on."""
+
+    def finish(self, services: Sequence[Service]) -> Sequence[Finding]:
+        """Do what follows a change to ``services`` that stands and is kept, and tell what is left to know.
+
+        What fails here is no reason to undo the change.
+        """
+        return ()
 
 
 @dataclass
@@ -167,6 +181,7 @@ def _run(adapter: Adapter, order: Order, result: Result, *, check_mode: bool) ->
     result.findings.extend(reading.findings)
     selected, findings = select(reading.services, order, adapter.label)
     result.findings.extend(findings)
+    result.findings.extend(adapter.inspect(selected))
     result.before = result.services = tuple(selected)
     result.snapshot = Snapshot.of(adapter.platform, adapter.host, selected, reading.device)
 
@@ -178,6 +193,7 @@ def _run(adapter: Adapter, order: Order, result: Result, *, check_mode: bool) ->
         guarded = adapter.guard(selected)
         result.findings.extend(guarded.findings)
         result.before = result.services = guarded.services
+        result.findings.extend(server_findings(guarded.services))
         result.findings.extend(return_path_findings(guarded.services, changes, order, adapter))
     if not changes:
         return
@@ -196,6 +212,13 @@ def _run(adapter: Adapter, order: Order, result: Result, *, check_mode: bool) ->
     after = reading_after(reading, changes, adapter) if check_mode else _change(adapter, changes)
     result.changed = True
     result.services = _as_selected(result.before, after)
+    changed = {change.id for change in changes if change.of == "service"}
+    result.findings.extend(_disabled(service for service in result.before if service.id in changed))
+    if not check_mode:
+        try:
+            result.findings.extend(adapter.finish([service for service in result.services if service.id in changed]))
+        except DeviceError as error:
+            raise ChangeFailed(f"{error} The change itself stands and is kept.", undone=False) from error
 
 
 def _as_selected(selected: Sequence[Service], after: Reading) -> tuple[Service, ...]:
@@ -213,11 +236,11 @@ def select(services: Sequence[Service], order: Order, label: str) -> tuple[list[
 
     :raises InvalidInput: where something named is not there, or is not the only one of that name.
     """
-    candidates = [service for service in services if service.port in order.ports]
     if order.snapshot is not None:
-        return _by_name(services, [*order.snapshot.services], label), []
+        return _by_name(services, services, [*order.snapshot.services], label), []
+    candidates = [service for service in services if service.port in order.ports or service.port == ANY_PORT]
     if order.services is not None:
-        chosen = _by_name(candidates, order.services, label)
+        chosen = _by_name(candidates, services, order.services, label)
     elif order.addresses is not None:
         missing = [
             address for address in order.addresses if not any(service.address == address for service in candidates)
@@ -226,15 +249,25 @@ def select(services: Sequence[Service], order: Order, label: str) -> tuple[list[
             raise InvalidInput(
                 f"{label}: no UDP service on {_ports(order.ports)} at {', '.join(missing)}. {_nearest(missing[0], candidates)}"
             )
-        chosen = [service for service in candidates if service.address in order.addresses]
+        # A service on any port takes what no other service of the address takes.
+        exact = {(service.address, service.port) for service in candidates}
+        chosen = [
+            service
+            for service in candidates
+            if service.address in order.addresses
+            and (service.port != ANY_PORT or any((service.address, port) not in exact for port in order.ports))
+        ]
     else:
-        # What no virtual address leads to carries no client's packets, and is changed only when somebody names it.
-        chosen = [service for service in candidates if service.address]
+        # What no virtual address leads to carries no client's packets, and what serves any port serves more than IKEv2:
+        # both are changed only when somebody names them.
+        chosen = [service for service in candidates if service.address and service.port != ANY_PORT]
 
     findings = []
     for address in dict.fromkeys(service.address for service in chosen):
         of_address = [service for service in chosen if service.address == address]
-        missing_ports = [port for port in order.ports if not any(service.port == port for service in of_address)]
+        missing_ports = [
+            port for port in order.ports if not any(service.port in (port, ANY_PORT) for service in of_address)
+        ]
         if not missing_ports:
             continue
         elsewhere = [
@@ -306,6 +339,40 @@ def _foreign(adapter: Adapter, snapshot: Snapshot | None) -> list[Finding]:
             f"The snapshot is of {snapshot.platform} {snapshot.host}.",
             "Restore it on that device, or accept 'other_device' if this is the same device by another name.",
         )
+    ]
+
+
+def server_findings(services: Iterable[Service]) -> list[Finding]:
+    """Tell the addresses whose services lead to different servers: a client's UDP 500 and 4500 have to reach the same one."""
+    sets: dict[str, dict[str, frozenset[str]]] = {}
+    for service in services:
+        sets.setdefault(service.address, {})[service.id] = frozenset(server.address for server in service.servers)
+    return [
+        Finding(
+            "server_sets_differ",
+            "warning",
+            ", ".join(by_service),
+            "These services of one address lead to different servers: "
+            + "; ".join(f"{name} to {', '.join(sorted(servers)) or 'none'}" for name, servers in by_service.items())
+            + ".",
+            "Give both the same servers, or a client's packets may be parted between two.",
+        )
+        for by_service in sets.values()
+        if len(set(by_service.values())) > 1
+    ]
+
+
+def _disabled(changed: Iterable[Service]) -> list[Finding]:
+    return [
+        Finding(
+            "disabled_service",
+            "info",
+            service.id,
+            "This service is disabled. Its setting is changed like the others', and it stays disabled.",
+            "Nothing is to be done.",
+        )
+        for service in changed
+        if not service.enabled
     ]
 
 
@@ -397,7 +464,10 @@ def _change(adapter: Adapter, changes: Sequence[Change]) -> Reading:
                 raise error from None
         else:
             after = adapter.read()
-            _verify(after, changes, adapter.label)
+            if partly := _partly(after, changes):
+                adapter.apply(partly)
+                after = adapter.read()
+        _verify(after, changes, adapter.label)
         adapter.keep()
     except DeviceError as error:
         left = _undo(adapter, changes)
@@ -405,6 +475,15 @@ def _change(adapter: Adapter, changes: Sequence[Change]) -> Reading:
             raise ChangeFailed(f"{error} Everything is as it was before.", undone=True) from error
         raise ChangeFailed(f"{error} Putting it back failed too: {left}", undone=False) from error
     return after
+
+
+def _partly(after: Reading, changes: Sequence[Change]) -> list[Change]:
+    """List what the device took in part, so that it stands neither as before nor as wanted; once more may complete it."""
+    return [
+        replace(change, before=standing)
+        for change in changes
+        if (standing := after.value(change)) is not None and standing not in (change.before, change.after)
+    ]
 
 
 def _verify(after: Reading, changes: Sequence[Change], label: str) -> None:
@@ -439,12 +518,17 @@ def _undo(adapter: Adapter, changes: Sequence[Change]) -> str | None:
     return f"{', '.join(left)}. Set it back by hand." if left else None
 
 
-def _by_name(candidates: Sequence[Service], names: Iterable[str], label: str) -> list[Service]:
+def _by_name(
+    candidates: Sequence[Service], services: Sequence[Service], names: Iterable[str], label: str
+) -> list[Service]:
+    """Find each name among ``candidates``; ``services`` are all there are, to tell a wrong port from a wrong name."""
     chosen: list[Service] = []
     for name in names:
-        exact = [service for service in candidates if service.id == name]
-        found = exact or [service for service in candidates if name in service.names]
+        found = _called(name, candidates)
         if not found:
+            others = _called(name, services)
+            if others:
+                raise InvalidInput(f"{label}: {', '.join(map(str, others))} is there, but serves another port.")
             raise InvalidInput(f"{label}: no UDP service called {name!r}. {_nearest(name, candidates)}")
         if len({service.id for service in found}) > 1:
             raise InvalidInput(
@@ -452,6 +536,11 @@ def _by_name(candidates: Sequence[Service], names: Iterable[str], label: str) ->
             )
         chosen += [service for service in found if service not in chosen]
     return chosen
+
+
+def _called(name: str, services: Sequence[Service]) -> list[Service]:
+    exact = [service for service in services if service.id == name]
+    return exact or [service for service in services if name in service.names]
 
 
 def _nearest(wanted: str, candidates: Sequence[Service]) -> str:

@@ -7,9 +7,9 @@
 from __future__ import annotations
 
 import typing as t
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 from dataclasses import replace
+from xml.etree import ElementTree
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Adapter
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Endpoint, Http, understood
@@ -77,7 +77,7 @@ class LoadMaster(Adapter):
         with understood(self.label, "virtual services"):
             found = [(_service(record), record) for record in _list(listed, "VS") if _is_udp_service(record)]
         self._records = {service.id: record for service, record in found}
-        return Reading(tuple(service for service, _ in found))
+        return Reading(tuple(service for service, _dummy in found))
 
     def guard(self, services: Sequence[Service]) -> Reading:
         interfaces = self._ask("showiface")
@@ -250,6 +250,6 @@ def _identity(record: Fields) -> Fields:
 
 def _network(item: Fields) -> tuple[str, netaddr.IPNetwork]:
     """Read an interface: in a high-availability pair the shared address is the one that stays."""
-    address, _, length = str(item["IPAddress"]).partition("/")
+    address, _dummy, length = str(item["IPAddress"]).partition("/")
     own = str(item.get("SharedIPAddress") or address).partition("/")[0]
     return canonical_address(own), netaddr.IPNetwork(f"{address}/{length}")

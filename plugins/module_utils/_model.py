@@ -19,15 +19,25 @@ State: t.TypeAlias = t.Literal["preserved", "restored", "gathered"]
 IKE_PORTS = (500, 4500)
 
 FINDING_CODES: t.Final[Mapping[str, str]] = {
+    "client_in_server_subnet": "Clients in the VPN server's own subnet would be answered past the load balancer.",
+    "connection_mirroring": "The service's connections are mirrored to the standby unit.",
     "device_setting": "A setting of the whole device does not fit.",
+    "disabled_service": "A service that was changed is disabled.",
+    "existing_flows": "Flows that exist go on as they were translated when they began.",
     "global_client_ip": "The mode Use Source IP is on for the whole NetScaler.",
+    "hidden_translation": "Something other than the service's own setting translates the source address, or keeps it.",
+    "managed_elsewhere": "The service belongs to a declaration or an application service, which would undo the change.",
     "not_active_unit": "This unit of a high-availability pair is not the one that takes changes.",
-    "other_device": "The snapshot was taken from another device.",
     "other_default_route": "A VPN server has a second default route.",
+    "other_device": "The snapshot was taken from another device.",
     "pair_incomplete": "An address serves only one of UDP 500 and UDP 4500.",
+    "persistence_split": "A client's UDP 500 and UDP 4500 may reach different servers.",
     "return_path_unverified": "Nobody has said what the VPN server's default gateway is.",
     "return_path_wrong": "The VPN server's default gateway is not an address of this load balancer.",
+    "server_sets_differ": "The services of one address lead to different servers.",
     "session_left_open": "The log-out was not answered.",
+    "unsupported_mode": "The service works in a way in which the source address cannot be kept like this.",
+    "unsynced_changes": "The device group has changes that are not synced.",
 }
 """Every code that a finding can have, and that ``accept`` takes. The table in docs/findings.md says the same at length."""
 

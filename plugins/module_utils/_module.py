@@ -64,10 +64,11 @@ def run_module(spec: Spec, make_adapter: Callable[[Endpoint, dict[str, t.Any]], 
                 )
         endpoint = Endpoint(host, *(options[name] for name in ("port", "validate_certs", "ca_path", "timeout")))
         order = Order.parse(**{name: options[name] for name in Order.__dataclass_fields__})
+        adapter = make_adapter(endpoint, options)
     except InvalidInput as error:
         module.fail_json(msg=f"{host}: {error}", **Result(undone=True).as_dict())
     try:
-        result = run(make_adapter(endpoint, options), order, check_mode=module.check_mode)
+        result = run(adapter, order, check_mode=module.check_mode)
     except RunFailed as error:
         module.fail_json(msg=str(error), **error.result.as_dict())
     diff = {"diff": result.diff()} if module._diff else {}

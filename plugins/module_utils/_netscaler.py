@@ -115,7 +115,7 @@ class NetScaler(Adapter):
         bound = {(listener.kind, listener.name) for listener in self._listeners}
         for (kind, name), item in carriers.items():
             if (kind, name) not in bound and item["servicetype"] in PROTOCOLS:
-                ports = {port for _, port in self._members.get((kind, name), [])}
+                ports = {port for _dummy, port in self._members.get((kind, name), [])}
                 services += [
                     _service(item, _Listener("", port, PROTOCOLS[item["servicetype"]], kind, name))
                     for port in sorted(ports)

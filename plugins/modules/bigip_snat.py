@@ -46,9 +46,25 @@ options:
       - Excludes O(addresses).
     type: list
     elements: str
+  login_provider:
+    description: The device's authentication provider that knows the user.
+    type: str
+    default: tmos
   partition:
     description: Look at this partition only. By default at all of them.
     type: str
+  sync_group:
+    description:
+      - The device group to sync to after a change, and to wait for until it is in sync.
+      - Where changes are pending before, whosever they are, they are the blocker V(unsynced_changes), because a sync would push them too.
+    type: str
+  clear_connections:
+    description:
+      - Whether to end the existing connections of the changed virtual servers, by virtual address, port and protocol.
+      - That interrupts these tunnels, and the clients come back with their own addresses. Without it, existing flows keep their translated address until
+        they have been idle, which is the finding V(existing_flows).
+    type: bool
+    default: false
 extends_documentation_fragment:
   - aovpn.ikev2._device
   - aovpn.ikev2._device.save
@@ -207,6 +223,8 @@ undone:
 from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip import BigIp
 from ansible_collections.aovpn.ikev2.plugins.module_utils._module import SAVE, credential, run_module
 
+OPTIONS = ("username", "password", "login_provider", "partition", "save", "sync_group", "clear_connections")
+
 
 def main() -> None:
     """Run the module."""
@@ -216,12 +234,13 @@ def main() -> None:
             "port": credential("F5_SERVER_PORT", aliases=["server_port"], required=False, type="int", default=443),
             "username": credential("F5_USER", aliases=["user"]),
             "password": credential("F5_PASSWORD", secret=True),
+            "login_provider": {"type": "str", "default": "tmos"},
             "partition": {"type": "str"},
+            "sync_group": {"type": "str"},
+            "clear_connections": {"type": "bool", "default": False},
             **SAVE,
         },
-        lambda endpoint, options: BigIp(
-            endpoint, **{name: options[name] for name in ("username", "password", "partition", "save")}
-        ),
+        lambda endpoint, options: BigIp(endpoint, **{name: options[name] for name in OPTIONS}),
     )
 
 

@@ -109,9 +109,11 @@ def test_it_sets_each_kind_once(peer: Peer) -> None:
         (IKE, "Automap", None),
         (NAT_T, "sp_ikev2", pool),
     ]
-    assert peer.changes(*((name, snat) for name, snat, _ in steps)) == [sent is not None for _, _, sent in steps]
+    assert peer.changes(*((name, snat) for name, snat, _dummy in steps)) == [
+        sent is not None for _dummy, _dummy, sent in steps
+    ]
     written = [(entry.path, entry.body["sourceAddressTranslation"], entry.status) for entry in peer.device.writing()]
-    assert written == [(f"/mgmt/tm/ltm/virtual/~Common~{name}", sent, 200) for name, _, sent in steps if sent]
+    assert written == [(f"/mgmt/tm/ltm/virtual/~Common~{name}", sent, 200) for name, _dummy, sent in steps if sent]
     assert [one["sourceAddressTranslation"] for one in peer.device.state["virtual"].values()] == [
         one["sourceAddressTranslation"] for one in before.values()
     ]

@@ -51,7 +51,7 @@ def test_the_whole_job(ansible: Ansible, lab: Lab) -> None:
     assert first.code == 0, first.output
     assert first.changed == dict.fromkeys(DEVICES, 1)
     # One server after the other, and both before the first load balancer.
-    order = [device for device, _ in groupby(lab.writing(), key=lambda entry: entry.device)]
+    order = [device for device, _dummy in groupby(lab.writing(), key=lambda entry: entry.device)]
     assert order[:2] == ["rras1", "rras2"]
     assert sorted(order) == sorted(DEVICES)
 

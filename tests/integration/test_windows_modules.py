@@ -103,7 +103,7 @@ def controller(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Controlle
         (folder / "action_plugins" / name).write_text(PLUGIN.format(body=body), encoding="utf-8")
     ca, path = CertificateAuthority(), folder / "ca.pem"
     ca.write(path)
-    host = WindowsHost("rras1", 1, {"add.ps1": add, "plain.ps1": lambda *_: {"changed": False}}, scripts)
+    host = WindowsHost("rras1", 1, {"add.ps1": add, "plain.ps1": lambda *_dummy: {"changed": False}}, scripts)
     host.start(ca)
     yield Controller(folder, host, path)
     host.stop()
@@ -221,7 +221,9 @@ class Whole(t.NamedTuple):
 def whole(controller: Controller) -> Whole:
     """Run all tasks once."""
     controller.host.reset()
-    tasks = [{"name": name, module: args, **other, "ignore_errors": True} for name, module, args, other, _ in TASKS]
+    tasks = [
+        {"name": name, module: args, **other, "ignore_errors": True} for name, module, args, other, _dummy in TASKS
+    ]
     output, results = controller.play(tasks)
     assert results, output
     host = controller.host
@@ -293,7 +295,7 @@ PING: Result = {"name": "ping", "ansible.windows.win_ping": {}}
 def test_wrong_password(controller: Controller) -> None:
     """A wrong password is a 401, and nothing runs."""
     controller.host.reset()
-    output, _ = controller.play([PING], ansible_password="wrong")
+    output, _dummy = controller.play([PING], ansible_password="wrong")
     assert "the specified credentials were rejected by the server" in output
     assert [entry.status for entry in controller.host.http_log] == [401]
     assert controller.host.log == []
@@ -302,7 +304,7 @@ def test_wrong_password(controller: Controller) -> None:
 def test_untrusted_certificate(controller: Controller, tmp_path: Path) -> None:
     """Another private CA than the host's is refused."""
     CertificateAuthority().write(tmp_path / "other.pem")
-    output, _ = controller.play([PING], ansible_winrm_ca_trust_path=str(tmp_path / "other.pem"))
+    output, _dummy = controller.play([PING], ansible_winrm_ca_trust_path=str(tmp_path / "other.pem"))
     assert "CERTIFICATE_VERIFY_FAILED" in output
 
 
@@ -322,7 +324,7 @@ def test_slow_module(controller: Controller) -> None:
     """A module that takes longer than an operation may is asked for again."""
     controller.host.reset()
     controller.host.fault(delay=1.5)
-    _, results = controller.play([PING])
+    _dummy, results = controller.play([PING])
     assert results["ping"]["ping"] == "pong"
     assert [entry.status for entry in controller.host.http_log if entry.body == "Receive"] == [500, 200]
 
@@ -331,7 +333,7 @@ def test_black_hole(controller: Controller) -> None:
     """A host that answers nobody for longer than Ansible reads is unreachable."""
     controller.host.reset()
     controller.host.fault(dark=5)
-    _, results = controller.play([{**PING, "ignore_unreachable": True}])
+    _dummy, results = controller.play([{**PING, "ignore_unreachable": True}])
     assert results["ping"]["unreachable"]
 
 
@@ -341,6 +343,6 @@ def test_lost_by_a_job(controller: Controller) -> None:
     controller.host.fault(delay=1, dark=4)
     wait = {"name": "wait", "ansible.builtin.wait_for_connection": {"delay": 2, "timeout": 20, "sleep": 1}}
     tasks: list[Result] = [{**PING, "async": 20, "poll": 0}, {"meta": "reset_connection"}, wait]
-    _, results = controller.play(tasks)
+    _dummy, results = controller.play(tasks)
     assert results["wait"]["elapsed"] >= 4
     assert [entry.path for entry in controller.host.log] == ["win_ping", "win_ping"]

@@ -24,7 +24,7 @@ class Interrupted(Exception):
     """Somebody pressed Ctrl-C, or ended the lab."""
 
 
-def _interrupt(*_: t.Any) -> t.NoReturn:
+def _interrupt(*_dummy: t.Any) -> t.NoReturn:
     raise Interrupted
 
 
@@ -91,7 +91,7 @@ def down(folder: Path) -> int:
         print("No lab is up.")
         return 0
     os.kill(pid, signal.SIGTERM)
-    for _ in range(100):
+    for _dummy in range(100):
         if not running(folder):
             print("The lab is down.")
             return 0

@@ -116,7 +116,7 @@ Schema = dict[str, t.Any]
 def shown(text: str) -> Schema:
     """Make a schema of properties that can only be read; `name>path` is one that names objects."""
     words = [word.partition(">") for word in text.split()]
-    return {name: Ref(path) if path else None for name, _, path in words}
+    return {name: Ref(path) if path else None for name, _dummy, path in words}
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ def _resources() -> dict[str, Resource]:
         path, label, text = (part.strip() for part in line.split("|"))
         found[path] = Resource(path, label, shown(text))
         if "*" in path:
-            above, _, last = path.rpartition("/*/")
+            above, _dummy, last = path.rpartition("/*/")
             found[above].subs[last] = found[path]
     found["ltm/virtual"].schema.update(WRITABLE, persist=[shown("name>ltm/persistence/source-addr")])
     stores = {path: path[path.find("profile/") :] if "profile/" in path else path.rpartition("/")[2] for path in found}
@@ -251,7 +251,7 @@ def _link(path: str, query: t.Mapping[str, str] | None = None) -> str:
 
 
 def _address(text: str) -> str:
-    plain, _, domain = text.partition("%")
+    plain, _dummy, domain = text.partition("%")
     return f"{ipaddress.ip_address(plain)}%{domain or 0}"
 
 
@@ -434,18 +434,18 @@ class BigIp(Device):
         return t.cast(Properties, self.state[store][key])
 
     def add_virtual(
-        self, key: str, address: str, port: int, snat: Properties = AUTOMAP, *, protocol: str = "udp", **more: t.Any
+        self, key: str, address: str, port: int, snat: Properties | None = None, *, protocol: str = "udp", **more: t.Any
     ) -> Properties:
         """Add a virtual server with a pool of its own (`servers`) and its virtual address; `%n` is a route domain."""
-        folder, _, name = key.rpartition("/")
+        folder, _dummy, name = key.rpartition("/")
         self.put("pool", f"{folder}/p_{name}", pool(port, more.pop("servers", SERVERS)))
         destination = _qualified(address, key.split("/")[1])
         if destination not in self.state["virtual-address"]:
             self.put("virtual-address", destination, virtual_address(address))
         more = {"pool": f"{folder}/p_{name}", "persist": PERSIST, **more}
-        return self.put("virtual", key, virtual(destination, port, protocol, snat, **more))
+        return self.put("virtual", key, virtual(destination, port, protocol, snat or AUTOMAP, **more))
 
-    def add_pair(self, stem: str, address: str, snat: Properties = AUTOMAP, **more: t.Any) -> list[str]:
+    def add_pair(self, stem: str, address: str, snat: Properties | None = None, **more: t.Any) -> list[str]:
         """Add the virtual servers `<stem>_500` and `<stem>_4500`; give their names."""
         for port in (500, 4500):
             self.add_virtual(f"{stem}_{port}", address, port, snat, **more)
@@ -755,7 +755,7 @@ class BigIp(Device):
             return [self._found(spec[0], key, one) for one in value]
         if not isinstance(spec, Ref):
             return value
-        store, _ = self._resource(f"tm/{spec.path}")
+        store, _dummy = self._resource(f"tm/{spec.path}")
         if (full := _qualified(value, key.split("/")[1])) not in self.state[store]:
             raise mcp(404, f"01020036:3: The requested {RESOURCES[store].label} ({full}) was not found.")
         return full

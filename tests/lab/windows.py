@@ -429,7 +429,7 @@ class WindowsHost(WinRMHost):
             "registry": {
                 IKEEXT_KEY: {"ServiceDll": {"type": "expandstring", "data": r"%SystemRoot%\System32\ikeext.dll"}}
             },
-            "sas": [{"remote_address": "10.10.0.1"} for _ in range(12)],
+            "sas": [{"remote_address": "10.10.0.1"} for _dummy in range(12)],
             "stop_drops_sas": True,
             "tasks": {},
             "files": {},

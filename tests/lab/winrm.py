@@ -353,7 +353,7 @@ class WinRMHost(core.Device):
         return f"<rsp:CommandResponse><rsp:CommandId>{command_id}</rsp:CommandId></rsp:CommandResponse>"
 
     def _send(self, envelope: Element) -> str:
-        _, command = self._find_command(envelope, "s:Body/rsp:Send/rsp:Stream")
+        _dummy, command = self._find_command(envelope, "s:Body/rsp:Send/rsp:Stream")
         stream = find(envelope, "s:Body/rsp:Send/rsp:Stream")
         try:
             command.stdin += base64.b64decode(stream.text or "", validate=True)
@@ -388,7 +388,7 @@ class WinRMHost(core.Device):
         )
 
     def _signal(self, envelope: Element) -> str:
-        command_id, _ = self._find_command(envelope, "s:Body/rsp:Signal")
+        command_id, _dummy = self._find_command(envelope, "s:Body/rsp:Signal")
         self._shell(envelope).pop(command_id)
         return "<rsp:SignalResponse/>"
 

@@ -447,7 +447,7 @@ def test_config_sync(device: BigIp, api: Api) -> None:
     assert status() == "Changes Pending"
     assert [sync(words) for words in ("config-sync to-group nobody", "config-sync from-group dg_failover")] == [400] * 2
     assert sync("config-sync to-group dg_failover") == 200
-    assert [status() for _ in range(3)] == ["Changes Pending", "In Sync", "In Sync"]
+    assert [status() for _dummy in range(3)] == ["Changes Pending", "In Sync", "In Sync"]
     assert device.state["sync"]["runs"] == ["dg_failover"]
 
 
@@ -472,7 +472,7 @@ def test_faults_in_the_vendor_s_words(
     device: BigIp, api: Api, make: t.Callable[[], t.Any], code: int, says: bytes
 ) -> None:
     device.fault(lambda entry: entry.path == IKE, answer=make(), times=2)
-    for _ in range(2):
+    for _dummy in range(2):
         response = api.http.get(IKE, headers=api.headers)
         assert response.status_code == code
         assert says in response.data

@@ -382,7 +382,7 @@ def test_over_tls_long_addresses_and_too_many_calls_end_in_a_reset(tmp_path: Pat
             with pytest.raises(requests.ConnectionError):
                 session.get(base + "modvs", params=long, timeout=5)
             assert session.post(base + "modvs", data=long, timeout=5).status_code == 200
-            assert [session.get(base + "listvs", timeout=5).status_code for _ in range(3)] == [200] * 3
+            assert [session.get(base + "listvs", timeout=5).status_code for _dummy in range(3)] == [200] * 3
             with pytest.raises(requests.ConnectionError):
                 session.get(base + "listvs", timeout=5)
     finally:

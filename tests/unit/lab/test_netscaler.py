@@ -111,7 +111,7 @@ def test_session_limit_is_a_user_s_own() -> None:
     device = NetScaler(session_limit=2)
     http = device.app.test_client(use_cookies=False)
     auditor = {"login": {"username": "auditor", "password": "lab-netscaler-secret-2"}}
-    assert [http.post(BASE + "login", json=LOGIN).status_code for _ in range(2)] == [201, 201]
+    assert [http.post(BASE + "login", json=LOGIN).status_code for _dummy in range(2)] == [201, 201]
     assert code(http.post(BASE + "login", json=LOGIN)) == (599, 445)
     assert http.post(BASE + "login", json=auditor).status_code == 201
 

@@ -105,9 +105,9 @@ def new_payload(*actions: Result, rest: bytes = b"", wrapper: str = "exec_wrappe
     return f"{json.dumps(boot)}\n\0\0\0\0\n{json.dumps(manifest)}".encode() + rest
 
 
-def module_action(name: str, /, **arguments: t.Any) -> Result:
+def module_action(wanted: str, /, **arguments: t.Any) -> Result:
     """Give the last action of a payload."""
-    value = {"_ansible_module_name": f"ansible.windows.{name}", **arguments}
+    value = {"_ansible_module_name": f"ansible.windows.{wanted}", **arguments}
     return {"name": "module_wrapper.ps1", "params": {"Variables": [{"Name": "complex_args", "Value": value}]}}
 
 
@@ -117,11 +117,11 @@ def old_payload(actions: list[str], name: str, **manifest: t.Any) -> bytes:
     return b"begin {}\0\0\0\0" + json.dumps({"actions": actions, "module_args": arguments, **manifest}).encode()
 
 
-def run(client: Protocol, name: str, /, **arguments: t.Any) -> Result:
+def run(client: Protocol, wanted: str, /, **arguments: t.Any) -> Result:
     """Run a module as Ansible does."""
     shell = client.open_shell(codepage=65001)
     command = client.run_command(shell, BOOTSTRAP, console_mode_stdin=False)
-    payload = new_payload(module_action(name, **arguments))
+    payload = new_payload(module_action(wanted, **arguments))
     client.send_command_input(shell, command, payload[:50])
     client.send_command_input(shell, command, payload[50:], end=True)
     try:
@@ -134,10 +134,10 @@ def run(client: Protocol, name: str, /, **arguments: t.Any) -> Result:
     return result
 
 
-def module(host: WindowsHost, name: str, /, **arguments: t.Any) -> Result:
+def module(host: WindowsHost, wanted: str, /, **arguments: t.Any) -> Result:
     """Run a module without WinRM."""
-    full = {"_ansible_module_name": f"ansible.windows.{name}", "_ansible_inject_invocation": False, **arguments}
-    return host.module(name, full)
+    full = {"_ansible_module_name": f"ansible.windows.{wanted}", "_ansible_inject_invocation": False, **arguments}
+    return host.module(wanted, full)
 
 
 # What Ansible sends
@@ -271,7 +271,7 @@ def test_bad_messages(body: str, code: int) -> None:
 def test_cut(host: WindowsHost, client: Protocol) -> None:
     """The connection is cut before or after the module took effect."""
     before, after = host.fault(reset="before"), host.fault(reset="after")
-    for _ in range(2):
+    for _dummy in range(2):
         with pytest.raises(requests.ConnectionError):
             run(client, "win_regedit", **LIMIT)
         assert bool(find_value(host.state, IKEEXT_KEY, IKE_LIMIT)) == bool(after.seen)
@@ -377,7 +377,7 @@ def test_regedit(host: WindowsHost) -> None:
     path = "HKLM:\\SOFTWARE\\Lab"
     assert module(host, "win_regedit", path=path, _ansible_check_mode=True)["changed"]
     assert find_key(host.state, path) is None
-    assert [module(host, "win_regedit", path=path)["changed"] for _ in range(2)] == [True, False]
+    assert [module(host, "win_regedit", path=path)["changed"] for _dummy in range(2)] == [True, False]
     assert module(host, "win_regedit", path=path, name="a", data="1")["changed"]
     other = module(host, "win_regedit", path=path.upper(), name="A", data="0x2", type="dword")
     assert (other["data_changed"], other["data_type_changed"]) == (True, True)
@@ -387,10 +387,10 @@ def test_regedit(host: WindowsHost) -> None:
     properties = {"a": {"type": "REG_DWORD", "value": 2, "raw_value": 2}}
     assert module(host, "win_reg_stat", path=path)["properties"] == properties
     gone: Result = {"path": path, "name": "a", "state": "absent"}
-    assert [module(host, "win_regedit", **gone)["changed"] for _ in range(2)] == [True, False]
+    assert [module(host, "win_regedit", **gone)["changed"] for _dummy in range(2)] == [True, False]
     gone = {"path": "HKLM:\\SOFTWARE", "state": "absent"}
     assert module(host, "win_regedit", **gone, _ansible_check_mode=True)["changed"]
-    assert [module(host, "win_regedit", **gone)["changed"] for _ in range(2)] == [True, False]
+    assert [module(host, "win_regedit", **gone)["changed"] for _dummy in range(2)] == [True, False]
     assert not module(host, "win_reg_stat", path=path)["exists"]
     assert module(host, "win_regedit", path=path, type="dword")["warnings"]
 

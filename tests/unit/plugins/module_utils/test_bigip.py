@@ -13,9 +13,10 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip import VIRTUAL_SERVER, BigIp, parse_destination
+from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip import PAGE, BigIp
+from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip_objects import VIRTUAL_SERVER, parse_destination
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Order, Snapshot
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import InvalidInput, Order, Snapshot
 from expectations import ENDPOINT, HOST, Expect, Expecting
 
 TOKEN = "AAAABBBBCCCCDDDD"
@@ -43,6 +44,7 @@ def virtual(name: str, port: int, translation: t.Any, **more: t.Any) -> dict[str
         "destination": f"/Common/203.0.113.10:{port}",
         "ipProtocol": "udp",
         "pool": f"/Common/p{port}",
+        "persist": [{"name": "ike", "partition": "Common", "tmDefault": "yes"}],
         "sourceAddressTranslation": translation if isinstance(translation, dict) else {"type": translation},
         **more,
     }
@@ -51,7 +53,7 @@ def virtual(name: str, port: int, translation: t.Any, **more: t.Any) -> dict[str
 def reading(*items: dict[str, t.Any]) -> Expect:
     """Expect the one read of all virtual servers."""
     body = {"kind": "tm:ltm:virtual:virtualcollectionstate", **({"items": list(items)} if items else {})}
-    return Expect("GET", f"/mgmt/tm/ltm/virtual?$select={VIRTUAL_SERVER}", body, headers=WITH_TOKEN)
+    return Expect("GET", f"/mgmt/tm/ltm/virtual?$select={VIRTUAL_SERVER}&$top={PAGE}", body, headers=WITH_TOKEN)
 
 
 def patch(name: str, translation: t.Any, headers: dict[str, str], **more: t.Any) -> Expect:
@@ -82,35 +84,68 @@ def transaction(*patches: Expect, commit_status: int = 200, commit: t.Any = None
     ]
 
 
-def member(address: str, port: int) -> dict[str, t.Any]:
-    """Give a pool member named after its node."""
-    return {"name": f"rras:{port}", "address": address}
+GROUP = "/Common/traffic-group-1"
+FLOATING = {"address": "10.10.0.1/24", "floating": "enabled", "trafficGroup": GROUP}
+OWN = {"address": "10.10.0.2/24", "floating": "disabled", "trafficGroup": "/Common/traffic-group-local-only"}
+ACTIVE = {"name": "a.example.net", "selfDevice": "true", "failoverState": "active"}
+PARTNER = {"name": "b.example.net", "selfDevice": "false", "failoverState": "standby"}
+PERSISTENCE = {"fullPath": "/Common/ike", "matchAcrossServices": "enabled"}
 
 
-def guards(self_ips: t.Any = None, devices: t.Any = None) -> list[Expect]:
-    """Expect the reads that a change is judged by."""
-    pools = [
-        {"fullPath": f"/Common/p{port}", "membersReference": {"items": [member("10.10.0.11", port)]}}
-        for port in (500, 4500)
-    ]
-    floating = {"address": "10.10.0.1/24", "floating": "enabled", "trafficGroup": "/Common/traffic-group-1"}
-    own = {"address": "10.10.0.2/24", "floating": "disabled", "trafficGroup": "/Common/traffic-group-local-only"}
-    addresses = [{"address": "203.0.113.10", "trafficGroup": "/Common/traffic-group-1"}]
-    device = {"name": "a.example.net", "selfDevice": "true", "failoverState": "active"}
+def get(path: str, *items: dict[str, t.Any], **more: t.Any) -> Expect:
+    """Expect the read of a collection."""
+    return Expect("GET", f"/mgmt/tm/{path}", {**({"items": list(items)} if items else {}), **more}, headers=WITH_TOKEN)
+
+
+def status(text: str) -> Expect:
+    """Expect the read of the sync status."""
+    entries = {"status": {"description": text}}
+    return get(
+        "cm/sync-status", entries={"https://localhost/mgmt/tm/cm/sync-status/0": {"nestedStats": {"entries": entries}}}
+    )
+
+
+def pool(port: int, *addresses: str, **more: t.Any) -> dict[str, t.Any]:
+    """Give a pool whose members are named after their nodes."""
+    members = [{"name": f"rras:{port}", "address": address} for address in addresses]
+    return {"fullPath": f"/Common/p{port}", "membersReference": {"items": members}, **more}
+
+
+POOLS = (pool(500, "10.10.0.11"), pool(4500, "10.10.0.11"))
+
+
+def guards(
+    self_ips: t.Sequence[dict[str, t.Any]] = (FLOATING, OWN),
+    devices: t.Sequence[dict[str, t.Any]] = (ACTIVE,),
+    pools: t.Sequence[dict[str, t.Any]] = POOLS,
+    snats: t.Sequence[dict[str, t.Any]] = (),
+    more: t.Sequence[Expect] = (get("ltm/persistence/source-addr", PERSISTENCE),),
+    sync: str | None = "In Sync",
+) -> list[Expect]:
+    """Expect the reads that a change is judged by; those of a pair of devices only where there is one."""
+    pair = [get("ltm/virtual-address", {"address": "203.0.113.10", "trafficGroup": GROUP})] if len(devices) > 1 else []
     return [
-        Expect("GET", path, {"items": items}, headers=WITH_TOKEN)
-        for path, items in (
-            ("/mgmt/tm/ltm/pool?expandSubcollections=true", pools),
-            ("/mgmt/tm/net/self", self_ips if self_ips is not None else [floating, own]),
-            ("/mgmt/tm/ltm/virtual-address", addresses),
-            ("/mgmt/tm/cm/device", devices or [device]),
-        )
+        get("ltm/pool?expandSubcollections=true", *pools),
+        get("net/self", *self_ips),
+        get("cm/device", *devices),
+        *pair,
+        *([status(sync)] if pair and sync else []),
+        get("ltm/snat", *snats),
+        *more,
     ]
 
 
 BROKEN = (virtual("vs500", 500, "automap"), virtual("vs4500", 4500, SNAT))
 RIGHT = (virtual("vs500", 500, "none"), virtual("vs4500", 4500, "none"))
 OTHERS = (virtual("https", 443, "automap", ipProtocol="tcp"), virtual("dns", 53, "automap"))
+
+
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Collect the pauses instead of making them."""
+    made: list[float] = []
+    monkeypatch.setattr("time.sleep", made.append)
+    return made
 
 
 def go(order: Order, *, check_mode: bool = False, **options: t.Any) -> Result:
@@ -137,7 +172,7 @@ def test_changed(expecting: Expecting) -> None:
     assert [service.value for service in result.before] == ["automap", SNAT]
     assert [(service.value, service.source_preserved) for service in result.services] == [("none", True)] * 2
     assert [server.gateways for service in result.services for server in service.servers] == [("10.10.0.1",)] * 2
-    assert result.requests == 13
+    assert result.requests == 14
     assert result.diff() == {
         "before": {"/Common/vs4500": SNAT, "/Common/vs500": "automap"},
         "after": {"/Common/vs4500": "none", "/Common/vs500": "none"},
@@ -269,7 +304,7 @@ def test_a_dropped_read_is_survived_and_counted(expecting: Expecting) -> None:
     [
         (401, {"code": 401, "message": "Authentication failed."}, "refused user 'admin'"),
         (400, {"code": 400, "message": "user x has reached maximum active login tokens"}, "as many open logins"),
-        (503, "<html><body>Configuration Utility restarting...</body></html>", "a web page"),
+        (502, "<html><body>Bad Gateway</body></html>", "a web page"),
         (200, {"token": {}}, "login token"),
     ],
 )
@@ -292,27 +327,383 @@ def test_a_log_out_that_is_not_answered_is_a_finding_without_the_token(expecting
 
 
 def test_the_standby_unit_is_a_blocker(expecting: Expecting) -> None:
-    devices = [
-        {"name": "a.example.net", "selfDevice": "true", "failoverState": "standby"},
-        {"name": "b.example.net", "selfDevice": "false", "failoverState": "active"},
-    ]
+    devices = [{**ACTIVE, "failoverState": "standby"}, {**PARTNER, "failoverState": "active"}]
     expecting([LOGIN, reading(*BROKEN), *guards(devices=devices), LOGOUT])
     with pytest.raises(RunFailed, match=r"not_active_unit.*b\.example\.net"):
         go(Order(return_path=GOOD))
 
 
 def test_without_a_floating_self_ip_a_lone_device_serves_with_its_own(expecting: Expecting) -> None:
-    own = {"address": "10.10.0.2/24", "floating": "disabled", "trafficGroup": "/Common/traffic-group-local-only"}
-    expecting([LOGIN, reading(*BROKEN), *guards(self_ips=[own]), LOGOUT])
+    expecting([LOGIN, reading(*BROKEN), *guards(self_ips=[OWN]), LOGOUT])
     result = go(Order(state="gathered"))
     assert result.services[0].servers[0].gateways == ("10.10.0.2",)
 
 
 def test_a_partition_is_asked_for_and_checked_again(expecting: Expecting) -> None:
     listed = reading(*RIGHT, virtual("other", 500, "automap", partition="Elsewhere", fullPath="/Elsewhere/other"))
-    listed.path = f"/mgmt/tm/ltm/virtual?$filter=partition eq Common&$select={VIRTUAL_SERVER}"
+    listed.path = f"/mgmt/tm/ltm/virtual?$filter=partition eq Common&$select={VIRTUAL_SERVER}&$top={PAGE}"
     expecting([LOGIN, listed, LOGOUT])
     assert [service.id for service in go(Order(), partition="Common").services] == ["/Common/vs500", "/Common/vs4500"]
+
+
+def test_the_pair_of_devices_adds_traffic_group_and_sync_status(expecting: Expecting) -> None:
+    others = {**FLOATING, "address": "10.10.0.9/24", "trafficGroup": "/Common/traffic-group-2"}
+    expecting([LOGIN, reading(*BROKEN), *guards(self_ips=[others, FLOATING, OWN], devices=[ACTIVE, PARTNER]), LOGOUT])
+    result = go(Order(state="gathered"))
+    assert result.services[0].servers[0].gateways == ("10.10.0.1",)
+    assert result.findings == []
+
+
+def test_pending_changes_are_told(expecting: Expecting) -> None:
+    expecting([LOGIN, reading(*BROKEN), *guards(devices=[ACTIVE, PARTNER], sync="Changes Pending"), LOGOUT])
+    findings = go(Order(state="gathered")).findings
+    assert [(finding.code, finding.severity) for finding in findings] == [("unsynced_changes", "warning")]
+
+
+def test_pending_changes_are_not_synced_with_ours(expecting: Expecting) -> None:
+    expecting(
+        [LOGIN, reading(*BROKEN), status("Changes Pending"), *guards(devices=[ACTIVE, PARTNER], sync=None), LOGOUT]
+    )
+    with pytest.raises(RunFailed, match="unsynced_changes"):
+        go(Order(return_path=GOOD), sync_group="/Common/group")
+
+
+SYNC = Expect(
+    "POST",
+    "/mgmt/tm/cm",
+    {},
+    body={"command": "run", "utilCmdArgs": "config-sync to-group /Common/group"},
+    headers=WITH_TOKEN,
+)
+TO_NONE = transaction(
+    *(patch(name, {"type": "none"}, IN_TRANSACTION) for name in ("vs500", "vs4500")),
+)
+
+
+def test_a_change_is_synced_to_exactly_the_group_and_waited_for(expecting: Expecting, pauses: list[float]) -> None:
+    reads = [LOGIN, reading(*BROKEN), status("In Sync"), *guards(devices=[ACTIVE, PARTNER], sync=None)]
+    # The status is read with every reading when there is a group to sync to: after the change, it is naturally pending.
+    after = [
+        reading(*RIGHT),
+        status("Changes Pending"),
+        SAVE,
+        SYNC,
+        status("Changes Pending"),
+        status("In Sync"),
+        LOGOUT,
+    ]
+    expecting([*reads, *TO_NONE, *after])
+    assert go(Order(return_path=GOOD), sync_group="/Common/group").changed
+    assert pauses == [2]
+
+
+def test_a_sync_that_does_not_arrive_is_said_and_the_change_stands(expecting: Expecting, pauses: list[float]) -> None:
+    reads = [LOGIN, reading(*BROKEN), status("In Sync"), *guards(devices=[ACTIVE, PARTNER], sync=None)]
+    expecting(
+        [*reads, *TO_NONE, reading(*RIGHT), status("In Sync"), SAVE, SYNC, *[status("Disconnected")] * 60, LOGOUT]
+    )
+    with pytest.raises(RunFailed, match=r"'Disconnected'.*The change itself stands and is kept") as caught:
+        go(Order(return_path=GOOD), sync_group="/Common/group")
+    assert caught.value.result.undone is False
+    assert caught.value.result.changed
+    assert len(pauses) == 60
+
+
+def test_a_group_that_is_none_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="'sync_group'"):
+        BigIp(ENDPOINT, username="admin", password="secret", sync_group="group; reboot")
+
+
+def clearing(port: int, answer_status: int = 200) -> Expect:
+    """Expect the connections of one service to be cleared, never unfiltered."""
+    path = f"/mgmt/tm/sys/connection?options=cs-server-addr,203.0.113.10,cs-server-port,{port},protocol,udp"
+    return Expect("DELETE", path, {"code": answer_status, "message": "No."}, answer_status, headers=WITH_TOKEN)
+
+
+def test_connections_of_the_changed_services_alone_are_cleared_on_request(expecting: Expecting) -> None:
+    before = (virtual("vs500", 500, "none"), BROKEN[1])
+    writing = [patch("vs4500", {"type": "none"}, WITH_TOKEN), reading(*RIGHT), SAVE]
+    expecting([LOGIN, reading(*before), *guards(), *writing, clearing(4500), LOGOUT])
+    assert go(Order(return_path=GOOD), clear_connections=True).findings == []
+
+
+def test_connections_that_cannot_be_cleared_are_told_and_the_change_stands(expecting: Expecting) -> None:
+    expecting([LOGIN, reading(*BROKEN), *guards(), *TO_NONE, reading(*RIGHT), SAVE, clearing(500, 400), LOGOUT])
+    result = go(Order(return_path=GOOD), clear_connections=True)
+    assert result.changed
+    assert [(finding.code, finding.severity) for finding in result.findings] == [("existing_flows", "info")]
+    assert "could not be cleared" in result.findings[0].message
+
+
+def test_existing_flows_are_told_when_they_are_left_alone(expecting: Expecting) -> None:
+    expecting([LOGIN, reading(*BROKEN), *guards(), *TO_NONE, reading(*RIGHT), SAVE, LOGOUT])
+    assert [finding.code for finding in go(Order(return_path=GOOD)).findings] == ["existing_flows"]
+
+
+LEFT_OVER = virtual("vs4500", 4500, {"type": "none", "pool": "/Common/sp"})
+
+
+def test_a_pool_that_stays_behind_is_taken_off_by_a_second_change(expecting: Expecting) -> None:
+    again = [patch("vs4500", {"type": "none", "pool": "none"}, WITH_TOKEN), reading(*RIGHT), SAVE]
+    expecting([LOGIN, reading(*BROKEN), *guards(), *TO_NONE, reading(RIGHT[0], LEFT_OVER), *again, LOGOUT])
+    assert [service.value for service in go(Order(return_path=GOOD)).services] == ["none", "none"]
+
+
+def test_a_pool_that_cannot_be_taken_off_is_a_failure_and_put_back(expecting: Expecting) -> None:
+    stays = [patch("vs4500", {"type": "none", "pool": "none"}, WITH_TOKEN), reading(RIGHT[0], LEFT_OVER)]
+    back = transaction(patch("vs4500", SNAT, IN_TRANSACTION), patch("vs500", {"type": "automap"}, IN_TRANSACTION))
+    undo = [reading(RIGHT[0], LEFT_OVER), *back, reading(*BROKEN)]
+    expecting([LOGIN, reading(*BROKEN), *guards(), *TO_NONE, reading(RIGHT[0], LEFT_OVER), *stays, *undo, LOGOUT])
+    with pytest.raises(RunFailed, match="without an error, and yet /Common/vs4500 is") as caught:
+        go(Order(return_path=GOOD))
+    assert caught.value.result.undone is True
+
+
+def test_a_device_that_refuses_for_the_pools_sake_is_told_to_drop_it(expecting: Expecting) -> None:
+    message = "transaction failed:01070320:3: Snatpool /Common/sp is still referenced by a virtual server"
+    refused = transaction(
+        *(patch(name, {"type": "none"}, IN_TRANSACTION) for name in ("vs500", "vs4500")),
+        commit_status=400,
+        commit={"code": 400, "message": message},
+    )
+    again = transaction(
+        patch("vs500", {"type": "none"}, IN_TRANSACTION),
+        patch("vs4500", {"type": "none", "pool": "none"}, IN_TRANSACTION),
+    )
+    expecting([LOGIN, reading(*BROKEN), *guards(), *refused, *again, reading(*RIGHT), SAVE, LOGOUT])
+    assert go(Order(return_path=GOOD)).changed
+
+
+def test_a_pool_left_over_from_before_hides_nobody(expecting: Expecting) -> None:
+    expecting([LOGIN, reading(RIGHT[0], LEFT_OVER), LOGOUT])
+    assert not go(Order(return_path=GOOD)).changed
+
+
+def test_pages_are_read_to_the_end(expecting: Expecting) -> None:
+    first = reading(BROKEN[0], *OTHERS)
+    link = f"https://localhost/mgmt/tm/ltm/virtual?$select={VIRTUAL_SERVER}&$top={PAGE}&$skip={PAGE}"
+    first.answer["nextLink"] = link
+    second = Expect("GET", link.removeprefix("https://localhost"), {"items": [BROKEN[1]]}, headers=WITH_TOKEN)
+    expecting([LOGIN, first, second, *guards(), LOGOUT])
+    assert len(go(Order(state="gathered")).services) == 2
+
+
+EXPIRED = {"code": 401, "message": "X-F5-Auth-Token has expired."}
+
+
+def test_an_expired_token_is_renewed_once_and_the_request_repeated(expecting: Expecting) -> None:
+    gone = reading(*RIGHT)
+    gone.answer, gone.status = EXPIRED, 401
+    expecting([LOGIN, gone, LOGIN, reading(*RIGHT), LOGOUT])
+    assert not go(Order()).changed
+
+
+def test_a_token_that_expires_twice_is_an_error_in_words(expecting: Expecting) -> None:
+    gone = reading(*RIGHT)
+    gone.answer, gone.status = "<html>F5 Authorization Required</html>", 401
+    expecting([LOGIN, gone, LOGIN, gone, LOGOUT])
+    with pytest.raises(RunFailed, match=r"does not let user 'admin' do this \(GET /mgmt/tm/ltm/virtual\)"):
+        go(Order())
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"code": 503, "message": "There is an active asynchronous task executing.", "apiError": 32964609},
+        "<html><body>Configuration Utility restarting...</body></html>",
+    ],
+)
+def test_a_busy_device_is_waited_for(expecting: Expecting, pauses: list[float], answer: t.Any) -> None:
+    busy = reading(*RIGHT)
+    busy.answer, busy.status = answer, 503
+    login = Expect("POST", LOGIN.path, answer, 503, body=LOGIN.body)
+    expecting([login, LOGIN, busy, busy, reading(*RIGHT), LOGOUT])
+    assert go(Order()).requests == 6
+    assert pauses == [1, 1, 2]
+
+
+def test_a_device_that_stays_busy_is_given_up(expecting: Expecting, pauses: list[float]) -> None:
+    answer = {"code": 503, "message": "There is an active asynchronous task executing."}
+    expecting([Expect("POST", LOGIN.path, answer, 503, body=LOGIN.body)] * 4)
+    with pytest.raises(RunFailed, match="refused logging in: There is an active asynchronous task"):
+        go(Order())
+    assert pauses == [1, 2, 4]
+
+
+def test_a_short_lived_token_is_lengthened(expecting: Expecting) -> None:
+    short = Expect("POST", LOGIN.path, {"token": {"token": TOKEN, "timeout": 60}}, body=LOGIN.body)
+    longer = Expect("PATCH", f"/mgmt/shared/authz/tokens/{TOKEN}", {}, body={"timeout": 300}, headers=WITH_TOKEN)
+    expecting([short, longer, reading(*RIGHT), LOGOUT])
+    assert not go(Order()).changed
+
+
+def test_without_a_login_service_local_users_are_asked_by_basic_authentication(expecting: Expecting) -> None:
+    absent = Expect(
+        "POST", LOGIN.path, {"code": 404, "message": "Public URI path not registered"}, 404, body=LOGIN.body
+    )
+    basic = reading(*RIGHT)
+    basic.headers = {"Authorization": "Basic YWRtaW46c2VjcmV0"}
+    expecting([absent, basic])
+    assert not go(Order()).changed
+
+
+@pytest.mark.parametrize(
+    ("code", "answer"),
+    [
+        (401, {"code": 401, "message": "Authorization failed: user=https://localhost/mgmt/shared/authz/users/a"}),
+        (403, {"code": 403, "message": "Forbidden"}),
+        (400, {"code": 400, "message": "01070822:3: Access Denied: User (a) may not modify"}),
+    ],
+)
+def test_a_role_that_may_not_write_is_told_so(expecting: Expecting, code: int, answer: t.Any) -> None:
+    before = (virtual("vs500", 500, "none"), BROKEN[1])
+    refused = patch("vs4500", {"type": "none"}, WITH_TOKEN, status=code)
+    refused.answer = answer
+    again = [LOGIN, refused] if code == 401 else []
+    expecting([LOGIN, reading(*before), *guards(), refused, *again, reading(*before), LOGOUT])
+    with pytest.raises(RunFailed, match=r"does not let user 'admin' do this.*Changes take the role Manager") as caught:
+        go(Order(return_path=GOOD))
+    assert caught.value.result.undone is True
+
+
+def told(expecting: Expecting, *servers: dict[str, t.Any], **guarding: t.Any) -> list[tuple[str, str, str]]:
+    """Gather, and give the findings in short."""
+    expecting([LOGIN, reading(*servers), *guards(**guarding), LOGOUT])
+    return [(finding.code, finding.severity, finding.object) for finding in go(Order(state="gathered")).findings]
+
+
+PAIR = "/Common/vs500, /Common/vs4500"
+
+
+@pytest.mark.parametrize(
+    ("properties", "code", "severity"),
+    [
+        ({"translateAddress": "disabled"}, "unsupported_mode", "blocker"),
+        ({"nat64": "enabled"}, "hidden_translation", "warning"),
+        ({"securityNatPolicy": {"policy": "/Common/nat"}}, "hidden_translation", "warning"),
+        ({"mirror": "enabled"}, "connection_mirroring", "info"),
+    ],
+)
+def test_what_a_virtual_server_says_itself(
+    expecting: Expecting, properties: dict[str, t.Any], code: str, severity: str
+) -> None:
+    server = virtual("vs500", 500, "automap", **properties)
+    assert told(expecting, server, BROKEN[1]) == [(code, severity, "/Common/vs500")]
+
+
+def test_a_list_of_addresses_and_ports_is_told_and_left_alone(expecting: Expecting) -> None:
+    listed = virtual("listed", 0, "automap", trafficMatchingCriteria="/Common/criteria")
+    assert told(expecting, *BROKEN, listed) == [("unsupported_mode", "warning", "/Common/listed")]
+
+
+@pytest.mark.parametrize(
+    ("persist", "profile", "expected"),
+    [
+        ([{"name": "ike", "partition": "Common"}], PERSISTENCE, []),
+        ([{"name": "ike", "partition": "Common"}], {**PERSISTENCE, "matchAcrossServices": "disabled"}, [PAIR]),
+        ([{"name": "other", "partition": "Common"}], PERSISTENCE, [PAIR]),
+        ([], PERSISTENCE, [PAIR]),
+    ],
+)
+def test_persistence_that_does_not_hold_a_client_together(
+    expecting: Expecting, persist: t.Any, profile: dict[str, t.Any], expected: list[str]
+) -> None:
+    more = [get("ltm/persistence/source-addr", profile)]
+    servers = [virtual("vs500", 500, "automap", persist=persist), BROKEN[1]]
+    assert told(expecting, *servers, more=more) == [("persistence_split", "warning", name) for name in expected]
+
+
+def test_no_persistence_at_all_is_told_without_a_read(expecting: Expecting) -> None:
+    servers = [virtual(f"vs{port}", port, "automap", persist=[]) for port in (500, 4500)]
+    assert told(expecting, *servers, more=[]) == [("persistence_split", "warning", PAIR)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("when CLIENT_ACCEPTED {\n  snat automap\n}", 1),
+        ("when CLIENT_ACCEPTED { snatpool /Common/sp }", 1),
+        ("# snat automap\nwhen CLIENT_ACCEPTED { log local0. resnatted }", 0),
+    ],
+)
+def test_an_irule_that_translates(expecting: Expecting, text: str, expected: int) -> None:
+    rule = Expect("GET", "/mgmt/tm/ltm/rule/~Common~r", {"apiAnonymous": text}, headers=WITH_TOKEN)
+    more = [get("ltm/persistence/source-addr", PERSISTENCE), rule]
+    servers = [virtual("vs500", 500, "automap", rules=["/Common/r"]), BROKEN[1]]
+    assert told(expecting, *servers, more=more) == [("hidden_translation", "warning", "/Common/vs500")] * expected
+
+
+@pytest.mark.parametrize(
+    ("origin", "expected"),
+    [("0.0.0.0/0", 1), ("198.51.100.0/24", 1), ("10.10.0.0/24", 0), ("10.10.0.11/32", 0), ("::/0", 1)],
+)
+def test_a_global_snat(expecting: Expecting, origin: str, expected: int) -> None:
+    item = {"fullPath": "/Common/all", "automap": True, "origins": [{"name": origin}]}
+    found = told(expecting, *BROKEN, snats=[item])
+    assert found == [("hidden_translation", "warning", "/Common/all")] * expected
+
+
+def test_a_pool_that_allows_no_snat(expecting: Expecting) -> None:
+    found = told(expecting, *BROKEN, pools=[pool(500, "10.10.0.11", allowSnat="no"), POOLS[1]])
+    assert found == [("hidden_translation", "info", "/Common/vs500")]
+
+
+def test_pools_with_different_servers(expecting: Expecting) -> None:
+    found = told(expecting, *BROKEN, pools=[pool(500, "10.10.0.11", "10.10.0.12"), POOLS[1]])
+    assert found == [("server_sets_differ", "warning", PAIR)]
+
+
+def test_a_virtual_address_among_the_servers(expecting: Expecting) -> None:
+    servers = [virtual(f"vs{port}", port, "automap", destination=f"/Common/10.10.0.100:{port}") for port in (500, 4500)]
+    assert told(expecting, *servers) == [("client_in_server_subnet", "warning", "10.10.0.100")]
+
+
+@pytest.mark.parametrize(("strict", "severity"), [("enabled", "blocker"), ("disabled", "warning")])
+def test_an_application_services_own(expecting: Expecting, strict: str, severity: str) -> None:
+    service = Expect("GET", "/mgmt/tm/sys/application/service/~Common~vpn.app~vpn", {"strictUpdates": strict})
+    more = [get("ltm/persistence/source-addr", PERSISTENCE), service]
+    servers = [virtual("vs500", 500, "automap", appService="/Common/vpn.app/vpn"), BROKEN[1]]
+    assert told(expecting, *servers, more=more) == [("managed_elsewhere", severity, "/Common/vs500")]
+
+
+@pytest.mark.parametrize(
+    ("code", "answer", "expected"),
+    [
+        (200, {"class": "ADC", "T": {"class": "Tenant", "A": {"class": "Application"}}}, 1),
+        (200, {"declaration": {"T": {"A": {}}}}, 1),
+        (200, {"class": "ADC", "T": {"class": "Tenant", "B": {}}}, 0),
+        (204, "", 0),
+        (404, {"code": 404, "message": "Public URI path not registered"}, 0),
+    ],
+)
+def test_a_declarations_own(expecting: Expecting, code: int, answer: t.Any, expected: int) -> None:
+    servers = [virtual(f"vs{port}", port, "automap", fullPath=f"/T/A/vs{port}", partition="T") for port in (500, 4500)]
+    declaration = Expect("GET", "/mgmt/shared/appsvcs/declare", answer, code, headers=WITH_TOKEN)
+    more = [get("ltm/persistence/source-addr", PERSISTENCE), declaration]
+    names = ("/T/A/vs500", "/T/A/vs4500")
+    assert told(expecting, *servers, more=more) == [("managed_elsewhere", "blocker", name) for name in names] * expected
+
+
+def test_a_disabled_virtual_server_is_changed_stays_disabled_and_is_told(expecting: Expecting) -> None:
+    before = (virtual("vs500", 500, "none"), virtual("vs4500", 4500, "automap", disabled=True))
+    after = (before[0], virtual("vs4500", 4500, "none", disabled=True))
+    writing = [patch("vs4500", {"type": "none"}, WITH_TOKEN), reading(*after), SAVE]
+    expecting([LOGIN, reading(*before), *guards(), *writing, LOGOUT])
+    result = go(Order(return_path=GOOD))
+    assert [finding.code for finding in result.findings] == ["disabled_service", "existing_flows"]
+    assert [service.enabled for service in result.services] == [True, False]
+
+
+def test_a_server_in_another_route_domain_is_not_near(expecting: Expecting) -> None:
+    expecting([LOGIN, reading(*BROKEN), *guards(pools=[pool(500, "10.10.0.11%2"), pool(4500, "10.10.0.11%2")]), LOGOUT])
+    assert go(Order(state="gathered")).services[0].servers[0].gateways == ()
+
+
+def test_any_port_is_meant_only_when_its_address_is_named(expecting: Expecting) -> None:
+    anything = virtual("any", 0, "automap", destination="/Common/203.0.113.10:any", pool="/Common/p500")
+    expecting([LOGIN, reading(anything), LOGOUT, LOGIN, reading(anything), *guards(), LOGOUT])
+    assert go(Order()).services == ()
+    assert go(Order(addresses=("203.0.113.10",), return_path=GOOD), check_mode=True).changed
 
 
 @pytest.mark.parametrize(

@@ -94,17 +94,17 @@ class Memory(Adapter):
         self._step(None)
 
     def _step(self, change: Change | None) -> None:
-        when, error = (self.failures.pop(0) if self.failures else None) or ("", None)
-        if error and when == "before":
-            raise error
+        failure = self.failures.pop(0) if self.failures else None
+        if failure and failure[0] == "before":
+            raise failure[1]
         if change and change.of == "device":
             self.device[change.id] = change.after
         elif change:
             self.services[change.id] = replace(
                 self.services[change.id], value=change.after, source_preserved=change.after == "kept"
             )
-        if error:
-            raise error
+        if failure:
+            raise failure[1]
 
     def values(self) -> list[t.Any]:
         """Give what stands on the device."""

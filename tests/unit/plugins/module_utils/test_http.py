@@ -167,7 +167,7 @@ def test_a_server_that_talks_no_tls_is_an_error_in_words() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def hang_up() -> None:
-            connection, _ = server.accept()
+            connection, _dummy = server.accept()
             connection.sendall(b"SSH-2.0-OpenSSH\r\n")
             connection.close()
 

@@ -7,8 +7,8 @@
 from __future__ import annotations
 
 import typing as t
-import xml.etree.ElementTree as ElementTree
 from urllib.parse import urlencode
+from xml.etree import ElementTree
 
 import pytest
 import requests

@@ -67,7 +67,7 @@ def network(
 
 def wanted(gateway: str = NEW, **options: t.Any) -> Wanted:
     """Give what a task asks for."""
-    defaults = {
+    defaults: dict[str, t.Any] = {
         "interface_alias": None,
         "mac": None,
         "preserve_routes": [],

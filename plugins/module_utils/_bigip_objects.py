@@ -1,0 +1,426 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""F5 BIG-IP objects as iControl REST shows them: how they are read, and what is to be said about them. No input or output."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
+    Finding,
+    Server,
+    Service,
+    Value,
+    canonical_address,
+)
+
+Item: t.TypeAlias = "Mapping[str, t.Any]"
+
+NONE = "none"
+"""The type of source address translation that leaves the client's address alone."""
+
+NAMED_PORTS = {"any": 0, "isakmp": 500, "ipsec-nat-t": 4500, "ipsec-msft": 4500}
+"""How tmsh writes ports; REST is seen to give numbers, and both are read."""
+
+ANY_ADDRESS = {"any": "0.0.0.0", "any6": "::"}
+
+VIRTUAL_SERVER = (
+    "name,partition,fullPath,destination,ipProtocol,disabled,pool,sourceAddressTranslation,translateAddress,nat64,mirror,"
+    "persist,rules,appService,securityNatPolicy,trafficMatchingCriteria"
+)
+"""The fields of a virtual server that matter here, for ``$select``."""
+
+SNAT_IN_RULE = re.compile(r"^[^#\n]*\bsnat(pool)?\b", re.MULTILINE)
+"""An iRule's commands ``snat`` and ``snatpool``, outside comments."""
+
+
+@dataclass(frozen=True)
+class VirtualServer:
+    """A UDP virtual server: the service, and what else about it matters."""
+
+    service: Service
+    pool: str
+    persistence: tuple[str, ...]
+    rules: tuple[str, ...]
+    application: str
+    nat64: bool
+    translates_destination: bool
+    mirrored: bool
+    nat_policy: bool
+
+    @property
+    def folder(self) -> tuple[str, ...]:
+        """Give partition and folder: one name, or two in an application's folder."""
+        return tuple(self.service.id.split("/")[1:-1])
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A pool. ``allows_snat`` off keeps the source address whatever the virtual server says."""
+
+    members: tuple[tuple[str, int], ...]
+    allows_snat: bool
+
+
+@dataclass(frozen=True)
+class SelfIp:
+    """A self IP: ``network`` is its subnet, ``domain`` its route domain as written (empty for the default one)."""
+
+    address: str
+    network: netaddr.IPNetwork
+    domain: str
+    floating: bool
+    traffic_group: str
+
+    def is_near(self, address: str) -> bool:
+        """Say whether ``address`` is in this self IP's subnet and route domain."""
+        host, percent, domain = address.partition("%")
+        return self.domain == percent + domain and netaddr.IPAddress(host) in self.network
+
+
+def rest_name(full_path: str) -> str:
+    """Write a full path as iControl REST names it: ``/Common/vs500`` -> ``~Common~vs500``."""
+    return full_path.replace("/", "~")
+
+
+def parse_destination(destination: str) -> tuple[str, int]:
+    """Split a virtual server's destination into canonical address and port (0 for any port).
+
+    ``/Common/1.1.1.1%2:80``, and for IPv6 a dot before the port: ``/Common/2001:db8::6%2.80``.
+
+    :raises ValueError: where it is neither.
+    """
+    text = destination.rpartition("/")[2]
+    # IPv4 has one colon, before the port; IPv6 has several and a dot there. A name such as 'any6' may stand for the address.
+    address, port = _split_port(text, "." if text.count(":") > 1 or text.startswith("any6") else ":")
+    return _address(address), port
+
+
+def virtual_servers(items: Iterable[Item]) -> list[VirtualServer]:
+    """Read the UDP virtual servers; those that take addresses and ports from a list have none of their own."""
+    return [_virtual_server(item) for item in items if item.get("ipProtocol") == "udp" and not _has_list(item)]
+
+
+def list_findings(items: Iterable[Item]) -> list[Finding]:
+    """Tell the UDP virtual servers that take addresses and ports from a list."""
+    return [
+        Finding(
+            "unsupported_mode",
+            "warning",
+            str(item["fullPath"]),
+            f"This virtual server takes addresses and ports from lists ({item['trafficMatchingCriteria']}), which are not looked at.",
+            "If it serves IKEv2, set its Source Address Translation by hand, or give UDP 500 and 4500 virtual servers of their own.",
+        )
+        for item in items
+        if item.get("ipProtocol") == "udp" and _has_list(item)
+    ]
+
+
+def _has_list(item: Item) -> bool:
+    return item.get("trafficMatchingCriteria", NONE) not in ("", NONE)
+
+
+def _virtual_server(item: Item) -> VirtualServer:
+    translation = item["sourceAddressTranslation"]
+    kind, pool = str(translation["type"]), str(translation.get("pool", NONE))
+    value: Value = kind if pool in ("", NONE) else {"type": kind, "pool": pool}
+    address, port = parse_destination(str(item["destination"]))
+    service = Service(
+        id=str(item["fullPath"]),
+        address=address,
+        port=port,
+        value=value,
+        source_preserved=kind == NONE,
+        enabled=not item.get("disabled", False),
+        names=(str(item["name"]),),
+    )
+    return VirtualServer(
+        service,
+        pool=str(item.get("pool", "")),
+        persistence=tuple(f"/{profile['partition']}/{profile['name']}" for profile in item.get("persist", [])),
+        rules=tuple(str(rule) for rule in item.get("rules", [])),
+        application=str(item.get("appService", "")),
+        nat64=item.get("nat64") == "enabled",
+        translates_destination=item.get("translateAddress", "enabled") == "enabled",
+        mirrored=item.get("mirror") == "enabled",
+        nat_policy=bool(item.get("securityNatPolicy")),
+    )
+
+
+def pools(body: Item) -> dict[str, Pool]:
+    """Read pools with their members (``expandSubcollections``), by full path."""
+    return {
+        str(pool["fullPath"]): Pool(
+            tuple(
+                # A member's name may be its node's, so the address is its own field; the port stands only in the name.
+                (canonical_address(member["address"]), _member_port(str(member["name"])))
+                for member in pool.get("membersReference", {}).get("items", [])
+            ),
+            pool.get("allowSnat", "yes") == "yes",
+        )
+        for pool in body.get("items", [])
+    }
+
+
+def self_ips(body: Item) -> list[SelfIp]:
+    """Read self IPs."""
+    return [_self_ip(item) for item in body.get("items", [])]
+
+
+def _self_ip(item: Item) -> SelfIp:
+    address, _dummy, length = str(item["address"]).partition("/")
+    host, percent, domain = address.partition("%")
+    network = netaddr.IPNetwork(f"{host}/{length}")
+    return SelfIp(
+        canonical_address(address), network, percent + domain, item["floating"] == "enabled", str(item["trafficGroup"])
+    )
+
+
+def traffic_groups(body: Item) -> dict[str, str]:
+    """Read the traffic groups of virtual addresses."""
+    return {_address(str(item["address"])): str(item["trafficGroup"]) for item in body.get("items", [])}
+
+
+def match_across_services(body: Item) -> dict[str, bool]:
+    """Read source address persistence profiles: which of them match across services, by full path."""
+    return {str(item["fullPath"]): item["matchAcrossServices"] == "enabled" for item in body.get("items", [])}
+
+
+def sync_status(body: Item) -> str:
+    """Read the one status that all device groups come to."""
+    (entry,) = body["entries"].values()
+    return str(entry["nestedStats"]["entries"]["status"]["description"])
+
+
+def declared(body: Item) -> set[tuple[str, str]]:
+    """Read which tenants and applications an AS3 declaration holds."""
+    tenants = body.get("declaration", body)
+    return {
+        (name, application)
+        for name, tenant in tenants.items()
+        if isinstance(tenant, dict)
+        for application, content in tenant.items()
+        if isinstance(content, dict)
+    }
+
+
+def with_servers(
+    server: VirtualServer, known: Mapping[str, Pool], own: Sequence[SelfIp], traffic_group: str | None
+) -> Service:
+    """Give the service with its servers; ``traffic_group`` None is a device without a partner."""
+    pool = known.get(server.pool)
+    return replace(
+        server.service,
+        servers=tuple(
+            Server(address, port or server.service.port, gateways(address, own, traffic_group))
+            for address, port in (pool.members if pool else ())
+        ),
+    )
+
+
+def gateways(server: str, own: Sequence[SelfIp], traffic_group: str | None) -> tuple[str, ...]:
+    """Choose the self IPs that may be a server's default gateway.
+
+    That is the floating one in its subnet which moves to the other unit together with the virtual address, by its
+    traffic group. A device without a partner (None) may have none that floats, and any self IP serves there.
+    """
+    near = [item for item in own if item.is_near(server)]
+    floating = [item.address for item in near if item.floating and traffic_group in (None, item.traffic_group)]
+    return tuple(floating or ([item.address for item in near] if traffic_group is None else []))
+
+
+# Findings
+
+
+def virtual_server_findings(server: VirtualServer) -> list[Finding]:
+    """Tell what a virtual server's own properties say."""
+    name, findings = server.service.id, []
+    if not server.translates_destination:
+        findings.append(
+            Finding(
+                "unsupported_mode",
+                "blocker",
+                name,
+                "Address translation is disabled (nPath routing), so the servers answer clients directly.",
+                "This is another design, in which the source is not translated for the VPN; leave it as it is.",
+            )
+        )
+    if server.nat64 or server.nat_policy:
+        what = "NAT64 translates" if server.nat64 else "A network address translation policy may translate"
+        findings.append(
+            Finding(
+                "hidden_translation",
+                "warning",
+                name,
+                f"{what} the clients' addresses, whatever Source Address Translation says.",
+                "Take it off this virtual server if the VPN servers are to see their clients.",
+            )
+        )
+    if server.mirrored:
+        findings.append(
+            Finding(
+                "connection_mirroring",
+                "info",
+                name,
+                "Connections are mirrored, so flows that exist stay translated on the standby unit, too.",
+                "Expect them to go on as they are until they have been idle.",
+            )
+        )
+    return findings
+
+
+def standby_findings(devices: Sequence[Item], label: str) -> list[Finding]:
+    """Tell that this unit is not the active one."""
+    # selfDevice is the string "true".
+    mine: Item = next((device for device in devices if str(device.get("selfDevice")).lower() == "true"), {})
+    state = str(mine.get("failoverState", "unknown"))
+    if state == "active":
+        return []
+    active = [str(device.get("name")) for device in devices if device.get("failoverState") == "active"]
+    return [
+        Finding(
+            "not_active_unit",
+            "blocker",
+            label,
+            f"This unit's failover state is {state}; the active unit is {', '.join(active) or 'none that is known'}.",
+            "Make the change on the active unit, and sync from there.",
+        )
+    ]
+
+
+def sync_findings(status: str, label: str, *, syncing: bool) -> list[Finding]:
+    """Tell changes that are pending; to sync would push them, whoever made them."""
+    if status in ("In Sync", "Standalone"):
+        return []
+    return [
+        Finding(
+            "unsynced_changes",
+            "blocker" if syncing else "warning",
+            label,
+            f"The device group's sync status is {status!r}"
+            + (", and a sync would push those changes as well." if syncing else "."),
+            "Find out whose changes they are, and sync or discard them first.",
+        )
+    ]
+
+
+def pool_findings(server: VirtualServer, known: Mapping[str, Pool]) -> list[Finding]:
+    """Tell a pool that keeps the source address by itself."""
+    pool = known.get(server.pool)
+    if pool is None or pool.allows_snat:
+        return []
+    return [
+        Finding(
+            "hidden_translation",
+            "info",
+            server.service.id,
+            f"The pool {server.pool} does not allow SNAT, so the clients' addresses are kept already.",
+            "Look for another cause as well, if the VPN servers do not see their clients.",
+        )
+    ]
+
+
+def rule_findings(server: VirtualServer, texts: Mapping[str, str]) -> list[Finding]:
+    """Tell attached iRules that translate."""
+    return [
+        Finding(
+            "hidden_translation",
+            "warning",
+            server.service.id,
+            f"The attached iRule {name} has the command snat or snatpool, which may translate the clients' addresses.",
+            "Read the iRule; take the command out, or the iRule off this virtual server.",
+        )
+        for name in server.rules
+        if SNAT_IN_RULE.search(texts.get(name, ""))
+    ]
+
+
+def snat_findings(body: Item, own: Sequence[SelfIp], label: str) -> list[Finding]:
+    """Tell global SNAT objects that translate others than the servers' own subnets."""
+    findings = []
+    for item in body.get("items", []):
+        origins = [str(origin["name"]) for origin in item.get("origins", [])]
+        if all(_is_inside(origin, own) for origin in origins):
+            continue
+        where = f" on {', '.join(map(str, item['vlans']))}" if item.get("vlans") and item.get("vlansEnabled") else ""
+        findings.append(
+            Finding(
+                "hidden_translation",
+                "warning",
+                str(item["fullPath"]),
+                f"This global SNAT translates packets from {', '.join(origins)}{where}, also where the virtual server does not.",
+                f"Narrow its origins to the servers' own subnets, or its VLANs; {label} would go on hiding clients otherwise.",
+            )
+        )
+    return findings
+
+
+def _is_inside(origin: str, own: Sequence[SelfIp]) -> bool:
+    """Say whether an origin is a subnet of the device's own, such as the servers' for what they send outward."""
+    network = netaddr.IPNetwork(re.sub(r"%\d+", "", origin))
+    return network.prefixlen > 0 and any(network in item.network for item in own)
+
+
+def persistence_findings(servers: Sequence[VirtualServer], across: Mapping[str, bool]) -> list[Finding]:
+    """Tell virtual servers of one address whose persistence does not hold a client's two ports together."""
+    findings = []
+    for address in dict.fromkeys(server.service.address for server in servers):
+        of_address = [server for server in servers if server.service.address == address]
+        profiles = {server.persistence for server in of_address}
+        shared = next(iter(profiles))
+        if len(of_address) < 2 or (len(profiles) == 1 and shared and all(across.get(name, False) for name in shared)):
+            continue
+        reason = (
+            "have different persistence profiles"
+            if len(profiles) > 1
+            else f"share {', '.join(shared)}, which does not match across services"
+            if shared
+            else "have no persistence"
+        )
+        findings.append(
+            Finding(
+                "persistence_split",
+                "warning",
+                ", ".join(server.service.id for server in of_address),
+                f"These virtual servers {reason}, so a client's UDP 500 and UDP 4500 may reach different VPN servers.",
+                "Give both the same source address persistence profile with Match Across Services.",
+            )
+        )
+    return findings
+
+
+def subnet_findings(services: Iterable[Service], own: Sequence[SelfIp]) -> list[Finding]:
+    """Tell virtual addresses in a server's own subnet: clients there would be answered directly."""
+    findings: dict[str, Finding] = {}
+    for service in services:
+        for item in own:
+            if item.is_near(service.address) and any(item.is_near(server.address) for server in service.servers):
+                findings[service.address] = Finding(
+                    "client_in_server_subnet",
+                    "warning",
+                    service.address,
+                    f"The virtual address is in the servers' own subnet {item.network.cidr}."
+                    " A client in that subnet would be answered directly, past this device, and could not connect.",
+                    "Let no client of the VPN be in that subnet.",
+                )
+    return list(findings.values())
+
+
+def _address(text: str) -> str:
+    host, percent, domain = text.partition("%")
+    return canonical_address(ANY_ADDRESS.get(host, host) + percent + domain)
+
+
+def _split_port(text: str, separator: str) -> tuple[str, int]:
+    address, _dummy, port = text.rpartition(separator)
+    return address, NAMED_PORTS[port] if port in NAMED_PORTS else int(port)
+
+
+def _member_port(name: str) -> int:
+    return _split_port(name, "." if name.count(":") > 1 else ":")[1]
