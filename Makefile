@@ -9,14 +9,15 @@
 NOX := .venv/bin/python -m nox
 # The lab runs as a child of make itself, by exec: Ctrl-C and TERM reach it at once, and nobody kills it while it tidies up
 # (nox would, after half a second).
-LAB = exec env \
+PYTHON = exec env \
 	PATH="$(CURDIR)/.nox/lab/bin:$$PATH" \
 	PYTHONPATH="$(CURDIR)/tests:$(CURDIR)/.nox/lab/collections" \
 	ANSIBLE_COLLECTIONS_PATH="$(CURDIR)/.nox/lab/collections" \
-	.nox/lab/bin/python -m lab --dir .lab
+	.nox/lab/bin/python
+LAB = $(PYTHON) -m lab --dir .lab
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab lab-down test clean
+.PHONY: help demo lab lab-down test bench clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
@@ -33,6 +34,9 @@ lab-down: .nox/lab/.ready ## stop the lab
 
 test: .venv/.ready ## lint, sanity, units and whole runs on the oldest and newest ansible-core; T=<path>: that test only
 	@$(NOX) $(if $(T),--tags newest -- $(T))
+
+bench: .nox/lab/.ready ## measure beside f5_modules, in half an hour; B="--pairs 1 10 --others 0" for a part of it
+	@$(PYTHON) -m benchmark.bigip $(B)
 
 clean: ## stop the lab and remove everything that these commands made
 	@if [ -e .lab ] && [ -e .nox/lab/.ready ]; then $(MAKE) --no-print-directory lab-down || true; fi

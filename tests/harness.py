@@ -62,7 +62,13 @@ class Ansible:
         process = subprocess.run(
             [str(COMMANDS / name), *(("-i", str(self.lab.inventory)) if inventory else ()), *arguments],
             cwd=self.folder,
-            env={**os.environ, "ANSIBLE_NOCOLOR": "1", "PWD": str(self.folder), **(environment or {})},
+            env={
+                **os.environ,
+                "ANSIBLE_NOCOLOR": "1",
+                "ANSIBLE_PIPELINING": "1",
+                "PWD": str(self.folder),
+                **(environment or {}),
+            },
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

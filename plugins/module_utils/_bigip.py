@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 import typing as t
@@ -309,8 +310,12 @@ class BigIp(Adapter):
         answer = self._patient(method, path, body, headers or {})
         if answer.status == 401 and self._token:
             # Refused before anything was done: the token may have expired, and one new login shows whether that was it.
-            self._token = None
+            former, self._token = self._token, None
             self.open()
+            with contextlib.suppress(DeviceError):
+                self._http.send(
+                    "DELETE", f"/mgmt/shared/authz/tokens/{quote(former, safe='')}", **self._credentials({})
+                )
             answer = self._patient(method, path, body, headers or {})
         return self._accepted(answer, f"{method} {path.partition('?')[0]}")
 

@@ -57,7 +57,8 @@ def running(folder: Path) -> int | None:
 def up(folder: Path) -> int:
     """Start the lab in the background and say how to use it."""
     if not running(folder):
-        with (folder.parent / f"{folder.name}.log").open("w", encoding="utf-8") as log:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "lab.log").open("w", encoding="utf-8") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "lab", "--dir", str(folder), "serve"],
                 stdin=subprocess.DEVNULL,

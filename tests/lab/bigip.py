@@ -227,8 +227,8 @@ def checked(schema: Schema, body: t.Any, required: t.Iterable[str] = ()) -> Prop
 def _fits(spec: t.Any, value: t.Any) -> bool:
     if isinstance(spec, tuple):
         return value in spec
-    if spec in (bool, int):
-        return type(value) is spec
+    if spec is bool or spec is int:
+        return isinstance(value, spec) and isinstance(value, bool) is (spec is bool)
     if isinstance(spec, dict):
         return isinstance(value, dict) and bool(checked(spec, value))
     if value is None:  # takes the property away

@@ -1,0 +1,192 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""BIG-IP: every fault at every step, against the stand-in. Both or neither, or said plainly; the next run converges."""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip import BigIp as Adapter
+from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
+from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Order
+from lab import bigip
+from lab.bigip import BigIp
+from lab.core import CertificateAuthority, Entry
+
+NAMES = ("/Common/vs_ikev2_500", "/Common/vs_ikev2_4500")
+BEFORE = [{"type": "automap"}, {"type": "snat", "pool": "/Common/sp_ikev2"}]
+AFTER = [{"type": "none"}, {"type": "none"}]
+ORDER = Order(return_path={"10.10.0.11": "10.10.0.1", "10.10.0.12": "10.10.0.1"})
+STEPS = 14
+"""How many requests a changed pair takes: the bound that the project promises."""
+
+
+@pytest.fixture(scope="module")
+def authority() -> CertificateAuthority:
+    return CertificateAuthority()
+
+
+@pytest.fixture(scope="module")
+def ca(authority: CertificateAuthority, tmp_path_factory: pytest.TempPathFactory) -> str:
+    path: Path = tmp_path_factory.mktemp("ca") / "ca.pem"
+    authority.write(path)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def started(authority: CertificateAuthority) -> Iterator[BigIp]:
+    device = BigIp("bigip")
+    device.start(authority)
+    yield device
+    device.stop()
+
+
+@pytest.fixture
+def device(started: BigIp, monkeypatch: pytest.MonkeyPatch) -> BigIp:
+    """Give a fresh device, and no pauses."""
+    monkeypatch.setattr("ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.PAUSES", (0.001, 0.001))
+    started.reset()
+    return started
+
+
+def go(device: BigIp, ca: str, user: str = "admin", order: Order = ORDER, **options: t.Any) -> Result | RunFailed:
+    """Run the engine on the stand-in, and give what came of it."""
+    password = device.state["users"][user]["password"]
+    adapter = Adapter(
+        Endpoint("127.0.0.1", device.port, ca_path=ca, timeout=5), username=user, password=password, **options
+    )
+    try:
+        return run(adapter, order, check_mode=False)
+    except RunFailed as error:
+        return error
+
+
+def translations(device: BigIp) -> list[t.Any]:
+    """Give what stands on the device."""
+    return [device.state["virtual"][name]["sourceAddressTranslation"] for name in NAMES]
+
+
+def test_a_changed_pair_takes_the_promised_requests(device: BigIp, ca: str) -> None:
+    result = go(device, ca)
+    assert isinstance(result, Result)
+    assert result.requests == len(device.log) == STEPS
+    assert translations(device) == AFTER
+    assert device.state["saves"] == 1
+
+
+def expire(device: BigIp, step: int) -> Callable[[Entry], bool]:
+    """Expire all tokens when the step comes, and let the request meet that."""
+    left = iter(range(step))
+
+    def match(_entry: Entry) -> bool:
+        if next(left, None) is not None:
+            return False
+        device.expire_tokens()
+        return True
+
+    return match
+
+
+FAULTS: dict[str, Callable[[], dict[str, t.Any]]] = {
+    "expired": dict,
+    "html 401": lambda: {"answer": bigip.html_unauthorized()},
+    "busy": lambda: {"answer": bigip.busy(), "times": 2},
+    "restarting for long": lambda: {"answer": bigip.restarting(), "times": 3},
+    "garbage": lambda: {"answer": bigip.garbage()},
+    "reset before": lambda: {"reset": "before"},
+    "reset after": lambda: {"reset": "after"},
+    "reset for good": lambda: {"reset": "before", "times": 99},
+}
+
+
+@pytest.mark.parametrize("step", range(STEPS))
+@pytest.mark.parametrize("kind", FAULTS)
+def test_every_fault_at_every_step(device: BigIp, ca: str, kind: str, step: int) -> None:
+    how = {} if kind == "expired" else {"skip": step, **FAULTS[kind]()}
+    match = expire(device, step) if kind == "expired" else lambda _entry: True
+    fault = device.fault(match, **how)
+    came = go(device, ca)
+    assert fault.seen, "the fault did not strike"
+    if isinstance(came, RunFailed):
+        assert "BIG-IP 127.0.0.1" in str(came)
+        assert translations(device) == BEFORE or came.result.undone is False
+        assert came.result.changed is (not came.result.undone)
+    else:
+        assert translations(device) == AFTER
+    # A log-in whose answer was lost left a token that nobody knows, and a log-out that was refused or lost left it open.
+    struck = {str(entry).rpartition("/")[0] for entry in fault.seen}
+    if not struck & {"POST /mgmt/shared/authn", "DELETE /mgmt/shared/authz/tokens"}:
+        assert device.open_sessions() == []
+    device.faults.clear()
+    assert isinstance(go(device, ca), Result)
+    assert translations(device) == AFTER
+
+
+def test_an_expired_transaction_changes_nothing(device: BigIp, ca: str) -> None:
+    def match(entry: Entry) -> bool:
+        if entry.method == "PATCH" and "/transaction/" in entry.path:
+            device.expire_transactions()
+        return False
+
+    device.fault(match)
+    came = go(device, ca)
+    assert isinstance(came, RunFailed)
+    assert came.result.undone is True
+    assert translations(device) == BEFORE
+    assert device.open_sessions() == []
+
+
+@pytest.mark.parametrize("behaviour", ["dropped", "kept", "refused"])
+def test_a_left_over_pool_is_gone_whatever_the_device_does(
+    authority: CertificateAuthority, ca: str, behaviour: t.Any
+) -> None:
+    device = BigIp("bigip", leftover_pool=behaviour)
+    device.start(authority)
+    try:
+        result = go(device, ca)
+        assert isinstance(result, Result)
+        assert translations(device) == AFTER
+        assert [service.value for service in result.services] == ["none", "none"]
+        restored = go(device, ca, order=Order(state="restored", snapshot=result.snapshot))
+        assert isinstance(restored, Result)
+        assert translations(device) == BEFORE
+        assert device.open_sessions() == []
+    finally:
+        device.stop()
+
+
+def test_a_guest_may_look_and_not_change(device: BigIp, ca: str) -> None:
+    assert isinstance(go(device, ca, "auditor", Order(state="gathered")), Result)
+    came = go(device, ca, "auditor")
+    assert isinstance(came, RunFailed)
+    assert "Changes take the role Manager or above" in str(came)
+    assert translations(device) == BEFORE
+
+
+@pytest.mark.parametrize(("others", "requests"), [(0, 3), (900, 3), (1500, 4), (2500, 5)])
+def test_an_unchanged_pair_takes_three_requests_and_a_page_more_for_each_thousand(
+    device: BigIp, ca: str, others: int, requests: int
+) -> None:
+    go(device, ca)
+    for number in range(others):
+        device.add_virtual(f"/Common/web{number}", f"198.51.{number // 250}.{number % 250 + 1}", 443, protocol="tcp")
+    result = go(device, ca)
+    assert isinstance(result, Result)
+    assert not result.changed
+    assert result.requests == requests
+
+
+def test_only_the_changed_services_connections_are_cleared(device: BigIp, ca: str) -> None:
+    for port in (500, 4500, 443):
+        device.add_connection("198.51.100.7", "203.0.113.10", port, udp=port != 443)
+    result = go(device, ca, clear_connections=True)
+    assert isinstance(result, Result)
+    assert [finding.code for finding in result.findings] == []
+    assert [connection["csServerPort"] for connection in device.state["connections"]] == [443]
