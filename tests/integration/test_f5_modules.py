@@ -17,6 +17,10 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip import BigIp as Adapter
+from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import run
+from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Order
 from lab.bigip import BigIp
 from lab.core import CertificateAuthority
 
@@ -136,3 +140,14 @@ def test_it_is_refused_what_the_device_refuses(peer: Peer) -> None:
     assert "Authorization failed" in guest["msg"]
     assert peer.device.state["virtual"] == before
     assert peer.device.open_sessions() == []
+
+
+def test_it_sees_what_this_collection_has_set(peer: Peer) -> None:
+    password = peer.device.state["users"]["admin"]["password"]
+    endpoint = Endpoint("127.0.0.1", peer.device.port, ca_path=str(peer.ca))
+    adapter = Adapter(endpoint, username="admin", password=password)
+    gateways = {"10.10.0.11": "10.10.0.1", "10.10.0.12": "10.10.0.1"}
+    assert run(adapter, Order(return_path=gateways), check_mode=False).changed
+    peer.device.log.clear()
+    assert peer.changes((IKE, "None"), (NAT_T, "None")) == [False, False]
+    assert peer.device.writing() == []

@@ -36,7 +36,7 @@ def ansible_playbook(lab: Lab, *arguments: str) -> list[str]:
 
 def demo(folder: Path) -> int:
     """Run the demo in ``folder``, and give 0 when it showed what it promises."""
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 120)
     shutil.rmtree(folder, ignore_errors=True)
     lab = Lab(folder)
     started = time.monotonic()
@@ -65,6 +65,8 @@ def demo(folder: Path) -> int:
     shown = (
         reports["before"]["drift"] and changed["remediate"] and not changed["again"] and not reports["after"]["drift"]
     )
+    if not shown:
+        console.print("[red]That is not what this demo promises to show.[/red]")
     return 0 if shown else 1
 
 
@@ -95,8 +97,8 @@ def _run(lab: Lab, console: Console, playbook: str, name: str) -> tuple[int, int
 
 
 def _services(before: dict[str, t.Any], after: dict[str, t.Any]) -> Table:
-    table = Table(title="Load balancers: what the VPN servers see", title_justify="left")
-    for column in ("device", "service", "address", "UDP", "setting", "source address"):
+    table = Table(title="Load balancers: do the VPN servers see the clients' own addresses?", title_justify="left")
+    for column in ("device", "service", "address", "UDP", "setting", "client's address"):
         table.add_column(column, overflow="fold")
     for host, result in before["load_balancers"].items():
         later = {service["id"]: service for service in after["load_balancers"][host]["services"]}
@@ -127,7 +129,7 @@ def _setting(value: t.Any) -> str:
 
 
 def _seen(service: dict[str, t.Any]) -> str:
-    return "the client's" if service["source_preserved"] else "the load balancer's"
+    return "kept" if service["source_preserved"] else "hidden"
 
 
 def _arrow(before: t.Any, after: t.Any) -> str:

@@ -707,6 +707,32 @@ def test_any_port_is_meant_only_when_its_address_is_named(expecting: Expecting) 
 
 
 @pytest.mark.parametrize(
+    "broken",
+    [
+        {"destination": "nonsense"},
+        {"destination": None},
+        {"fullPath": None, "destination": 5},
+        {"sourceAddressTranslation": {}},
+        {"sourceAddressTranslation": "automap"},
+        {"persist": "ike"},
+        {"persist": [{"name": "ike"}]},
+        {"rules": 5},
+    ],
+)
+def test_a_virtual_server_that_is_not_understood_is_an_error_in_words(
+    expecting: Expecting, broken: dict[str, t.Any]
+) -> None:
+    expecting([LOGIN, reading(virtual("vs500", 500, "automap", **broken)), LOGOUT])
+    with pytest.raises(RunFailed, match=f"BIG-IP {HOST} described its virtual servers in a way that is not understood"):
+        go(Order())
+
+
+def test_what_nobody_knows_yet_does_no_harm(expecting: Expecting) -> None:
+    expecting([LOGIN, reading(*(dict(server, invented={"a": [1]}) for server in RIGHT)), LOGOUT])
+    assert not go(Order()).changed
+
+
+@pytest.mark.parametrize(
     ("destination", "expected"),
     [
         ("/Common/1.1.1.1:500", ("1.1.1.1", 500)),

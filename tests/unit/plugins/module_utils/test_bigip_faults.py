@@ -190,3 +190,12 @@ def test_only_the_changed_services_connections_are_cleared(device: BigIp, ca: st
     assert isinstance(result, Result)
     assert [finding.code for finding in result.findings] == []
     assert [connection["csServerPort"] for connection in device.state["connections"]] == [443]
+
+
+@pytest.mark.parametrize("name", ["a b", "50%", "a%2Fb", "grün", "a+b", "a&b=c", "a.b-c_d", "a?b#c"])
+def test_any_name_reaches_its_own_virtual_server(device: BigIp, ca: str, name: str) -> None:
+    device.add_pair(f"/Common/{name}", "203.0.113.77")
+    result = go(device, ca, order=Order(addresses=("203.0.113.77",), return_path=ORDER.return_path))
+    assert isinstance(result, Result), str(result)
+    changed = {key for key, server in device.state["virtual"].items() if server["sourceAddressTranslation"] == AFTER[0]}
+    assert changed == {f"/Common/{name}_500", f"/Common/{name}_4500"}
