@@ -236,42 +236,20 @@ class BigIp(Adapter):
         return answer.parse(lambda body: str(body.get("apiAnonymous", "")), "iRule")
 
     def _owners(self, servers: Sequence[objects.VirtualServer]) -> list[Finding]:
-        """Tell virtual servers that an iApp or an AS3 declaration owns."""
-        findings = []
-        declaration: Answer | None = None
-        for server in servers:
-            if server.application:
-                name = quote(objects.rest_name(server.application), safe="~")
-                answer = self._get(f"/mgmt/tm/sys/application/service/{name}")
-                strict = answer.parse(
-                    lambda body: body.get("strictUpdates", "enabled") == "enabled", "application service"
-                )
-                findings.append(
-                    Finding(
-                        "managed_elsewhere",
-                        "blocker" if strict else "warning",
-                        server.service.id,
-                        f"This virtual server belongs to the application service {server.application}, whose strict updates are {'on' if strict else 'off'}.",
-                        "Set SNAT in the iApp's own form; it would be put back by the next reconfiguration otherwise.",
-                    )
-                )
-            elif len(server.folder) > 1:
-                declaration = declaration or self._http.send(
-                    "GET", "/mgmt/shared/appsvcs/declare", **self._credentials({})
-                )
-                tenant, application = server.folder[:2]
-                declared = declaration.status == 200 and declaration.parse(objects.declared, "AS3 declaration")
-                if declared and (tenant, application) in declared:
-                    findings.append(
-                        Finding(
-                            "managed_elsewhere",
-                            "blocker",
-                            server.service.id,
-                            f"An AS3 declaration owns this virtual server (tenant {tenant}, application {application}), which would undo the change.",
-                            'Set "snat": "none" at the service in the declaration, and post that.',
-                        )
-                    )
-        return findings
+        """Tell virtual servers that an iApp or an AS3 declaration owns. Asks only where there may be one."""
+        strict = {name: self._is_strict(name) for name in sorted({server.application for server in servers} - {""})}
+        declared: set[tuple[str, str]] | None = set()
+        if any(server.is_in_folder for server in servers):
+            answer = self._http.send("GET", "/mgmt/shared/appsvcs/declare", **self._credentials({}))
+            if answer.status == 200:
+                declared = answer.parse(objects.declared, "AS3 declaration")
+            elif answer.status not in (204, 404):  # nothing declared, or no AS3 on the device
+                declared = None
+        return [finding for server in servers for finding in objects.owner_findings(server, strict, declared)]
+
+    def _is_strict(self, application: str) -> bool:
+        answer = self._get(f"/mgmt/tm/sys/application/service/{quote(objects.rest_name(application), safe='~')}")
+        return answer.parse(lambda body: bool(body.get("strictUpdates", "enabled") == "enabled"), "application service")
 
     def _sync_findings(self) -> list[Finding]:
         return objects.sync_findings(self._sync_status(), self.label, syncing=self._sync_group is not None)

@@ -55,9 +55,15 @@ class VirtualServer:
     nat_policy: bool
 
     @property
-    def folder(self) -> tuple[str, ...]:
-        """Give partition and folder: one name, or two in an application's folder."""
-        return tuple(self.service.id.split("/")[1:-1])
+    def folder(self) -> tuple[str, str]:
+        """Give partition and folder; the folder is empty for what stands in the partition itself."""
+        partition, _slash, folder = self.service.id[1:].rpartition("/")[0].partition("/")
+        return partition, folder
+
+    @property
+    def is_in_folder(self) -> bool:
+        """Say whether this stands in a folder, as what AS3 declares does; an iApp's folder is its own matter."""
+        return bool(self.folder[1]) and not self.application
 
 
 @dataclass(frozen=True)
@@ -365,6 +371,45 @@ def _is_inside(origin: str, own: Sequence[SelfIp]) -> bool:
     """Say whether an origin is a subnet of the device's own, such as the servers' for what they send outward."""
     network = netaddr.IPNetwork(re.sub(r"%\d+", "", origin))
     return network.prefixlen > 0 and any(network in item.network for item in own)
+
+
+def owner_findings(
+    server: VirtualServer, strict: Mapping[str, bool], declared: set[tuple[str, str]] | None
+) -> list[Finding]:
+    """Tell what owns a virtual server and would undo a change; ``declared`` None is what could not be asked for."""
+    name, (tenant, application) = server.service.id, server.folder
+    if server.application:
+        updates = "on" if strict[server.application] else "off"
+        return [
+            Finding(
+                "managed_elsewhere",
+                "blocker" if strict[server.application] else "warning",
+                name,
+                f"This virtual server belongs to the application service {server.application} (strict updates are {updates}).",
+                "Set SNAT in the iApp's own form; the next reconfiguration would undo the change otherwise.",
+            )
+        ]
+    if server.is_in_folder and declared is None:
+        return [
+            Finding(
+                "managed_elsewhere",
+                "warning",
+                name,
+                f"This virtual server is in a folder, and this user may not ask AS3 whether it owns {tenant}/{application}.",
+                "Look at the declaration; it would undo the change if it holds this virtual server.",
+            )
+        ]
+    if server.is_in_folder and (tenant, application) in (declared or ()):
+        return [
+            Finding(
+                "managed_elsewhere",
+                "blocker",
+                name,
+                f"An AS3 declaration owns this virtual server (tenant {tenant}, application {application}), and would undo the change.",
+                'Set "snat": "none" at the service in the declaration, and post that.',
+            )
+        ]
+    return []
 
 
 def persistence_findings(servers: Sequence[VirtualServer], across: Mapping[str, bool]) -> list[Finding]:
