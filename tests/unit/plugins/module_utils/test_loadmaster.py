@@ -110,10 +110,25 @@ def listing(api: Api, t500: bool, t4500: bool, *more: dict[str, t.Any]) -> Expec
     return api.expect("listvs", {"VS": [service(1, 500, t500), web, subvs, service(2, 4500, t4500), *more]})
 
 
-def interfaces(api: Api, **more: t.Any) -> Expect:
-    """Expect the read of the interfaces."""
-    inside = {"Id": 1, "IPAddress": "10.10.0.1/24", **more}
-    return api.expect("showiface", {"Interface": [{"Id": 0, "IPAddress": "203.0.113.3/24"}, inside]})
+def settings(api: Api, **more: t.Any) -> Expect:
+    """Expect the read of the settings of the whole device, as the version writes flags there."""
+    fields = {"version": "7.2.63.2.1", "hamode": 0, "hastatus": "HA not configured", **more}
+    if api.version == 1:
+        fields = {
+            key: ("yes" if value else "no") if isinstance(value, bool) else value for key, value in fields.items()
+        }
+    return api.expect("getall", fields)
+
+
+def guards(api: Api, *more: dict[str, t.Any], inside: dict[str, t.Any] | None = None, **device: t.Any) -> list[Expect]:
+    """Expect what a change is judged by: the settings, and the interfaces; ``more`` interfaces, ``inside``: more of the servers' own."""
+    own = [{"Id": 0, "IPAddress": "203.0.113.3/24"}, {"Id": 1, "IPAddress": "10.10.0.1/24", **(inside or {})}, *more]
+    return [settings(api, **device), api.expect("showiface", {"Interface": own})]
+
+
+def codes(result: Result) -> list[tuple[str, str]]:
+    """Give the findings, briefly; flows that go on are told with every change."""
+    return [(finding.code, finding.severity) for finding in result.findings if finding.code != "existing_flows"]
 
 
 def change(api: Api, port: int, value: bool) -> Expect:
@@ -135,7 +150,7 @@ def test_changed_sends_identity_and_one_key(expecting: Expecting, api: Api) -> N
     expecting(
         [
             listing(api, False, False),
-            interfaces(api),
+            *guards(api),
             change(api, 500, True),
             change(api, 4500, True),
             listing(api, True, True),
@@ -149,7 +164,7 @@ def test_changed_sends_identity_and_one_key(expecting: Expecting, api: Api) -> N
 
 
 def test_changed_in_check_mode_reads_only(expecting: Expecting, api: Api) -> None:
-    expecting([listing(api, False, False), interfaces(api)])
+    expecting([listing(api, False, False), *guards(api)])
     assert api.go(Order(return_path=GOOD), check_mode=True).changed
 
 
@@ -157,7 +172,7 @@ def test_changed_in_check_mode_reads_only(expecting: Expecting, api: Api) -> Non
 def test_restored(expecting: Expecting, api: Api, check_mode: bool) -> None:
     snapshot = Snapshot("loadmaster", HOST, dict.fromkeys(sorted(IDS), False), {})
     writing = [change(api, 4500, False), change(api, 500, False), listing(api, False, False)]
-    expecting([listing(api, True, True), interfaces(api), *([] if check_mode else writing)])
+    expecting([listing(api, True, True), *guards(api), *([] if check_mode else writing)])
     assert api.go(Order(state="restored", snapshot=snapshot), check_mode=check_mode).changed
 
 
@@ -177,13 +192,15 @@ def test_real_servers_are_asked_for_where_the_list_has_none(expecting: Expecting
         api.expect("showvs", service(index, port, False), vs="203.0.113.30", port=str(port), prot="udp")
         for index, port in ((1, 500), (2, 4500))
     ]
-    expecting([api.expect("listvs", {"VS": bare}), interfaces(api), *shown])
+    expecting([api.expect("listvs", {"VS": bare}), *guards(api), *shown])
     result = api.go(Order(state="gathered"))
     assert [server.address for service in result.services for server in service.servers] == ["10.10.0.11"] * 2
 
 
 def test_in_a_pair_the_shared_address_is_the_gateway(expecting: Expecting, api: Api) -> None:
-    expecting([listing(api, False, False), interfaces(api, SharedIPAddress="10.10.0.9")])
+    expecting(
+        [listing(api, False, False), *guards(api, inside={"SharedIPAddress": "10.10.0.9"}, hamode=1, hastatus="Active")]
+    )
     assert api.go(Order(state="gathered")).services[0].servers[0].gateways == ("10.10.0.9",)
 
 
@@ -197,7 +214,7 @@ def test_a_refused_second_half_puts_back_the_first(expecting: Expecting, api: Ap
     parameters = {"vs": "203.0.113.30", "port": "4500", "prot": "udp", "Transparent": True}
     refused = api.refusal("modvs", 422, "Invalid operation", **parameters)
     back = [listing(api, True, False), change(api, 500, False), listing(api, False, False)]
-    expecting([listing(api, False, False), interfaces(api), change(api, 500, True), refused, *back])
+    expecting([listing(api, False, False), *guards(api), change(api, 500, True), refused, *back])
     with pytest.raises(RunFailed, match=r"Invalid operation \(status 422\).*as it was before") as caught:
         api.go(Order(return_path=GOOD))
     assert caught.value.result.undone is True
@@ -206,7 +223,7 @@ def test_a_refused_second_half_puts_back_the_first(expecting: Expecting, api: Ap
 def test_a_lost_answer_to_a_write_is_looked_up_and_not_repeated(expecting: Expecting, api: Api) -> None:
     lost = change(api, 4500, True)
     lost.answer = requests.exceptions.ConnectionError("Connection aborted.")
-    expecting([listing(api, False, False), interfaces(api), change(api, 500, True), lost, listing(api, True, True)])
+    expecting([listing(api, False, False), *guards(api), change(api, 500, True), lost, listing(api, True, True)])
     assert api.go(Order(return_path=GOOD)).changed
 
 
