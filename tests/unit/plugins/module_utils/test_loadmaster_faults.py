@@ -280,7 +280,8 @@ def test_an_api_that_is_off_is_said_and_stays_off(
 
 
 def test_auto_finds_the_older_version_once(authority: CertificateAuthority, ca: str) -> None:
-    device = LoadMaster(apis=("v1",))
+    old: Api = "v1"
+    device = LoadMaster(apis=(old,))
     device.start(authority)
     try:
         changed = go(device, ca, None)
@@ -310,7 +311,7 @@ def test_an_api_key_will_do(device: LoadMaster, ca: str, api: Api) -> None:
 
 
 def test_who_may_only_look_changes_nothing(device: LoadMaster, ca: str, api: Api) -> None:
-    login = {"username": "auditor", "password": "lab-loadmaster-secret-2"}
+    login: dict[str, t.Any] = {"username": "auditor", "password": "lab-loadmaster-secret-2"}
     assert isinstance(go(device, ca, api, Order(state="gathered"), **login), Result)
     came = go(device, ca, api, **login)
     assert isinstance(came, RunFailed)
