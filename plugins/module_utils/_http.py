@@ -20,6 +20,9 @@ if t.TYPE_CHECKING:
 Parsed = t.TypeVar("Parsed")
 Auth: t.TypeAlias = "tuple[str, str] | None"
 
+LARGEST = 32 * 2**20
+"""How many bytes of an answer are read at most; the largest that devices give have a few million."""
+
 
 @contextlib.contextmanager
 def understood(device: str, what: str) -> Iterator[None]:
@@ -38,13 +41,18 @@ def understood(device: str, what: str) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a device's management API listens and how far its certificate is trusted. ``timeout`` is in seconds."""
+    """Where a device's management API listens and how far its certificate is trusted. ``timeout`` is in seconds.
+
+    ``client_cert`` and ``client_key`` are files with our own certificate and its key, which one file may hold both.
+    """
 
     host: str
     port: int = 443
     validate_certs: bool = True
     ca_path: str | None = None
     timeout: int = 30
+    client_cert: str | None = None
+    client_key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +70,7 @@ class Answer:
         """
         try:
             body = json.loads(self.text)
-        except ValueError:
+        except (ValueError, RecursionError):
             body = None
         if not isinstance(body, dict):
             raise self.unexpected("a JSON object")
@@ -102,6 +110,8 @@ class Http:
         self._base = f"https://{host}:{endpoint.port}"
         self._session = requests.Session()
         self._session.auth = _untouched
+        cert, key = endpoint.client_cert, endpoint.client_key
+        self._session.cert = (cert, key) if cert and key else cert
 
     def send(
         self,
@@ -119,13 +129,14 @@ class Http:
         ``repeat`` says that a dropped connection may be answered by asking once more; by default that is so for GET alone.
 
         :raises Unreachable: where there is no answer.
+        :raises UnexpectedAnswer: where it is larger than any that is meant.
         """
         tries = 2 if (method == "GET" if repeat is None else repeat) else 1
         while True:
             tries -= 1
             self.requests += 1
             try:
-                response = self._session.request(
+                with self._session.request(
                     method,
                     self._base + path,
                     json=body,
@@ -136,7 +147,9 @@ class Http:
                     # Given here and not on the session, where REQUESTS_CA_BUNDLE would have the last word over ca_path.
                     verify=(self._endpoint.ca_path or True) if self._endpoint.validate_certs else False,
                     allow_redirects=False,
-                )
+                    stream=True,
+                ) as response:
+                    return Answer(response.status_code, self._text(response), self.device)
             except requests.exceptions.RequestException as error:
                 if tries and _dropped(error):
                     continue
@@ -144,13 +157,29 @@ class Http:
             except (OSError, ValueError):
                 # requests raises these bare for a ca_path that is not there, and for what is no host name.
                 raise Unreachable(
-                    f"{self.device} cannot be asked: option 'host' or 'ca_path' is not usable (no such file, or not a host name)."
+                    f"{self.device} cannot be asked: option 'host' or {self._files()} is not usable (no such file, or not a host name)."
                 ) from None
-            return Answer(response.status_code, response.text, self.device)
 
     def close(self) -> None:
         """Let go of the connection."""
         self._session.close()
+
+    def _text(self, response: requests.Response) -> str:
+        body = bytearray()
+        for chunk in response.iter_content(2**16):
+            body += chunk
+            if len(body) > LARGEST:
+                raise UnexpectedAnswer(
+                    f"{self.device} answered with more than {LARGEST} bytes, which is no answer of its management API."
+                    " Check options 'host' and 'port'."
+                )
+        try:
+            return str(body, response.encoding or "utf-8", errors="replace")
+        except LookupError:  # an encoding that nobody knows
+            return str(body, "utf-8", errors="replace")
+
+    def _files(self) -> str:
+        return "'client_cert', 'client_key' or 'ca_path'" if self._endpoint.client_cert else "'ca_path'"
 
     def _unreachable(self, error: requests.exceptions.RequestException) -> Unreachable:
         # The library's own words stay out: they hold the URL, and a URL may hold a token.
@@ -160,6 +189,7 @@ class Http:
             return Unreachable(
                 f"{where}: the TLS certificate was not accepted. Give the certificate authority that signed it as 'ca_path'"
                 " and the name it was made out to as 'host'."
+                + (" Or 'client_cert' and 'client_key' do not fit each other." if self._endpoint.client_cert else "")
             )
         if isinstance(error, exceptions.ConnectTimeout):
             return Unreachable(

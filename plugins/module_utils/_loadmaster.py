@@ -6,17 +6,20 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
-from xml.etree import ElementTree
 
+from ansible_collections.aovpn.ikev2.plugins.module_utils import _loadmaster_objects as objects
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Adapter
-from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Endpoint, Http, understood
-from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr
+from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Auth, Endpoint, Http, understood
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     AccessDenied,
     Change,
+    Finding,
+    InvalidInput,
     Reading,
     Refused,
     Server,
@@ -25,17 +28,22 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     canonical_address,
 )
 
-LAYER_4 = 4
-"""The layer on which the LoadMaster always keeps the client's address, whatever the flag says."""
-
 NOT_HERE = (404, 405)
-"""What a firmware answers that does not have the API, or not this version of it."""
+"""What the web server in front answers where the API, or this version of it, is not there or is off."""
 
-Fields: t.TypeAlias = "dict[str, t.Any]"
+CALLS, SECONDS = 25, 3.0
+"""How many calls are made in so many seconds. The LoadMaster drops the connection at more than 30 in 3, whoever makes them."""
+
+
+class _NotHere(Refused):
+    """This version of the API does not answer at all."""
 
 
 class LoadMaster(Adapter):
-    """A LoadMaster. ``api_version``: 1, 2, or None to find out. ``api_key`` goes before user and password."""
+    """A LoadMaster. ``api_version``: 1, 2, or None to find out. ``api_key`` goes before user and password.
+
+    ``gateway``: the servers' default gateway where the device does not name an address of its own in their subnet.
+    """
 
     platform = "loadmaster"
     preserving = True
@@ -48,23 +56,32 @@ class LoadMaster(Adapter):
         password: str | None = None,
         api_key: str | None = None,
         api_version: int | None = None,
+        gateway: str | None = None,
     ) -> None:
         self.host = endpoint.host
         self.label = f"LoadMaster {endpoint.host}"
+        if endpoint.client_cert:
+            if api_version == 2:
+                raise InvalidInput("Option 'client_cert' takes version 1 of the API: version 2 knows no certificates.")
+            api_version = 1
+        try:
+            self._gateway = canonical_address(gateway) if gateway else None
+        except ValueError as error:
+            raise InvalidInput(f"Option 'gateway' is {gateway!r}, which is not an IP address.") from error
         self._http = Http(endpoint, self.label)
         self._username = username or ""
         self._password = password or ""
         self._api_key = api_key
         self._version = api_version
-        self._records: dict[str, Fields] = {}
+        self._calls: deque[float] = deque(maxlen=CALLS)
+        self._services: dict[str, objects.VirtualService] = {}
 
     @property
     def requests(self) -> int:
         return self._http.requests
 
     def preserves(self, service: Service, value: Value) -> bool:
-        always = service.source_preserved and not service.value
-        return bool(value) or always
+        return self._services[service.id].preserves(value is True)
 
     def open(self) -> None:
         """Do nothing: each request carries its own credentials."""
@@ -72,184 +89,139 @@ class LoadMaster(Adapter):
     def close(self) -> None:
         self._http.close()
 
+    # The engine's way through
+
     def read(self) -> Reading:
-        listed = self._ask("listvs")
+        fields = self._ask("listvs")
         with understood(self.label, "virtual services"):
-            found = [(_service(record), record) for record in _list(listed, "VS") if _is_udp_service(record)]
-        self._records = {service.id: record for service, record in found}
-        return Reading(tuple(service for service, _dummy in found))
+            found = objects.virtual_services(fields)
+        self._services = {virtual.service.id: virtual for virtual in found}
+        return Reading(tuple(virtual.service for virtual in found))
+
+    def inspect(self, services: Sequence[Service]) -> Sequence[Finding]:
+        virtuals = self._virtuals(services)
+        findings = [finding for virtual in virtuals for finding in objects.service_findings(virtual)]
+        return findings + objects.persistence_findings(virtuals)
 
     def guard(self, services: Sequence[Service]) -> Reading:
-        interfaces = self._ask("showiface")
+        fields = self._ask("getall")
+        with understood(self.label, "settings"):
+            device = objects.settings(fields)
+        fields = self._ask("showiface")
         with understood(self.label, "interfaces"):
-            networks = [_network(item) for item in _list(interfaces, "Interface") if item.get("IPAddress")]
-        return Reading(tuple(replace(service, servers=self._servers(service, networks)) for service in services))
+            own = objects.interfaces(fields)
+        virtuals = self._virtuals(services)
+        findings = objects.device_findings(device, virtuals, self.label)
+        servers = {virtual.service.id: self._real_servers(virtual) for virtual in virtuals}
+        with understood(self.label, "subnets"):
+            findings += objects.network_findings(virtuals, servers, own, device)
+            guarded = tuple(
+                replace(service, servers=objects.with_gateways(servers[service.id], own, device, self._gateway))
+                for service in services
+            )
+        return Reading(guarded, findings=tuple(findings))
 
     def apply(self, changes: Sequence[Change]) -> None:
         for change in changes:
-            self._ask("modvs", {**_identity(self._records[change.id]), "Transparent": change.after})
+            # Who they are and the one key: what else stands in a record is not to be written back.
+            self._ask("modvs", {**self._services[change.id].identity, "Transparent": change.after})
 
     def keep(self) -> None:
         """Do nothing: a LoadMaster keeps each change at once."""
 
-    def _servers(self, service: Service, networks: Sequence[tuple[str, netaddr.IPNetwork]]) -> tuple[Server, ...]:
-        record = self._records[service.id]
-        if "Rs" not in record:  # some firmware lists the real servers only when asked for one service
-            record = self._ask("showvs", _identity(record))
-        with understood(self.label, f"real servers of {service.id}"):
-            return tuple(
-                Server(
-                    address,
-                    int(item["Port"]),
-                    tuple(own for own, network in networks if netaddr.IPAddress(address) in network),
-                )
-                for item in _list(record, "Rs")
-                if (address := canonical_address(str(item["Addr"])))
-            )
+    def finish(self, services: Sequence[Service]) -> Sequence[Finding]:
+        return objects.flow_findings(services, self.label)
 
-    def _ask(self, command: str, parameters: Fields | None = None) -> Fields:
+    def _virtuals(self, services: Sequence[Service]) -> list[objects.VirtualService]:
+        return [self._services[service.id] for service in services]
+
+    def _real_servers(self, virtual: objects.VirtualService) -> tuple[Server, ...]:
+        if virtual.servers is not None:
+            return virtual.servers
+        # Some firmware may name the real servers only when asked for one service: a request more for each.
+        fields = self._ask("showvs", virtual.identity)
+        with understood(self.label, f"real servers of {virtual.service.id}"):
+            return objects.real_servers({"Rs": [], **fields}) or ()
+
+    # Requests
+
+    def _ask(self, command: str, parameters: objects.Fields | None = None) -> objects.Fields:
         """Send a command over the API version that the device has; the first answer decides which."""
-        repeat = command.startswith(("list", "show", "get"))
-        if self._version != 1:
+        if self._version is None:
             try:
-                fields = self._ask_v2(command, parameters or {}, repeat=repeat)
-            except Refused as error:
-                if self._version == 2 or error.status not in NOT_HERE:
-                    raise
+                fields = self._ask_version(2, command, parameters or {})
+            except _NotHere:
+                # Refused before anybody looked at the credentials, so they are not tried twice.
+                self._version = 1
             else:
                 self._version = 2
                 return fields
-        self._version = 1
-        return self._ask_v1(command, parameters or {}, repeat=repeat)
+        return self._ask_version(self._version, command, parameters or {})
 
-    def _ask_v2(self, command: str, parameters: Fields, *, repeat: bool) -> Fields:
+    def _ask_version(self, version: int, command: str, parameters: objects.Fields) -> objects.Fields:
+        answer = (self._send_v2 if version == 2 else self._send_v1)(command, parameters)
+        page = answer.text.lstrip()[:1] != "{" if version == 2 else "<Response" not in answer.text
+        if page and answer.status in NOT_HERE:
+            raise _NotHere(
+                f"{self.label} refused {command}: it does not answer to version {version} of the API (status {answer.status})."
+                " Either the API is off, and then an administrator has to enable it in the LoadMaster's own interface"
+                " (Certificates & Security, Remote Access), or this firmware does not have this version.",
+                status=answer.status,
+            )
+        if page and answer.status in (401, 403):
+            raise self._denied(command, answer.status)
+        try:
+            outcome = (objects.decode_json if version == 2 else objects.decode_xml)(answer.text)
+        except objects.NotUnderstood as error:
+            raise answer.unexpected(str(error)) from error
+        # The HTTP status may be 200 in spite of an error inside, so both have to be fine.
+        code = max(outcome.code, answer.status)
+        if code in (401, 403):
+            raise self._denied(command, code)
+        if code >= 400:
+            meant = ", ".join(f"{key}={value}" for key, value in parameters.items())
+            raise Refused(
+                f"{self.label} refused {command}{f' ({meant})' if meant else ''}:"
+                f" {outcome.message or 'no reason given'} (status {code}).",
+                status=code,
+            )
+        return outcome.fields
+
+    def _send_v2(self, command: str, parameters: objects.Fields) -> Answer:
         credentials = (
             {"apikey": self._api_key} if self._api_key else {"apiuser": self._username, "apipass": self._password}
         )
-        answer = self._http.send("POST", "/accessv2", body={"cmd": command, **credentials, **parameters}, repeat=repeat)
-        if answer.status in NOT_HERE and not answer.text.lstrip().startswith("{"):
-            raise self._refusal(command, answer.status, "")
-        if answer.status in (401, 403):
-            raise self._denied(command, answer)
-        fields = answer.json()
-        code = int(fields.get("code", answer.status))
-        # The HTTP status may be 200 all the same. 'Status' with a capital is the service's health and says nothing here.
-        if code >= 400 or str(fields.get("status", "ok")) != "ok":
-            if code in (401, 403):
-                raise self._denied(command, answer)
-            raise self._refusal(command, code, str(fields.get("message", "")))
-        return fields
+        return self._send(command, "/accessv2", body={"cmd": command, **credentials, **parameters})
 
-    def _ask_v1(self, command: str, parameters: Fields, *, repeat: bool) -> Fields:
+    def _send_v1(self, command: str, parameters: objects.Fields) -> Answer:
         # As a form, since what stands in a URL stands in logs; and flags are Y and N here.
         form = {
             key: ("Y" if value else "N") if isinstance(value, bool) else str(value) for key, value in parameters.items()
         }
         if self._api_key:
             form["apikey"] = self._api_key
-        auth = None if self._api_key else (self._username, self._password)
-        answer = self._http.send("POST", f"/access/{command}", form=form, auth=auth, repeat=repeat)
-        if answer.status in (401, 403):
-            raise self._denied(command, answer)
-        if answer.status in NOT_HERE and "<Response" not in answer.text:
-            raise self._refusal(command, answer.status, "")
-        response = _parse_xml(answer)
-        if response.get("code") != "ok":
-            raise self._refusal(command, int(response.get("stat", answer.status)), response.findtext("Error") or "")
-        data = response.find("Success/Data")
-        return {} if data is None else _fields(data)
+        auth: Auth = (self._username, self._password) if self._username and not self._api_key else None
+        return self._send(command, f"/access/{command}", form=form, auth=auth)
 
-    def _denied(self, command: str, answer: Answer) -> AccessDenied:
-        who = "the API key" if self._api_key else f"user {self._username!r}"
-        return AccessDenied(
-            f"{self.label} does not let {who} do this ({command}, status {answer.status})."
-            " Check the credentials, the user's permissions, and that the API is enabled."
+    def _send(self, command: str, path: str, **how: t.Any) -> Answer:
+        if len(self._calls) == CALLS and (early := self._calls[0] + SECONDS - time.monotonic()) > 0:
+            time.sleep(early)
+        self._calls.append(time.monotonic())
+        # A write whose answer was lost is looked up by the engine before anything else; a read may be asked again.
+        return self._http.send("POST", path, repeat=command != "modvs", **how)
+
+    def _denied(self, command: str, status: int) -> AccessDenied:
+        who = (
+            "the API key"
+            if self._api_key
+            else f"user {self._username!r}"
+            if self._username
+            else "the client certificate"
         )
-
-    def _refusal(self, command: str, status: int, message: str) -> Refused:
-        reason = message or (
-            "the API is off, or this firmware does not know it" if status in NOT_HERE else "no reason given"
-        )
-        advice = (
-            " Enable it in the LoadMaster's own interface (Certificates & Security, Remote Access)."
-            if status == 404 and not message
-            else ""
-        )
-        return Refused(f"{self.label} refused {command}: {reason} (status {status}).{advice}", status=status)
-
-
-class _NoDoctype(ElementTree.TreeBuilder):
-    """Builds a tree of a document without a document type: with none, there are no entities to expand."""
-
-    def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
-        """Refuse."""
-        raise ElementTree.ParseError("a document type")
-
-
-def _parse_xml(answer: Answer) -> ElementTree.Element:
-    try:
-        root = ElementTree.fromstring(answer.text, ElementTree.XMLParser(target=_NoDoctype()))
-    except ElementTree.ParseError as error:
-        raise answer.unexpected("an XML document") from error
-    if root.tag != "Response":
-        raise answer.unexpected("an XML document with the element Response")
-    return root
-
-
-def _fields(element: ElementTree.Element) -> Fields:
-    """Turn an element's children into fields, as the JSON of API v2 has them; what repeats becomes a list."""
-    fields: Fields = {}
-    for child in element:
-        value: t.Any = _fields(child) if len(child) else (child.text or "").strip()
-        if child.tag in fields:
-            there = fields[child.tag]
-            fields[child.tag] = [*(there if isinstance(there, list) else [there]), value]
+        if status == 403:
+            advice = "Give the user the permission Virtual Services."
         else:
-            fields[child.tag] = value
-    return fields
-
-
-def _list(fields: Fields, key: str) -> list[Fields]:
-    """Give a list of records: absent when empty, and one alone may stand without its list."""
-    found = fields.get(key) or []
-    return found if isinstance(found, list) else [found]
-
-
-def _flag(value: t.Any) -> bool:
-    if value in (True, "Y", "1", 1):
-        return True
-    if value in (False, "N", "0", 0):
-        return False
-    raise ValueError(f"{value!r} is neither yes nor no")
-
-
-def _is_udp_service(record: Fields) -> bool:
-    """Tell virtual services from SubVS entries, which have no address of their own."""
-    return record.get("Protocol") == "udp" and bool(record.get("VSAddress")) and int(record.get("MasterVSID") or 0) == 0
-
-
-def _service(record: Fields) -> Service:
-    address, port = canonical_address(str(record["VSAddress"])), int(record["VSPort"])
-    transparent = _flag(record.get("Transparent", False))
-    shown = f"[{address}]" if ":" in address else address
-    nickname = str(record.get("NickName") or "")
-    return Service(
-        id=f"{shown}:{port}/udp",
-        address=address,
-        port=port,
-        value=transparent,
-        source_preserved=transparent or int(record.get("Layer") or 0) == LAYER_4,
-        enabled=_flag(record.get("Enable", True)),
-        names=(str(record["Index"]), *([nickname] if nickname else [])),
-    )
-
-
-def _identity(record: Fields) -> Fields:
-    return {"vs": record["VSAddress"], "port": str(record["VSPort"]), "prot": "udp"}
-
-
-def _network(item: Fields) -> tuple[str, netaddr.IPNetwork]:
-    """Read an interface: in a high-availability pair the shared address is the one that stays."""
-    address, _dummy, length = str(item["IPAddress"]).partition("/")
-    own = str(item.get("SharedIPAddress") or address).partition("/")[0]
-    return canonical_address(own), netaddr.IPNetwork(f"{address}/{length}")
+            advice = "Check the credentials, and that the API is enabled."
+            if self._version is None:
+                advice += " If this firmware has version 1 of the API only, set 'api_version' to 1."
+        return AccessDenied(f"{self.label} does not let {who} do this ({command}, status {status}). {advice}")

@@ -62,7 +62,7 @@ def run_module(spec: Spec, make_adapter: Callable[[Endpoint, dict[str, t.Any]], 
                 raise InvalidInput(
                     f"Option '{option}' is {options[option]}, and has to be a number from {least} to {most}."
                 )
-        endpoint = Endpoint(host, *(options[name] for name in ("port", "validate_certs", "ca_path", "timeout")))
+        endpoint = Endpoint(**{name: options[name] for name in Endpoint.__dataclass_fields__ if name in options})
         order = Order.parse(**{name: options[name] for name in Order.__dataclass_fields__})
         adapter = make_adapter(endpoint, options)
     except InvalidInput as error:

@@ -20,6 +20,8 @@ description:
     fail with error 809.
   - A virtual service on layer 4 keeps the client's address already, whatever its flag says, and is left alone.
   - The LoadMaster's API has to be enabled; that is never done here.
+  - The LoadMaster drops connections when it is asked too often, so no more than 25 requests are made in three seconds. That is noticed
+    only where many pairs are changed at once.
 options:
   host:
     description: The LoadMaster's management address or host name. If not given, the environment variable E(LOADMASTER_HOST) is used.
@@ -40,9 +42,23 @@ options:
     description:
       - Which version of the API to use.
       - With V(auto), V(2) is tried, and V(1) used where the device does not have it. That may take one more request.
+      - Version V(1) takes O(client_cert), and is used wherever that is given.
     type: str
     choices: [auto, "1", "2"]
     default: auto
+  client_cert:
+    description:
+      - A file with a client certificate in PEM format, instead of O(username) and O(password) or beside them.
+      - Only version V(1) of the API knows client certificates.
+    type: path
+  client_key:
+    description: A file with the key of O(client_cert), where that does not hold it itself.
+    type: path
+  gateway:
+    description:
+      - The LoadMaster's address that is the servers' default gateway.
+      - Only used for servers in whose subnet the LoadMaster names no address, and in a high-availability pair no shared address.
+    type: str
   services:
     description:
       - The virtual services meant, each as V(address:port/udp) (an IPv6 address in brackets), by its index, or by its nickname where only one has it.
@@ -76,6 +92,17 @@ EXAMPLES = r"""
       10.10.0.11: 10.10.0.1
       10.10.0.12: 10.10.0.1
   register: loadmaster
+
+- name: The same with a client certificate
+  aovpn.ikev2.loadmaster_transparency:
+    host: loadmaster.example.net
+    client_cert: /etc/ansible/loadmaster.pem
+    client_key: /etc/ansible/loadmaster.key
+    addresses:
+      - 203.0.113.30
+    return_path:
+      10.10.0.11: 10.10.0.1
+      10.10.0.12: 10.10.0.1
 
 - name: Put back what the task before has changed
   aovpn.ikev2.loadmaster_transparency:
@@ -192,7 +219,7 @@ requests:
   description: How many HTTP requests were sent to the device.
   returned: always
   type: int
-  sample: 3
+  sample: 6
 undone:
   description:
     - Whether everything on the device is as it was before the run, because nothing had been changed yet or because it was put back.
@@ -214,14 +241,18 @@ def main() -> None:
             "password": credential("LOADMASTER_PASSWORD", required=False, secret=True),
             "api_key": credential("LOADMASTER_API_KEY", required=False, secret=True),
             "api_version": {"type": "str", "choices": ["auto", "1", "2"], "default": "auto"},
+            "client_cert": {"type": "path"},
+            "client_key": {"type": "path"},
+            "gateway": {"type": "str"},
         },
         lambda endpoint, options: LoadMaster(
             endpoint,
-            **{name: options[name] for name in ("username", "password", "api_key")},
+            **{name: options[name] for name in ("username", "password", "api_key", "gateway")},
             api_version=None if options["api_version"] == "auto" else int(options["api_version"]),
         ),
-        required_one_of=[("api_key", "username")],
+        required_one_of=[("api_key", "username", "client_cert")],
         required_together=[("username", "password")],
+        required_by={"client_key": "client_cert"},
     )
 
 

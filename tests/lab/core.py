@@ -95,6 +95,9 @@ class Fault:
 
 class _Handler(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"  # keep-alive: the clients' reuse of connections is part of what is tested
+    disable_nagle_algorithm = (
+        True  # head and body are written apart, and the second would wait 40 ms for the first's ACK
+    )
 
     def log(self, type: str, message: str, *args: t.Any) -> None:
         """Keep quiet about requests, which the lab logs itself, and loud about its own mistakes."""

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import typing as t
 from collections.abc import Iterator
@@ -174,3 +175,66 @@ def test_a_server_that_talks_no_tls_is_an_error_in_words() -> None:
         threading.Thread(target=hang_up, daemon=True).start()
         with pytest.raises(Unreachable, match=r"TLS certificate|connection was lost"):
             Http(Endpoint("127.0.0.1", server.getsockname()[1]), "Device").send("POST", "/")
+
+
+def test_an_answer_without_end_is_not_read_to_its_end(echo: Echo, ca: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ansible_collections.aovpn.ikev2.plugins.module_utils._http.LARGEST", 2**16)
+
+    def endless() -> Iterator[bytes]:
+        while True:
+            yield b"x" * 2**14
+
+    echo.fault(answer=Response(endless()))
+    with pytest.raises(UnexpectedAnswer, match="answered with more than 65536 bytes"):
+        session(echo, ca).send("GET", "/a")
+
+
+@pytest.mark.parametrize(
+    ("content_type", "raw"), [("text/plain; charset=latin-1", b"\xe9"), ("text/plain; charset=none", b"\xc3\xa9")]
+)
+def test_an_answer_is_read_in_its_encoding(echo: Echo, ca: str, content_type: str, raw: bytes) -> None:
+    echo.fault(answer=Response(raw, content_type=content_type))
+    assert session(echo, ca).send("GET", "/a").text == "\xe9"
+
+
+def test_json_that_is_nested_without_end_is_no_object(echo: Echo, ca: str) -> None:
+    echo.fault(answer=Response("[" * 100000))
+    with pytest.raises(UnexpectedAnswer, match="where a JSON object was expected"):
+        session(echo, ca).send("GET", "/a").json()
+
+
+@pytest.mark.parametrize(("cert", "key"), [("none.pem", None), ("ca.pem", "none.key")])
+def test_a_client_certificate_that_is_not_there(
+    echo: Echo, ca: str, tmp_path: Path, cert: str, key: str | None
+) -> None:
+    files = {"client_cert": str(tmp_path / cert), "client_key": key and str(tmp_path / key)}
+    with pytest.raises(Unreachable, match="'client_cert', 'client_key' or 'ca_path' is not usable"):
+        session(echo, ca, **files).send("GET", "/a")
+
+
+def test_a_client_certificate_is_shown(ca: str, tmp_path: Path) -> None:
+    authority = CertificateAuthority()
+    own = authority._ca.issue_cert("client.example.net")
+    own.private_key_pem.write_to_path(str(tmp_path / "client.key"))
+    own.cert_chain_pems[0].write_to_path(str(tmp_path / "client.pem"))
+    own.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "both.pem"))
+    authority.write(tmp_path / "other.pem")
+    context = authority.context()
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(tmp_path / "other.pem")
+
+    class Strict(CertificateAuthority):
+        def context(self) -> ssl.SSLContext:
+            return context
+
+    device = Echo("strict")
+    device.app.get("/a")(lambda: {"path": "a"})
+    device.start(Strict())
+    try:
+        for cert, key in (("client.pem", "client.key"), ("both.pem", None)):
+            files = {"client_cert": str(tmp_path / cert), "client_key": key and str(tmp_path / key)}
+            assert session(device, str(tmp_path / "other.pem"), **files).send("GET", "/a").json() == {"path": "a"}
+        with pytest.raises(Unreachable):
+            session(device, str(tmp_path / "other.pem")).send("GET", "/a")
+    finally:
+        device.stop()

@@ -6,16 +6,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import typing as t
+from dataclasses import replace
 from urllib.parse import urlencode
 from xml.etree import ElementTree
 
 import pytest
 import requests
+from hypothesis import given
+from hypothesis import strategies as st
 
+from ansible_collections.aovpn.ikev2.plugins.module_utils import _loadmaster_objects as objects
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
 from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster import LoadMaster
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Order, Snapshot
+from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster_firmware import HOLES, holes
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import InvalidInput, Order, Snapshot
 from expectations import ENDPOINT, HOST, Expect, Expecting
 
 GOOD = {"10.10.0.11": "10.10.0.1"}
@@ -110,10 +117,25 @@ def listing(api: Api, t500: bool, t4500: bool, *more: dict[str, t.Any]) -> Expec
     return api.expect("listvs", {"VS": [service(1, 500, t500), web, subvs, service(2, 4500, t4500), *more]})
 
 
-def interfaces(api: Api, **more: t.Any) -> Expect:
-    """Expect the read of the interfaces."""
-    inside = {"Id": 1, "IPAddress": "10.10.0.1/24", **more}
-    return api.expect("showiface", {"Interface": [{"Id": 0, "IPAddress": "203.0.113.3/24"}, inside]})
+def settings(api: Api, **more: t.Any) -> Expect:
+    """Expect the read of the settings of the whole device, as the version writes flags there."""
+    fields = {"version": "7.2.63.2.1", "hamode": 0, "hastatus": "HA not configured", **more}
+    if api.version == 1:
+        fields = {
+            key: ("yes" if value else "no") if isinstance(value, bool) else value for key, value in fields.items()
+        }
+    return api.expect("getall", fields)
+
+
+def guards(api: Api, *more: dict[str, t.Any], inside: dict[str, t.Any] | None = None, **device: t.Any) -> list[Expect]:
+    """Expect what a change is judged by: the settings, and the interfaces; ``more`` interfaces, ``inside``: more of the servers' own."""
+    own = [{"Id": 0, "IPAddress": "203.0.113.3/24"}, {"Id": 1, "IPAddress": "10.10.0.1/24", **(inside or {})}, *more]
+    return [settings(api, **device), api.expect("showiface", {"Interface": own})]
+
+
+def codes(result: Result) -> list[tuple[str, str]]:
+    """Give the findings, briefly; flows that go on are told with every change."""
+    return [(finding.code, finding.severity) for finding in result.findings if finding.code != "existing_flows"]
 
 
 def change(api: Api, port: int, value: bool) -> Expect:
@@ -135,7 +157,7 @@ def test_changed_sends_identity_and_one_key(expecting: Expecting, api: Api) -> N
     expecting(
         [
             listing(api, False, False),
-            interfaces(api),
+            *guards(api),
             change(api, 500, True),
             change(api, 4500, True),
             listing(api, True, True),
@@ -149,7 +171,7 @@ def test_changed_sends_identity_and_one_key(expecting: Expecting, api: Api) -> N
 
 
 def test_changed_in_check_mode_reads_only(expecting: Expecting, api: Api) -> None:
-    expecting([listing(api, False, False), interfaces(api)])
+    expecting([listing(api, False, False), *guards(api)])
     assert api.go(Order(return_path=GOOD), check_mode=True).changed
 
 
@@ -157,7 +179,7 @@ def test_changed_in_check_mode_reads_only(expecting: Expecting, api: Api) -> Non
 def test_restored(expecting: Expecting, api: Api, check_mode: bool) -> None:
     snapshot = Snapshot("loadmaster", HOST, dict.fromkeys(sorted(IDS), False), {})
     writing = [change(api, 4500, False), change(api, 500, False), listing(api, False, False)]
-    expecting([listing(api, True, True), interfaces(api), *([] if check_mode else writing)])
+    expecting([listing(api, True, True), *guards(api), *([] if check_mode else writing)])
     assert api.go(Order(state="restored", snapshot=snapshot), check_mode=check_mode).changed
 
 
@@ -177,13 +199,15 @@ def test_real_servers_are_asked_for_where_the_list_has_none(expecting: Expecting
         api.expect("showvs", service(index, port, False), vs="203.0.113.30", port=str(port), prot="udp")
         for index, port in ((1, 500), (2, 4500))
     ]
-    expecting([api.expect("listvs", {"VS": bare}), interfaces(api), *shown])
+    expecting([api.expect("listvs", {"VS": bare}), *guards(api), *shown])
     result = api.go(Order(state="gathered"))
     assert [server.address for service in result.services for server in service.servers] == ["10.10.0.11"] * 2
 
 
 def test_in_a_pair_the_shared_address_is_the_gateway(expecting: Expecting, api: Api) -> None:
-    expecting([listing(api, False, False), interfaces(api, SharedIPAddress="10.10.0.9")])
+    expecting(
+        [listing(api, False, False), *guards(api, inside={"SharedIPAddress": "10.10.0.9"}, hamode=1, hastatus="Active")]
+    )
     assert api.go(Order(state="gathered")).services[0].servers[0].gateways == ("10.10.0.9",)
 
 
@@ -197,7 +221,7 @@ def test_a_refused_second_half_puts_back_the_first(expecting: Expecting, api: Ap
     parameters = {"vs": "203.0.113.30", "port": "4500", "prot": "udp", "Transparent": True}
     refused = api.refusal("modvs", 422, "Invalid operation", **parameters)
     back = [listing(api, True, False), change(api, 500, False), listing(api, False, False)]
-    expecting([listing(api, False, False), interfaces(api), change(api, 500, True), refused, *back])
+    expecting([listing(api, False, False), *guards(api), change(api, 500, True), refused, *back])
     with pytest.raises(RunFailed, match=r"Invalid operation \(status 422\).*as it was before") as caught:
         api.go(Order(return_path=GOOD))
     assert caught.value.result.undone is True
@@ -206,7 +230,7 @@ def test_a_refused_second_half_puts_back_the_first(expecting: Expecting, api: Ap
 def test_a_lost_answer_to_a_write_is_looked_up_and_not_repeated(expecting: Expecting, api: Api) -> None:
     lost = change(api, 4500, True)
     lost.answer = requests.exceptions.ConnectionError("Connection aborted.")
-    expecting([listing(api, False, False), interfaces(api), change(api, 500, True), lost, listing(api, True, True)])
+    expecting([listing(api, False, False), *guards(api), change(api, 500, True), lost, listing(api, True, True)])
     assert api.go(Order(return_path=GOOD)).changed
 
 
@@ -293,3 +317,309 @@ def test_a_field_that_is_not_understood_is_an_error_in_words(expecting: Expectin
     expecting([api.expect("listvs", {"VS": [service(1, 500, False, **{field: "what"})]})])
     with pytest.raises(RunFailed, match="virtual services in a way that is not understood"):
         api.go(Order())
+
+
+# What is to be said
+
+
+@pytest.mark.parametrize(
+    ("of_services", "of_device", "inside", "expected"),
+    [
+        ({}, {}, {}, []),
+        ({"SSLReencrypt": True}, {}, {}, [("unsupported_mode", "blocker")] * 2),
+        ({"SubnetOriginating": True}, {}, {}, [("subnet_originating", "warning")] * 2),
+        ({}, {"subnetoriginating": True}, {}, [("subnet_originating", "warning")]),
+        ({}, {"transparent": False}, {}, [("device_setting", "warning")]),
+        ({}, {"transparent": True, "subnetoriginating": False}, {}, []),
+        ({}, {"snat": True}, {}, [("server_nat", "info")]),
+        ({}, {"snat": False}, {}, [("server_nat", "info")]),
+        ({}, {"hamode": 4}, {}, [("unsupported_mode", "blocker")]),
+        ({}, {"hamode": 1, "hastatus": "Active"}, {"SharedIPAddress": "10.10.0.9"}, []),
+        ({}, {"hamode": 1, "hastatus": "Active"}, {}, [("device_setting", "warning")]),
+        ({}, {"hamode": 2, "hastatus": "Standby"}, {"SharedIPAddress": "10.10.0.9"}, [("not_active_unit", "blocker")]),
+        ({}, {"hamode": 3, "hastatus": "Passive"}, {}, [("not_active_unit", "blocker")]),
+        ({}, {"version": "7.2.59.0.22007.RELEASE"}, {}, [("outdated_firmware", "warning")]),
+        ({}, {}, {"IPAddress": "10.20.0.1/24"}, [("unsupported_mode", "blocker")]),
+        ({}, {}, {"IPAddress": "0.0.0.1/0"}, [("client_in_server_subnet", "warning")]),
+        # On layer 4, what transparency on layer 7 does not work with is of no matter.
+        ({"Layer": 4, "SSLReencrypt": True, "SubnetOriginating": True}, {"hamode": 4, "transparent": False}, {}, []),
+        ({"Layer": 4}, {}, {"IPAddress": "10.20.0.1/24"}, []),
+    ],
+)
+def test_findings(
+    expecting: Expecting,
+    api: Api,
+    of_services: dict[str, t.Any],
+    of_device: dict[str, t.Any],
+    inside: dict[str, t.Any],
+    expected: list[tuple[str, str]],
+) -> None:
+    services = [service(index, port, False, **of_services) for index, port in ((1, 500), (2, 4500))]
+    expecting([api.expect("listvs", {"VS": services}), *guards(api, inside=inside, **of_device)])
+    assert codes(api.go(Order(state="gathered"))) == expected
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "split"),
+    [
+        ({"Persist": "src"}, {"Persist": "src", "FollowVSID": 1}, False),
+        ({"Persist": "src", "FollowVSID": 2}, {"Persist": "src"}, False),
+        ({"Persist": "src"}, {"Persist": "src"}, True),
+        ({"Persist": "src"}, {"Persist": "src", "FollowVSID": 7}, True),
+        ({}, {"FollowVSID": 1}, True),
+        ({"Persist": "src"}, {"Persist": "udpsip", "FollowVSID": 1}, True),
+    ],
+)
+def test_persistence_has_to_hold_the_two_ports_together(
+    expecting: Expecting, api: Api, first: dict[str, t.Any], second: dict[str, t.Any], split: bool
+) -> None:
+    servers = [{"Addr": f"10.10.0.{number}", "Port": 500} for number in (11, 12)]
+    services = [
+        service(index, port, True, Rs=servers, **more) for index, port, more in ((1, 500, first), (2, 4500, second))
+    ]
+    expecting([api.expect("listvs", {"VS": services})])
+    assert codes(api.go(Order())) == ([("persistence_split", "warning")] if split else [])
+
+
+@pytest.mark.parametrize(("port", "servers"), [(500, "10.10.0.11"), (4500, "10.10.0.12")])
+def test_different_real_servers(expecting: Expecting, api: Api, port: int, servers: str) -> None:
+    other = service(2, 4500, False, Rs={"Addr": "10.10.0.12", "Port": 4500})
+    expecting([api.expect("listvs", {"VS": [service(1, 500, False), other]}), *guards(api)])
+    result = api.go(Order(state="gathered"))
+    assert codes(result) == [("server_sets_differ", "warning")]
+    assert [server.address for service in result.services for server in service.servers if service.port == port] == [
+        servers
+    ]
+
+
+def test_a_subnet_that_overlaps_is_told(expecting: Expecting, api: Api) -> None:
+    expecting([listing(api, False, False), *guards(api, {"Id": 2, "IPAddress": "10.0.0.1/8"})])
+    assert codes(api.go(Order(state="gathered"))) == [("client_in_server_subnet", "warning")]
+
+
+def test_server_nat_says_what_follows(expecting: Expecting, api: Api) -> None:
+    expecting([listing(api, False, False), *guards(api, snat=False)])
+    assert "know the way back" in api.go(Order(state="gathered")).findings[0].message
+
+
+def test_flows_that_exist_are_told_after_a_change(expecting: Expecting, api: Api) -> None:
+    changes = [change(api, 500, True), change(api, 4500, True), listing(api, True, True)]
+    expecting([listing(api, False, False), *guards(api), *changes])
+    findings = api.go(Order(return_path=GOOD)).findings
+    assert [(finding.code, finding.severity) for finding in findings] == [("existing_flows", "info")]
+
+
+# Gateways
+
+
+@pytest.mark.parametrize(
+    ("inside", "device", "expected"),
+    [
+        ({}, {}, ("10.10.0.1",)),
+        ({"SharedIPAddress": "10.10.0.9"}, {"hamode": 1, "hastatus": "Active"}, ("10.10.0.9",)),
+        ({}, {"hamode": 1, "hastatus": "Active"}, ("10.10.0.7",)),
+        ({}, {"hamode": 3, "hastatus": "Active"}, ("10.10.0.1",)),
+        ({"IPAddress": "10.20.0.1/24"}, {}, ("10.10.0.7",)),
+    ],
+    ids=["own", "shared", "not shown in a pair", "in a cloud", "not there"],
+)
+def test_gateway_is_what_the_device_tells_and_else_the_option(
+    expecting: Expecting, api: Api, inside: dict[str, t.Any], device: dict[str, t.Any], expected: tuple[str, ...]
+) -> None:
+    expecting([listing(api, False, False), *guards(api, inside=inside, **device)])
+    adapter = LoadMaster(ENDPOINT, username="bal", password="secret", api_version=api.version, gateway="10.10.0.7")
+    result = run(adapter, Order(state="gathered"), check_mode=False)
+    assert result.services[0].servers[0].gateways == expected
+
+
+def test_a_gateway_that_is_none(api: Api) -> None:
+    with pytest.raises(InvalidInput, match="Option 'gateway' is 'inside', which is not an IP address"):
+        LoadMaster(ENDPOINT, username="bal", password="secret", api_version=api.version, gateway="inside")
+
+
+# Selection
+
+
+def test_nicknames_and_indices_name_services_and_ambiguous_ones_are_refused(expecting: Expecting, api: Api) -> None:
+    named = [service(1, 500, True, NickName="ike"), service(2, 4500, True, NickName="natt")]
+    twice = [service(1, 500, True, NickName="vpn"), service(2, 4500, True, NickName="vpn")]
+    reads = [api.expect("listvs", {"VS": services}) for services in (named, named, twice)]
+    expecting(reads)
+    assert [service.id for service in api.go(Order(services=("ike", "2"))).services] == IDS
+    with pytest.raises(RunFailed, match="no UDP service called 'ik'"):
+        api.go(Order(services=("ik", "natt")))
+    with pytest.raises(RunFailed, match="'vpn' may be any of"):
+        api.go(Order(services=("vpn",)))
+
+
+def test_ipv6_is_named_as_the_device_writes_it(expecting: Expecting, api: Api) -> None:
+    address = "2001:DB8:0:0:0:0:0:30"
+    services = [service(index, port, False, VSAddress=address) for index, port in ((1, 500), (2, 4500))]
+    after = [{**item, "Transparent": True} for item in services]
+    writes = [
+        api.expect("modvs", item, vs=address, port=item["VSPort"], prot="udp", Transparent=True) for item in services
+    ]
+    reads = [api.expect("listvs", {"VS": items}) for items in (services, after)]
+    expecting([reads[0], *guards(api), *writes, reads[1]])
+    result = api.go(Order(addresses=("2001:db8::30",), return_path=GOOD))
+    assert [service.id for service in result.services] == ["[2001:db8::30]:500/udp", "[2001:db8::30]:4500/udp"]
+
+
+def test_a_service_on_all_ports_does_not_disturb(expecting: Expecting, api: Api) -> None:
+    expecting([listing(api, True, True, service(3, 0, False, VSPort="*"))])
+    assert [service.id for service in api.go(Order()).services] == IDS
+
+
+def test_absent_optional_fields(expecting: Expecting, api: Api) -> None:
+    least = [
+        {
+            "Index": index,
+            "VSAddress": "203.0.113.30",
+            "VSPort": str(port),
+            "Protocol": "udp",
+            "Layer": 7,
+            "Transparent": True,
+        }
+        for index, port in ((1, 500), (2, 4500))
+    ]
+    expecting([api.expect("listvs", {"VS": least})])
+    assert [service.id for service in api.go(Order()).services] == IDS
+
+
+@pytest.mark.parametrize("field", ["Index", "VSPort", "Layer"])
+def test_a_needed_field_that_is_absent_is_an_error_in_words(expecting: Expecting, api: Api, field: str) -> None:
+    record = {key: value for key, value in service(1, 500, False).items() if key != field}
+    expecting([api.expect("listvs", {"VS": [record]})])
+    with pytest.raises(RunFailed, match=f"not understood \\(KeyError: '{field}'\\)"):
+        api.go(Order())
+
+
+# Client certificates
+
+
+def test_a_client_certificate_takes_version_1_and_needs_no_user(expecting: Expecting) -> None:
+    expected = listing(Api(1), True, True)
+    expected.headers = None
+    expecting([expected])
+    adapter = LoadMaster(replace(ENDPOINT, client_cert="/etc/client.pem", client_key="/etc/client.key"))
+    assert run(adapter, Order(), check_mode=False).requests == 1
+
+
+def test_a_client_certificate_and_version_2_exclude_each_other() -> None:
+    with pytest.raises(InvalidInput, match="takes version 1 of the API"):
+        LoadMaster(replace(ENDPOINT, client_cert="/etc/client.pem"), api_version=2)
+
+
+# The decoders
+
+TEXT = st.text(st.characters(min_codepoint=32, max_codepoint=0x2FF, exclude_categories=["Cc", "Cs"]), max_size=12)
+RECORDS = st.fixed_dictionaries(
+    {
+        "Index": st.integers(1, 9999),
+        "VSAddress": st.ip_addresses().map(str),
+        "VSPort": st.one_of(st.integers(3, 65530).map(str), st.just("*")),
+        "Layer": st.sampled_from([4, 7]),
+        "Protocol": st.sampled_from(["udp", "udp", "tcp"]),
+    },
+    optional={
+        "NickName": TEXT,
+        "Enable": st.booleans(),
+        "Transparent": st.booleans(),
+        "SubnetOriginating": st.booleans(),
+        "SSLReencrypt": st.booleans(),
+        "MasterVSID": st.integers(0, 3),
+        "FollowVSID": st.integers(0, 9),
+        "Persist": st.sampled_from(["", "src", "udpsip"]),
+        "NumberOfRSs": st.integers(0, 3),
+        "Rs": st.lists(
+            st.fixed_dictionaries({"Addr": st.ip_addresses(v=4).map(str), "Port": st.integers(0, 65535)}), min_size=1
+        ),
+    },
+)
+
+
+@given(st.lists(RECORDS, max_size=4))
+def test_the_two_decoders_give_equal_services(records: list[dict[str, t.Any]]) -> None:
+    from_json = objects.decode_json(json.dumps({"code": 200, "VS": records, "status": "ok"}))
+    from_xml = objects.decode_xml(Api.xml({"VS": records}))
+    one, other = (objects.virtual_services(outcome.fields) for outcome in (from_json, from_xml))
+    assert one == other
+    assert [virtual.service.names for virtual in one] == [virtual.service.names for virtual in other]
+    assert objects.persistence_findings(one) == objects.persistence_findings(other)
+
+
+@given(
+    st.fixed_dictionaries(
+        {"version": st.sampled_from(["7.2.63.2", "7.1.30", ""]), "hamode": st.integers(0, 4), "hastatus": TEXT},
+        optional=dict.fromkeys(("snat", "subnetoriginating", "transparent"), st.booleans()),
+    )
+)
+def test_the_two_decoders_give_equal_settings(fields: dict[str, t.Any]) -> None:
+    fields = {**fields, "hastatus": fields["hastatus"].strip()}
+    texts = {key: ("yes" if value else "no") if isinstance(value, bool) else value for key, value in fields.items()}
+    from_json = objects.decode_json(json.dumps({"code": 200, **fields, "status": "ok"}))
+    assert objects.settings(from_json.fields) == objects.settings(objects.decode_xml(Api.xml(texts)).fields)
+
+
+@given(st.one_of(st.text(max_size=40), st.binary(max_size=40).map(lambda raw: raw.decode("latin-1"))))
+def test_no_text_breaks_a_decoder(text: str) -> None:
+    for decode in (objects.decode_json, objects.decode_xml):
+        with contextlib.suppress(objects.NotUnderstood):
+            decode(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ('{"code": 200, "status": "ok"}', 200),
+        ('{"status": "ok"}', 200),
+        ('{"code": 422, "status": "fail"}', 422),
+        ('{"code": 200, "status": "fail"}', 400),
+        ('{"code": "x", "status": "fail"}', 400),
+        ('{"code": 422, "status": "ok"}', 422),
+        ('<Response stat="200" code="ok"><Success/></Response>', 200),
+        ('<Response stat="422" code="fail"><Error/></Response>', 422),
+        ('<Response stat="200" code="fail"><Error/></Response>', 400),
+        ('<Response stat="422" code="ok"><Error/></Response>', 422),
+        ("<Response><Error/></Response>", 400),
+    ],
+)
+def test_what_an_answer_comes_to(text: str, code: int) -> None:
+    assert (objects.decode_json if text.startswith("{") else objects.decode_xml)(text).code == code
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '{"Status": "Up"}', "1", "null", "<html></html>", "[" * 100000])
+def test_json_that_is_no_answer_is_not_understood(text: str) -> None:
+    with pytest.raises(objects.NotUnderstood):
+        objects.decode_json(text)
+
+
+# Firmware
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [
+        ("7.2.63.2.23000.RELEASE", set()),
+        ("7.2.63.0.22776.RELEASE", {"CVE-2026-8037"}),
+        ("7.2.54.18.1.RELEASE", set()),
+        ("7.2.54.13.22707", {"CVE-2026-8037"}),
+        ("7.2.59.2.22338", {"CVE-2024-7591", "CVE-2024-8755", "CVE-2024-56133"}),
+        ("7.2.59.1", {"CVE-2024-1212", "CVE-2024-7591", "CVE-2024-8755", "CVE-2024-56133"}),
+        ("7.2.61.0", {"CVE-2026-8037"}),
+        ("7.1.35.5", {"CVE-2024-8755", "CVE-2024-56133"}),
+        ("7.1.35.4", {"CVE-2018-9091", "CVE-2024-8755", "CVE-2024-56133"}),
+        ("8.0", set()),
+        ("", set()),
+        ("unknown", set()),
+    ],
+)
+def test_holes_by_version(version: str, expected: set[str]) -> None:
+    assert {hole.name for hole in holes(version)} == expected
+
+
+def test_holes_have_a_source_of_their_own_and_ranges_in_order() -> None:
+    for hole in HOLES:
+        assert hole.source.endswith(f"{hole.name}.json")
+        for first, fixed in hole.affected:
+            assert [int(part) for part in first.split(".")] < [int(part) for part in fixed.split(".")]
