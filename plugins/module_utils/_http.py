@@ -148,6 +148,10 @@ class Http:
                 ) from None
             return Answer(response.status_code, response.text, self.device)
 
+    def forget(self) -> None:
+        """Forget the device's cookies."""
+        self._session.cookies.clear()
+
     def close(self) -> None:
         """Let go of the connection."""
         self._session.close()

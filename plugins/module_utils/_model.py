@@ -24,6 +24,8 @@ FINDING_CODES: t.Final[Mapping[str, str]] = {
     "device_setting": "A setting of the whole device does not fit.",
     "disabled_service": "A service that was changed is disabled.",
     "existing_flows": "Flows that exist go on as they were translated when they began.",
+    "forwarding_mode": "A forwarding mode of the NetScaler does not fit, or can hide a wrong return path.",
+    "gateway_not_shared": "After a failover, the other node is not the VPN servers' gateway.",
     "global_client_ip": "The mode Use Source IP is on for the whole NetScaler.",
     "hidden_translation": "Something other than the service's own setting translates the source address, or keeps it.",
     "managed_elsewhere": "The service belongs to a declaration or an application service, which would undo the change.",
@@ -36,6 +38,7 @@ FINDING_CODES: t.Final[Mapping[str, str]] = {
     "return_path_wrong": "The VPN server's default gateway is not an address of this load balancer.",
     "server_sets_differ": "The services of one address lead to different servers.",
     "session_left_open": "The log-out was not answered.",
+    "shared_service_group": "A service group also serves other virtual servers.",
     "unsupported_mode": "The service works in a way in which the source address cannot be kept like this.",
     "unsynced_changes": "The device group has changes that are not synced.",
 }

@@ -20,6 +20,7 @@ BASE = "/nitro/v1/config/"
 SESSION = "%23%23ABCDEF"
 COOKIE = {"Cookie": f"NITRO_AUTH_TOKEN={SESSION}"}
 DONE = {"errorcode": 0, "message": "Done", "severity": "NONE"}
+VIRTUAL_SERVER = "name,ipv46,port,servicetype,m,connfailover,processlocal,persistencetype,groupname"
 GOOD = {"10.10.0.11": "10.10.0.1"}
 
 LOGIN = Expect(
@@ -31,7 +32,7 @@ LOGIN = Expect(
     answer_headers={"Set-Cookie": f"NITRO_AUTH_TOKEN={SESSION}; path=/nitro/v1"},
 )
 LOGOUT = Expect("POST", f"{BASE}logout", DONE, 201, body={"logout": {}}, headers=COOKIE)
-SAVE = Expect("POST", f"{BASE}nsconfig?action=save", DONE, body={"nsconfig": {}}, headers=COOKIE)
+SAVE = Expect("POST", f"{BASE}nsconfig?action=save&warning=yes", DONE, body={"nsconfig": {}}, headers=COOKIE)
 
 
 def get(resource: str, **answer: t.Any) -> Expect:
@@ -47,7 +48,17 @@ def modes(usnip: bool = True, usip: bool = False) -> Expect:
 def topology(**more: t.Any) -> list[Expect]:
     """Expect the reads that say what hangs on what."""
     virtual = [
-        {"name": f"lb{port}", "ipv46": "203.0.113.20", "port": port, "servicetype": "UDP"} for port in (500, 4500)
+        {
+            "name": f"lb{port}",
+            "ipv46": "203.0.113.20",
+            "port": port,
+            "servicetype": "UDP",
+            "m": "IP",
+            "persistencetype": "SOURCEIP",
+            "groupname": "pg",
+            **more.get("virtual", {}),
+        }
+        for port in (500, 4500)
     ]
     virtual.append({"name": "web", "ipv46": "203.0.113.20", "port": 443, "servicetype": "SSL"})
     bindings = [{"name": f"lb{port}", "servicegroupname": f"sg{port}"} for port in (500, 4500)]
@@ -57,7 +68,7 @@ def topology(**more: t.Any) -> list[Expect]:
     ]
     members += more.get("members", [])
     return [
-        get("lbvserver?attrs=name,ipv46,port,servicetype", lbvserver=virtual),
+        get(f"lbvserver?attrs={VIRTUAL_SERVER}", lbvserver=virtual),
         get("lbvserver_servicegroup_binding?bulkbindings=yes", lbvserver_servicegroup_binding=bindings),
         get("lbvserver_service_binding?bulkbindings=yes"),
         get(
@@ -80,6 +91,11 @@ def settings(usip500: str, usip4500: str, *more: dict[str, t.Any]) -> list[Expec
     ]
 
 
+def again(usip500: str, usip4500: str) -> list[Expect]:
+    """Expect the reads after a change: only of the kind that was changed."""
+    return settings(usip500, usip4500)[:1]
+
+
 def guards(state: str = "Primary") -> list[Expect]:
     """Expect the reads that a change is judged by."""
     addresses = [
@@ -92,21 +108,25 @@ def guards(state: str = "Primary") -> list[Expect]:
     ]
 
 
-def usip(group: str, value: str, status: int = 200, answer: t.Any = None) -> Expect:
-    """Expect the change of one service group, with no other key in the body."""
+def usip(*values: tuple[str, str], status: int = 200, answer: t.Any = None) -> Expect:
+    """Expect the change of service groups in one request, with no other key in the body."""
+    items = [{"servicegroupname": group, "usip": value} for group, value in values]
+    bulk = len(items) > 1
     return Expect(
         "PUT",
-        f"{BASE}servicegroup",
+        f"{BASE}servicegroup?warning=yes",
         answer or DONE,
         status,
-        body={"servicegroup": {"servicegroupname": group, "usip": value}},
-        headers=COOKIE,
+        body={"servicegroup": items if bulk else items[0]},
+        headers={**COOKIE, **({"X-NITRO-ONERROR": "exit"} if bulk else {})},
     )
 
 
 def usnip(action: str) -> Expect:
     """Expect the mode to be switched."""
-    return Expect("POST", f"{BASE}nsmode?action={action}", DONE, body={"nsmode": {"mode": ["USNIP"]}}, headers=COOKIE)
+    return Expect(
+        "POST", f"{BASE}nsmode?action={action}&warning=yes", DONE, body={"nsmode": {"mode": ["USNIP"]}}, headers=COOKIE
+    )
 
 
 def go(order: Order, *, check_mode: bool = False, **options: t.Any) -> Result:
@@ -127,10 +147,11 @@ def test_unchanged_takes_nine_requests(expecting: Expecting, check_mode: bool) -
 
 
 def test_changed_sends_the_one_key_and_leaves_a_disabled_group_disabled(expecting: Expecting) -> None:
-    writing = [usnip("enable"), usip("sg500", "YES"), usip("sg4500", "YES"), modes(), *settings("YES", "YES"), SAVE]
+    writing = [usnip("enable"), usip(("sg500", "YES"), ("sg4500", "YES")), modes(), *again("YES", "YES"), SAVE]
     expecting([LOGIN, modes(usnip=False), *topology(), *settings("NO", "NO"), *guards(), *writing, LOGOUT])
     result = go(Order(return_path=GOOD))
     assert result.changed
+    assert result.requests == 16
     assert [(service.value, service.source_preserved, service.enabled) for service in result.services] == [
         ("YES", True, True),
         ("YES", True, False),
@@ -152,7 +173,7 @@ def test_changed_in_check_mode_reads_only(expecting: Expecting) -> None:
 
 
 def test_the_mode_alone_is_changed_where_only_it_differs(expecting: Expecting) -> None:
-    writing = [usnip("enable"), modes(), *settings("YES", "YES"), SAVE]
+    writing = [usnip("enable"), modes(), *again("YES", "YES"), SAVE]
     expecting([LOGIN, modes(usnip=False), *topology(), *settings("YES", "YES"), *guards(), *writing, LOGOUT])
     assert go(Order()).changed  # no service starts to keep the client's address, so nobody asks for the return path
 
@@ -167,10 +188,9 @@ def test_restored_puts_back_the_mode_too(expecting: Expecting, check_mode: bool)
     snapshot = Snapshot("netscaler", HOST, {"sg4500": "NO", "sg500": "NO"}, {"usnip": False})
     writing = [
         usnip("disable"),
-        usip("sg4500", "NO"),
-        usip("sg500", "NO"),
+        usip(("sg4500", "NO"), ("sg500", "NO")),
         modes(usnip=False),
-        *settings("NO", "NO"),
+        *again("NO", "NO"),
         SAVE,
     ]
     expecting(
@@ -181,14 +201,15 @@ def test_restored_puts_back_the_mode_too(expecting: Expecting, check_mode: bool)
 
 def test_a_refused_second_half_puts_back_the_first_and_the_mode(expecting: Expecting) -> None:
     error = {"errorcode": 1289, "message": "USIP needed", "severity": "ERROR"}
-    writing = [usnip("enable"), usip("sg500", "YES"), usip("sg4500", "YES", 599, error)]
+    bulk = {"errorcode": 1243, "message": "Bulk operation failed", "severity": "ERROR", "response": [error]}
+    writing = [usnip("enable"), usip(("sg500", "YES"), ("sg4500", "YES"), status=207, answer=bulk)]
     back = [
         modes(),
-        *settings("YES", "NO"),
-        usip("sg500", "NO"),
+        *again("YES", "NO"),
+        usip(("sg500", "NO")),
         usnip("disable"),
         modes(usnip=False),
-        *settings("NO", "NO"),
+        *again("NO", "NO"),
     ]
     expecting([LOGIN, modes(usnip=False), *topology(), *settings("NO", "NO"), *guards(), *writing, *back, LOGOUT])
     with pytest.raises(RunFailed, match=r"USIP needed \(NITRO error 1289\).*as it was before") as caught:
@@ -197,9 +218,10 @@ def test_a_refused_second_half_puts_back_the_first_and_the_mode(expecting: Expec
 
 
 def test_what_cannot_be_put_back_is_said(expecting: Expecting) -> None:
-    lost = usip("sg4500", "YES", answer=requests.exceptions.ConnectionError("Connection aborted."))
-    again = get("nsmode")
-    again.answer = requests.exceptions.ConnectionError("refused")
+    aborted = requests.exceptions.ConnectionError("Connection aborted.")
+    lost = usip(("sg500", "YES"), ("sg4500", "YES"), answer=aborted)
+    refused = get("nsmode")
+    refused.answer = requests.exceptions.ConnectionError("refused")
     expecting(
         [
             LOGIN,
@@ -207,10 +229,9 @@ def test_what_cannot_be_put_back_is_said(expecting: Expecting) -> None:
             *topology(),
             *settings("NO", "NO"),
             *guards(),
-            usip("sg500", "YES"),
             lost,
-            again,
-            again,
+            refused,
+            refused,
             LOGOUT,
         ]
     )
