@@ -35,7 +35,8 @@ lab-down: .nox/lab/.ready ## stop the lab
 test: .venv/.ready ## lint, sanity, units and whole runs on the oldest and newest ansible-core; T=<path>: that test only
 	@$(NOX) $(if $(T),--tags newest -- $(T))
 
-bench: .nox/lab/.ready ## measure beside f5_modules, in half an hour; B="--pairs 1 10 --others 0" for a part of it
+bench: .nox/lab/.ready ## measure beside f5_modules and netscaler.adc, in half an hour; B="--pairs 1 10 --others 0" for a part of it
+	@$(PYTHON) -m benchmark.netscaler $(B)
 	@$(PYTHON) -m benchmark.bigip $(B)
 
 clean: ## stop the lab and remove everything that these commands made

@@ -111,7 +111,9 @@ class NetScaler(Adapter):
         self._send("POST", "login", {"login": {"username": self._username, "password": self._password}})
         self._logged_in = True
         if self._admin_partition is not None:
-            self._send("POST", "nspartition?action=Switch", {"nspartition": {"partitionname": self._admin_partition}})
+            body = {"nspartition": {"partitionname": self._admin_partition}}
+            answer = self._post("POST", "nspartition?action=Switch", body)  # not _send, which may lead here
+            self._accepted(answer, f"POST nspartition ({self._admin_partition})")
 
     def close(self) -> None:
         try:
