@@ -10,7 +10,10 @@ import typing as t
 
 import pytest
 import requests
+from hypothesis import given
+from hypothesis import strategies as st
 
+from ansible_collections.aovpn.ikev2.plugins.module_utils import _netscaler_objects as objects
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Order, Snapshot
 from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler import NetScaler
@@ -96,7 +99,7 @@ def again(usip500: str, usip4500: str) -> list[Expect]:
     return settings(usip500, usip4500)[:1]
 
 
-def guards(state: str = "Primary") -> list[Expect]:
+def guards(state: str = "Primary", **node: str) -> list[Expect]:
     """Expect the reads that a change is judged by."""
     addresses = [
         {"ipaddress": "192.0.2.20", "netmask": "255.255.255.0", "type": "NSIP"},
@@ -104,7 +107,7 @@ def guards(state: str = "Primary") -> list[Expect]:
     ]
     return [
         get("nsip?attrs=ipaddress,netmask,type", nsip=addresses),
-        get("hanode/0", hanode=[{"id": "0", "state": state}]),
+        get("hanode/0", hanode=[{"id": "0", "state": state, **node}]),
     ]
 
 
@@ -291,3 +294,112 @@ def test_a_login_that_fails_says_why_and_shows_no_password(
         go(Order())
     assert HOST in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+def codes(result: Result) -> list[tuple[str, str]]:
+    """Give the findings' codes and severities."""
+    return sorted((finding.code, finding.severity) for finding in result.findings)
+
+
+@pytest.mark.parametrize(
+    ("virtual", "code"),
+    [
+        ({"m": "MAC"}, "unsupported_mode"),
+        ({"processlocal": "ENABLED"}, "unsupported_mode"),
+        ({"connfailover": "STATEFUL"}, "connection_mirroring"),
+        ({"groupname": ""}, "persistence_split"),
+        ({"persistencetype": "NONE"}, "persistence_split"),
+    ],
+)
+def test_what_virtual_servers_show_is_a_warning(expecting: Expecting, virtual: dict[str, str], code: str) -> None:
+    expecting([LOGIN, modes(), *topology(virtual=virtual), *settings("YES", "YES"), LOGOUT])
+    assert set(codes(go(Order()))) == {(code, "warning")}
+
+
+def test_servers_of_another_ip_version_are_a_blocker(expecting: Expecting) -> None:
+    other = {"servicegroupname": "sg500", "ip": "2001:db8:0::b", "port": 500}
+    six = get(
+        "nsip6?attrs=ipv6address,type",
+        nsip6=[{"ipv6address": "2001:db8::1/64", "type": "SNIP"}, {"ipv6address": "2001:db8::2/64", "type": "VIP"}],
+    )
+    reads = [modes(), *topology(members=[other]), *settings("NO", "NO"), *guards(), six]
+    expecting([LOGIN, *reads, LOGOUT])
+    with pytest.raises(RunFailed, match=r"unsupported_mode at sg500.*3894") as caught:
+        go(Order(return_path={**GOOD, "2001:db8::b": "2001:db8::1"}))
+    assert [server.gateways for server in caught.value.result.services[0].servers] == [("10.10.0.1",), ("2001:db8::1",)]
+
+
+def test_inc_mode_is_a_warning(expecting: Expecting) -> None:
+    expecting([LOGIN, modes(), *topology(), *settings("YES", "YES"), *guards(inc="ENABLED"), LOGOUT])
+    assert codes(go(Order(state="gathered"))) == [("gateway_not_shared", "warning")]
+
+
+def test_a_clusters_node_is_a_blocker_where_the_cluster_is_meant() -> None:
+    addresses = [{"ipaddress": "192.0.2.20", "type": "NSIP"}, {"ipaddress": "192.0.2.30", "type": "CLIP"}]
+    (finding,) = objects.cluster_findings(addresses, [], "192.0.2.20", "ADC")
+    assert (finding.code, finding.severity) == ("not_active_unit", "blocker")
+    assert "192.0.2.30" in finding.remedy
+    assert objects.cluster_findings(addresses, [], "192.0.2.30", "ADC") == []
+    (finding,) = objects.cluster_findings(addresses, [{"processlocal": "ENABLED"}], "192.0.2.30", "ADC")
+    assert finding.code == "unsupported_mode"
+
+
+def test_modes_that_do_not_fit_are_warnings() -> None:
+    found = objects.mode_findings({"usnip": True, "usip": False, "l3": False, "mbf": True}, "ADC")
+    assert [(finding.code, finding.severity) for finding in found] == [("forwarding_mode", "warning")] * 2
+
+
+def test_an_expired_session_is_renewed_once(expecting: Expecting) -> None:
+    expired = get("nsmode")
+    expired.answer, expired.status = {"errorcode": 444, "message": "Session expired", "severity": "ERROR"}, 401
+    expecting([LOGIN, expired, LOGIN, expired, LOGOUT])
+    with pytest.raises(RunFailed, match="444"):
+        go(Order())
+
+
+SERVERS = st.dictionaries(st.text(min_size=1, max_size=4), st.tuples(st.booleans(), st.booleans()), max_size=5)
+
+
+@given(SERVERS, st.lists(st.tuples(st.text(min_size=1, max_size=4), st.text(min_size=1, max_size=4)), max_size=12))
+def test_the_join_loses_and_invents_nothing(
+    servers: dict[str, tuple[bool, bool]], loose: list[tuple[str, str]]
+) -> None:
+    """Each binding of a UDP virtual server to a known carrier is one service; each other carrier one for each port."""
+    read = [
+        objects.virtual_server(
+            {
+                "name": name,
+                "ipv46": "203.0.113.20" if addressed else "0.0.0.0",
+                "port": "500",
+                "servicetype": "UDP" if udp else "SSL",
+            }
+        )
+        for name, (udp, addressed) in servers.items()
+    ]
+    bindings = [(name, ("servicegroup", group)) for name, group in loose]
+    bindings += [(name, ("servicegroup", f"sg {name}/")) for name in servers]
+    listeners = objects.join(read, bindings)
+    assert [(item.server.name, item.carrier) for item in listeners] == [
+        (name, carrier) for name, carrier in bindings if servers.get(name, (False, False))[0]
+    ]
+    groups = {carrier: {"usip": "NO", "servicetype": "UDP"} for _dummy, carrier in bindings[::2]}
+    members = {carrier: [("10.0.0.1", 500), ("10.0.0.1", 4500)] for carrier in groups}
+    found = objects.services(listeners, groups, members, proxy_port=False)
+    reached = [item.carrier[1] for item in listeners if item.server.address and item.carrier in groups]
+    assert [service.id for service in found if service.address] == reached
+    bare = [(service.id, service.port) for service in found if not service.address]
+    assert bare == [(name, port) for _kind, name in groups if name not in reached for port in (500, 4500)]
+
+
+def test_a_shared_group_is_told() -> None:
+    def listener(name: str, port: int) -> objects.Listener:
+        read = objects.virtual_server({"name": name, "ipv46": "203.0.113.20", "port": port, "servicetype": "UDP"})
+        assert read is not None
+        return objects.Listener(read, ("servicegroup", "sg"))
+
+    listeners = [listener("lb500", 500), listener("dns", 53)]
+    groups = {("servicegroup", "sg"): {"usip": "NO", "servicetype": "UDP"}}
+    chosen = objects.services(listeners, groups, {}, proxy_port=False)[:1]
+    (finding,) = objects.listener_findings(chosen, {"sg": ("servicegroup", "sg")}, listeners, {})
+    assert (finding.code, finding.severity, finding.object) == ("shared_service_group", "warning", "sg")
+    assert "dns" in finding.message
