@@ -36,6 +36,7 @@ test: .venv/.ready ## lint, sanity, units and whole runs on the oldest and newes
 	@$(NOX) $(if $(T),--tags newest -- $(T))
 
 bench: .nox/lab/.ready ## measure, BIG-IP beside f5_modules, in 40 minutes; B="--pairs 1 10 --others 0" for a part of it
+	@$(PYTHON) -m benchmark.netscaler $(B)
 	@$(PYTHON) -m benchmark.bigip $(B)
 	@$(PYTHON) -m benchmark.loadmaster $(B)
 

@@ -35,7 +35,7 @@ class Adapter(abc.ABC):
     """One vendor's words and requests. Takes and gives plain values, raises DeviceError, decides nothing."""
 
     platform: t.ClassVar[str]
-    preserving: t.ClassVar[Value]
+    preserving: Value
     """The service setting that keeps the client's address."""
 
     host: str
@@ -55,6 +55,10 @@ class Adapter(abc.ABC):
     def preserves(self, service: Service, value: Value) -> bool:
         """Say whether ``service`` would keep the client's address with this value."""
         return value == self.preserving
+
+    def suits(self, service: Service) -> bool:
+        """Say whether ``service`` stands as state 'preserved' wants it."""
+        return service.source_preserved
 
     @abc.abstractmethod
     def open(self) -> None:
@@ -299,7 +303,7 @@ def plan(
         return [], []
     if order.snapshot is None:
         device = adapter.preserving_device
-        wanted = {service.id: adapter.preserving for service in selected if not service.source_preserved}
+        wanted = {service.id: adapter.preserving for service in selected if not adapter.suits(service)}
     else:
         device = order.snapshot.device
         wanted = dict(order.snapshot.services)
@@ -344,9 +348,19 @@ def _foreign(adapter: Adapter, snapshot: Snapshot | None) -> list[Finding]:
 
 def server_findings(services: Iterable[Service]) -> list[Finding]:
     """Tell the addresses whose services lead to different servers: a client's UDP 500 and 4500 have to reach the same one."""
-    sets: dict[str, dict[str, frozenset[str]]] = {}
+    # One port may be served by several services, such as one for each server: together they are what leads to servers.
+    ports: dict[str, dict[int, list[Service]]] = {}
     for service in services:
-        sets.setdefault(service.address, {})[service.id] = frozenset(server.address for server in service.servers)
+        ports.setdefault(service.address, {}).setdefault(service.port, []).append(service)
+    sets = {
+        address: {
+            ", ".join(service.id for service in of_port): frozenset(
+                server.address for service in of_port for server in service.servers
+            )
+            for of_port in by_port.values()
+        }
+        for address, by_port in ports.items()
+    }
     return [
         Finding(
             "server_sets_differ",
@@ -384,7 +398,12 @@ def return_path_findings(
     A change is judged in any case where it makes a service keep the client's address; what is only looked at, where
     somebody said what the gateways are.
     """
-    affected = {change.id for change in changes if change.of == "service" and change.after == adapter.preserving}
+    after = {change.id: change.after for change in changes if change.of == "service"}
+    affected = {
+        service.id
+        for service in services
+        if service.id in after and not service.source_preserved and adapter.preserves(service, after[service.id])
+    }
     if not order.return_path and not affected:
         return []
     findings: dict[tuple[str, str], Finding] = {}

@@ -160,6 +160,10 @@ class Http:
                     f"{self.device} cannot be asked: option 'host' or {self._files()} is not usable (no such file, or not a host name)."
                 ) from None
 
+    def forget(self) -> None:
+        """Forget the device's cookies."""
+        self._session.cookies.clear()
+
     def close(self) -> None:
         """Let go of the connection."""
         self._session.close()

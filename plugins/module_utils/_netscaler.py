@@ -6,67 +6,68 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 
+from ansible_collections.aovpn.ikev2.plugins.module_utils import _netscaler_objects as objects
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Adapter
-from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Endpoint, Http
-from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr
+from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Endpoint, Http, understood
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     AccessDenied,
     Change,
     Finding,
     Reading,
     Refused,
-    Server,
     Service,
     Value,
-    canonical_address,
 )
 
 NITRO = "/nitro/v1/config/"
 
-PROTOCOLS = {"UDP": "udp", "ANY": "any"}
-"""The service types that carry UDP 500 and 4500."""
-
-NAME_KEYS = {"servicegroup": "servicegroupname", "service": "name"}
-"""The two kinds of object that carry ``usip``, and what NITRO calls their names."""
-
-ATTRIBUTES = {
-    "servicegroup": "servicegroupname,servicetype,usip,state",
-    "service": "name,servicetype,usip,svrstate,ipaddress,port",
-}
-
-OUT_OF_SERVICE = ("DISABLED", "OUT OF SERVICE")
-"""How a service group's ``state`` and a service's ``svrstate`` say that an operator has disabled it."""
-
+EXPIRED = (444, 1027)
 NO_SESSION_LEFT = (445, 446)
 WRONG_CREDENTIALS = (354, 355)
+BASIC_DISABLED = 1244
 NOT_AUTHORIZED = 2138
+IN_PROGRESS = 293
+PROPAGATION = (347, 349, 457, 458, 1028)
+"""What says that a change has not reached the other node: a warning or an error, as the device is set."""
 
-Member: t.TypeAlias = "tuple[str, int]"
+ADVICE = {
+    **dict.fromkeys(PROPAGATION, "Make changes on the primary node, and see that the other node is reachable."),
+    IN_PROGRESS: "Somebody else's command is still running; try again later.",
+    **dict.fromkeys((1044, 1203), "This is one node of a cluster: give the cluster's address (CLIP) as 'host'."),
+    1289: "Switch off connection failover of the virtual server first.",
+    3894: "Give this virtual address servers of its own IP version.",
+}
+"""What to do about a refusal, by NITRO's code."""
 
-
-@dataclass(frozen=True)
-class _Listener:
-    """A virtual server that leads to a service group or service (``kind``, ``name``)."""
-
-    address: str
-    port: int
-    protocol: str
-    kind: str
-    name: str
+PAUSES = (1, 2, 4)
+"""How long to wait before a save is tried again, in seconds."""
 
 
 class NetScaler(Adapter):
-    """A Citrix ADC. ``subnet_ip_mode``: the mode Use Subnet IP is to be on."""
+    """A Citrix ADC, or one ``admin_partition`` of it.
+
+    ``subnet_ip_mode``: the mode Use Subnet IP is to be on. ``use_proxy_port``: what the client's source port becomes; None leaves it.
+    ``proxy_port_in_value``: a service's value holds the proxy port too, which is so by itself where ``use_proxy_port`` is given.
+    """
 
     platform = "netscaler"
-    preserving = "YES"
 
     def __init__(
-        self, endpoint: Endpoint, *, username: str, password: str, subnet_ip_mode: bool = True, save: bool = True
+        self,
+        endpoint: Endpoint,
+        *,
+        username: str,
+        password: str,
+        subnet_ip_mode: bool = True,
+        use_proxy_port: bool | None = None,
+        proxy_port_in_value: bool | None = None,
+        admin_partition: str | None = None,
+        save: bool = True,
     ) -> None:
         self.host = endpoint.host
         self.label = f"NetScaler {endpoint.host}"
@@ -74,11 +75,18 @@ class NetScaler(Adapter):
         self._username = username
         self._password = password
         self._subnet_ip_mode = subnet_ip_mode
+        self.preserving: Value = "YES"
+        if use_proxy_port is not None:
+            self.preserving = {"usip": "YES", objects.PROXY_PORT: "YES" if use_proxy_port else "NO"}
+        self._proxy_port = use_proxy_port is not None if proxy_port_in_value is None else proxy_port_in_value
+        self._admin_partition = admin_partition
         self._save = save
         self._logged_in = False
-        self._listeners: tuple[_Listener, ...] | None = None
-        self._members: dict[tuple[str, str], list[Member]] = {}
-        self._kinds: dict[str, str] = {}
+        self._listeners: tuple[objects.Listener, ...] | None = None
+        self._members: dict[objects.Carrier, list[objects.Member]] = {}
+        self._carriers: dict[str, objects.Carrier] = {}
+        self._kinds: Sequence[str] = tuple(objects.NAME_KEYS)
+        self._warnings: list[str] = []
 
     @property
     def requests(self) -> int:
@@ -88,95 +96,132 @@ class NetScaler(Adapter):
     def preserving_device(self) -> Mapping[str, Value]:
         return {"usnip": True} if self._subnet_ip_mode else {}
 
+    def preserves(self, service: Service, value: Value) -> bool:
+        return objects.settings(value)["usip"] == "YES"
+
+    def suits(self, service: Service) -> bool:
+        return service.value == self.preserving if self._proxy_port else service.source_preserved
+
+    # Session
+
     def open(self) -> None:
         # The session's id comes back as a cookie, which the HTTP session keeps to itself.
+        self._logged_in = False
+        self._http.forget()
         self._send("POST", "login", {"login": {"username": self._username, "password": self._password}})
         self._logged_in = True
+        if self._admin_partition is not None:
+            body = {"nspartition": {"partitionname": self._admin_partition}}
+            answer = self._post("POST", "nspartition?action=Switch", body)  # not _send, which may lead here
+            self._accepted(answer, f"POST nspartition ({self._admin_partition})")
 
     def close(self) -> None:
         try:
             if self._logged_in:
                 self._logged_in = False
-                self._send("POST", "logout", {"logout": {}})
+                answer = self._post("POST", "logout", {"logout": {}})
+                if self._code(answer) not in EXPIRED:  # a session that has expired is closed
+                    self._accepted(answer, "POST logout")
         finally:
             self._http.close()
 
+    # The engine's way through
+
     def read(self) -> Reading:
-        modes = self._send("GET", "nsmode").parse(_modes, "modes")
+        modes = self._send("GET", "nsmode").parse(objects.modes, "modes")
         if self._listeners is None:
-            self._listeners, self._members = self._topology()
-        carriers = dict(self._carriers())
-        self._kinds = {name: kind for kind, name in carriers}
-        services = [
-            _service(carriers[listener.kind, listener.name], listener)
-            for listener in self._listeners
-            if (listener.kind, listener.name) in carriers
-        ]
-        bound = {(listener.kind, listener.name) for listener in self._listeners}
-        for (kind, name), item in carriers.items():
-            if (kind, name) not in bound and item["servicetype"] in PROTOCOLS:
-                ports = {port for _dummy, port in self._members.get((kind, name), [])}
-                services += [
-                    _service(item, _Listener("", port, PROTOCOLS[item["servicetype"]], kind, name))
-                    for port in sorted(ports)
-                ]
-        return Reading(tuple(services), {"usnip": modes["usnip"]}, tuple(_global_client_ip(modes, self.label)))
+            self._listeners = self._topology()
+        carriers: dict[objects.Carrier, objects.Item] = {}
+        for kind in self._kinds:
+            fields = objects.CARRIER[kind] + (f",{objects.PROXY_PORT}" if self._proxy_port else "")
+            for item in self._list(f"{kind}?attrs={fields}", f"{kind}s", dict):
+                with understood(self.label, f"{kind}s"):
+                    carrier = (kind, str(item[objects.NAME_KEYS[kind]]))
+                    carriers[carrier] = item
+                    if kind == "service":
+                        own = objects.backend(item["ipaddress"], item["port"])
+                        self._members[carrier] = [own] if own else []
+        self._carriers = {carrier[1]: carrier for carrier in carriers}
+        with understood(self.label, "services"):
+            services = objects.services(self._listeners, carriers, self._members, proxy_port=self._proxy_port)
+        return Reading(tuple(services), {"usnip": modes["usnip"]}, tuple(objects.mode_findings(modes, self.label)))
+
+    def inspect(self, services: Sequence[Service]) -> Sequence[Finding]:
+        return objects.listener_findings(services, self._carriers, self._listeners or (), self._members)
 
     def guard(self, services: Sequence[Service]) -> Reading:
-        snips = self._list("nsip?attrs=ipaddress,netmask,type", "addresses", _snip)
-        nodes = self._list("hanode/0", "high-availability state", lambda item: str(item.get("state", "")))
+        carriers = [self._carriers[service.id] for service in services]
+        # What follows a change looks at these alone.
+        self._kinds = [kind for kind in objects.NAME_KEYS if any(carrier[0] == kind for carrier in carriers)]
+        addresses = self._list("nsip?attrs=ipaddress,netmask,type", "addresses", dict)
+        nodes = self._list("hanode/0", "high-availability state", dict)
+        clustered = any(item.get("type") == "CLIP" for item in addresses)
+        instances = self._list("clusterinstance", "cluster", dict) if clustered else []
+        with understood(self.label, "addresses"):
+            found = [objects.snip(item) for item in addresses]
+            findings = objects.node_findings(nodes, self.label)
+            findings += objects.cluster_findings(addresses, instances, self.host, self.label)
+        if any(":" in address for carrier in carriers for address, _dummy in self._members.get(carrier, ())):
+            found += self._list("nsip6?attrs=ipv6address,type", "IPv6 addresses", objects.snip6)
+        snips = [snip for snip in found if snip is not None]
         guarded = tuple(
-            replace(
-                service,
-                servers=tuple(
-                    Server(address, port, _gateways(address, [snip for snip in snips if snip is not None]))
-                    for address, port in self._members.get((self._kinds[service.id], service.id), [])
-                ),
-            )
-            for service in services
+            objects.with_servers(service, self._members.get(carrier, ()), snips)
+            for service, carrier in zip(services, carriers, strict=True)
         )
-        return Reading(guarded, findings=tuple(_standby(nodes, self.label)))
+        return Reading(guarded, findings=(*findings, *objects.subnet_findings(guarded, snips)))
 
     def apply(self, changes: Sequence[Change]) -> None:
-        for change in changes:
-            if change.of == "device":
+        for of, grouped in groupby(changes, key=lambda change: change.of):
+            if of == "service":
+                self._set(list(grouped))
+                continue
+            for change in grouped:
                 action = "enable" if change.after else "disable"
-                self._send("POST", f"nsmode?action={action}", {"nsmode": {"mode": [change.id.upper()]}})
-            else:
-                kind = self._kinds[change.id]
-                self._send("PUT", kind, {kind: {NAME_KEYS[kind]: change.id, "usip": change.after}})
+                self._write("POST", f"nsmode?action={action}", {"nsmode": {"mode": [change.id.upper()]}}, change.id)
 
     def keep(self) -> None:
-        if self._save:
-            self._send("POST", "nsconfig?action=save", {"nsconfig": {}})
+        if not self._save:
+            return
+        for pause in (*PAUSES, 0):
+            try:
+                self._write("POST", "nsconfig?action=save", {"nsconfig": {}}, "")
+            except Refused as error:
+                if error.code != IN_PROGRESS or not pause:
+                    raise
+                time.sleep(pause)
+            else:
+                return
 
-    def _topology(self) -> tuple[tuple[_Listener, ...], dict[tuple[str, str], list[Member]]]:
+    def finish(self, services: Sequence[Service]) -> Sequence[Finding]:
+        return objects.change_findings(self._warnings, self.label, flows=bool(services))
+
+    # What these take
+
+    def _topology(self) -> tuple[objects.Listener, ...]:
         """Join virtual servers, bindings and members. Read once: what hangs on what is not ours to change."""
-        virtual = dict(
-            item
-            for item in self._list("lbvserver?attrs=name,ipv46,port,servicetype", "virtual servers", _virtual_server)
-            if item is not None
-        )
-        listeners = []
-        for kind in NAME_KEYS:
-            for vserver, name in self._list(f"lbvserver_{kind}_binding?bulkbindings=yes", "bindings", _binding(kind)):
-                if vserver in virtual:
-                    address, port, protocol = virtual[vserver]
-                    listeners.append(_Listener(address, port, protocol, kind, name))
-        members: dict[tuple[str, str], list[Member]] = {}
-        for name, member in self._list(
-            "servicegroup_servicegroupmember_binding?bulkbindings=yes", "service group members", _member
+        servers = self._list(f"lbvserver?attrs={objects.VIRTUAL_SERVER}", "virtual servers", objects.virtual_server)
+        bindings = []
+        for kind in objects.NAME_KEYS:
+            bindings += self._list(f"lbvserver_{kind}_binding?bulkbindings=yes", "bindings", objects.binding(kind))
+        for carrier, member in self._list(
+            "servicegroup_servicegroupmember_binding?bulkbindings=yes", "service group members", objects.member
         ):
-            members.setdefault(("servicegroup", name), []).append(member)
-        return tuple(listeners), members
+            if member is not None:
+                self._members.setdefault(carrier, []).append(member)
+        return objects.join(servers, bindings)
 
-    def _carriers(self) -> Iterator[tuple[tuple[str, str], dict[str, t.Any]]]:
-        for kind, key in NAME_KEYS.items():
-            for item in self._list(f"{kind}?attrs={ATTRIBUTES[kind]}", f"{kind}s", dict):
-                name = str(item[key])
-                if kind == "service":
-                    self._members[kind, name] = [(canonical_address(item["ipaddress"]), int(item["port"]))]
-                yield (kind, name), item
+    def _set(self, changes: Sequence[Change]) -> None:
+        """Set services in as few requests as there are kinds. A half-done one is undone by the engine: NITRO does not."""
+        left = [(self._carriers[change.id], objects.steps(change)) for change in changes]
+        while left:
+            for kind, key in objects.NAME_KEYS.items():
+                items = [{key: name, **steps[0]} for (of, name), steps in left if of == kind]
+                if items:
+                    named = ", ".join(str(item[key]) for item in items)
+                    self._write("PUT", kind, {kind: items if len(items) > 1 else items[0]}, named)
+            left = [(carrier, steps[1:]) for carrier, steps in left if steps[1:]]
+
+    # Requests
 
     def _list(self, resource: str, what: str, read: t.Callable[[dict[str, t.Any]], t.Any]) -> list[t.Any]:
         """Read a list; one with nothing in it is an absent key, and one item may stand without its array."""
@@ -188,15 +233,42 @@ class NetScaler(Adapter):
 
         return self._send("GET", resource).parse(items, what)
 
-    def _send(self, method: str, resource: str, body: t.Any = None) -> Answer:
-        answer = self._http.send(method, NITRO + resource, body=body)
+    def _write(self, method: str, resource: str, body: t.Any, named: str) -> None:
+        # Without this, a change that does not reach the other node is answered as if it had.
+        answer = self._send(method, resource + ("&" if "?" in resource else "?") + "warning=yes", body, named)
+        if self._code(answer) in PROPAGATION:
+            self._warnings.append(_reason(answer.json()))
+
+    def _send(self, method: str, resource: str, body: t.Any = None, named: str = "") -> Answer:
+        answer = self._post(method, resource, body)
+        if self._logged_in and self._code(answer) in EXPIRED:
+            # Refused before anything was done: one new login, and the same request again.
+            self.open()
+            answer = self._post(method, resource, body)
+        doing = f"{method} {resource.partition('?')[0]}"
+        return self._accepted(answer, f"{doing} ({named})" if named else doing)
+
+    def _post(self, method: str, resource: str, body: t.Any) -> Answer:
+        headers = {"X-NITRO-ONERROR": "exit"} if isinstance(body, dict) and _is_bulk(body) else None
+        return self._http.send(method, NITRO + resource, body=body, headers=headers)
+
+    @staticmethod
+    def _code(answer: Answer) -> int:
         if answer.status < 300 and not answer.text.strip():
-            return answer
-        error = answer.json()
-        code = int(error.get("errorcode", 0))
+            return 0
+        return answer.parse(lambda body: int(body.get("errorcode", 0)), "result")
+
+    def _accepted(self, answer: Answer, doing: str) -> Answer:
+        code = self._code(answer)
         if answer.status < 400 and code == 0:
             return answer
-        message = f"{error.get('message', 'no reason given')} (NITRO error {code})"
+        body = answer.json()
+        if answer.status < 300 and body.get("severity") == "WARNING":
+            return answer
+        # A bulk's own code says only that a part has failed; the part says why.
+        failed = next((item for item in _parts(body) if item.get("errorcode")), body)
+        code = int(failed.get("errorcode", code))
+        message = _reason(failed)
         if code in WRONG_CREDENTIALS:
             raise AccessDenied(
                 f"{self.label} refused user {self._username!r}. Check 'username' and 'password'. {message}"
@@ -206,90 +278,25 @@ class NetScaler(Adapter):
                 f"{self.label}: user {self._username!r} has as many sessions as the device allows."
                 f" End some, or use an account of its own for Ansible. {message}"
             )
-        if code == NOT_AUTHORIZED or answer.status in (401, 403):
+        if code == BASIC_DISABLED:
             raise AccessDenied(
-                f"{self.label} does not let user {self._username!r} do this ({method} {resource.partition('?')[0]}): {message}"
+                f"{self.label} takes no basic authentication, and did not take the login either. Allow user"
+                f" {self._username!r} to use the API. {message}"
             )
-        raise Refused(
-            f"{self.label} refused {method} {resource.partition('?')[0]}: {message}", status=answer.status, code=code
-        )
+        if code == NOT_AUTHORIZED or answer.status in (401, 403):
+            raise AccessDenied(f"{self.label} does not let user {self._username!r} do this ({doing}): {message}")
+        advice = f" {ADVICE[code]}" if code in ADVICE else ""
+        raise Refused(f"{self.label} refused {doing}: {message}{advice}", status=answer.status, code=code)
 
 
-def _modes(body: dict[str, t.Any]) -> dict[str, bool]:
-    modes = body["nsmode"]
-    modes = modes[0] if isinstance(modes, list) else modes
-    return {name: _flag(modes[name]) for name in ("usnip", "usip")}
+def _is_bulk(body: Mapping[str, t.Any]) -> bool:
+    return any(isinstance(item, list) for item in body.values())
 
 
-def _flag(value: t.Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    raise ValueError(f"{value!r} is not a boolean")
+def _parts(body: Mapping[str, t.Any]) -> list[Mapping[str, t.Any]]:
+    parts = body.get("response", [])
+    return [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
 
 
-def _virtual_server(item: dict[str, t.Any]) -> tuple[str, tuple[str, int, str]] | None:
-    protocol = PROTOCOLS.get(item["servicetype"])
-    address = str(item.get("ipv46", "0.0.0.0"))
-    if protocol is None or address == "0.0.0.0":  # another protocol, or a virtual server that no client can address
-        return None
-    return str(item["name"]), (canonical_address(address), int(item["port"]), protocol)
-
-
-def _binding(kind: str) -> t.Callable[[dict[str, t.Any]], tuple[str, str]]:
-    # A bound service is called servicename, a bound service group servicegroupname; the virtual server is name in both.
-    return lambda item: (str(item["name"]), str(item[f"{kind}name"]))
-
-
-def _member(item: dict[str, t.Any]) -> tuple[str, Member]:
-    return str(item["servicegroupname"]), (canonical_address(item["ip"]), int(item["port"]))
-
-
-def _service(item: dict[str, t.Any], listener: _Listener) -> Service:
-    value = str(item["usip"])
-    return Service(
-        id=listener.name,
-        address=listener.address,
-        port=listener.port,
-        value=value,
-        source_preserved=value == NetScaler.preserving,
-        protocol=listener.protocol,
-        enabled=item.get("state", item.get("svrstate")) not in OUT_OF_SERVICE,
-    )
-
-
-def _snip(item: dict[str, t.Any]) -> tuple[str, netaddr.IPNetwork] | None:
-    if item["type"] != "SNIP":
-        return None
-    return canonical_address(item["ipaddress"]), netaddr.IPNetwork(f"{item['ipaddress']}/{item['netmask']}")
-
-
-def _gateways(server: str, snips: Sequence[tuple[str, netaddr.IPNetwork]]) -> tuple[str, ...]:
-    return tuple(address for address, network in snips if netaddr.IPAddress(server) in network)
-
-
-def _global_client_ip(modes: Mapping[str, bool], label: str) -> list[Finding]:
-    if not modes["usip"]:
-        return []
-    return [
-        Finding(
-            "global_client_ip",
-            "warning",
-            label,
-            "The mode Use Source IP (USIP) is on, so every service made from now on keeps the client's address, wanted or not.",
-            "Switch it off if that is not meant; the service groups keep their own setting. This collection never touches it.",
-        )
-    ]
-
-
-def _standby(states: Sequence[str], label: str) -> list[Finding]:
-    if not states or states[0] == "Primary":
-        return []
-    return [
-        Finding(
-            "not_active_unit",
-            "blocker",
-            label,
-            f"This node's high-availability state is {states[0]!r}, not Primary.",
-            "Make the change on the primary node, whose changes go to the secondary by themselves.",
-        )
-    ]
+def _reason(body: Mapping[str, t.Any]) -> str:
+    return f"{body.get('message', 'no reason given')} (NITRO error {body.get('errorcode', 0)})."

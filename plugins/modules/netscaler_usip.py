@@ -49,6 +49,15 @@ options:
     description: Whether to switch on the mode Use Subnet IP (USNIP) where it is off. It is never switched off, except to put back what O(snapshot) says.
     type: bool
     default: true
+  use_proxy_port:
+    description:
+      - Whether the device may replace the client's source port (C(useproxyport)) on the services meant. If not given, that setting is left alone.
+      - The device takes it only where Use Client IP is on.
+      - If given, RV(services[].value) is a dictionary with C(usip) and C(useproxyport), so that RV(snapshot) puts back both.
+    type: bool
+  admin_partition:
+    description: The admin partition to work in. If not given, it is the one that the user logs in to.
+    type: str
 extends_documentation_fragment:
   - aovpn.ikev2._device
   - aovpn.ikev2._device.save
@@ -125,7 +134,7 @@ services:
       description: Whether the VPN servers see the client's own address.
       type: bool
     value:
-      description: Use Client IP (C(usip)), V(YES) or V(NO).
+      description: Use Client IP (C(usip)), V(YES) or V(NO); with O(use_proxy_port), a dictionary with C(usip) and C(useproxyport).
       type: raw
       sample: "NO"
     servers:
@@ -203,8 +212,13 @@ undone:
   sample: true
 """
 
+import typing as t
+
+from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Snapshot
 from ansible_collections.aovpn.ikev2.plugins.module_utils._module import SAVE, credential, run_module
 from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler import NetScaler
+from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler_objects import snapshot_has_proxy_port
 
 
 def main() -> None:
@@ -215,12 +229,20 @@ def main() -> None:
             "username": credential("NETSCALER_NITRO_USER", aliases=["nitro_user"]),
             "password": credential("NETSCALER_NITRO_PASS", aliases=["nitro_pass"], secret=True),
             "subnet_ip_mode": {"type": "bool", "default": True},
+            "use_proxy_port": {"type": "bool"},
+            "admin_partition": {"type": "str"},
             **SAVE,
         },
-        lambda endpoint, options: NetScaler(
-            endpoint, **{name: options[name] for name in ("username", "password", "subnet_ip_mode", "save")}
-        ),
+        _adapter,
     )
+
+
+def _adapter(endpoint: Endpoint, options: dict[str, t.Any]) -> NetScaler:
+    names = ("username", "password", "subnet_ip_mode", "use_proxy_port", "admin_partition", "save")
+    # What is put back is what the snapshot holds, whatever the other options say.
+    snapshot = options["snapshot"] and Snapshot.parse(options["snapshot"]).services.values()
+    held = snapshot_has_proxy_port(snapshot) if snapshot else None
+    return NetScaler(endpoint, proxy_port_in_value=held, **{name: options[name] for name in names})
 
 
 if __name__ == "__main__":

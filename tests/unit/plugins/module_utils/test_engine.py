@@ -15,7 +15,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Adapter, Result, RunFailed, run, select
+from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import (
+    Adapter,
+    Result,
+    RunFailed,
+    run,
+    select,
+    server_findings,
+)
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     Change,
     DeviceError,
@@ -303,3 +310,24 @@ def test_no_order_of_the_services_changes_what_is_chosen(services: list[Service]
         (address, port) for address in sorted(whole) for port in (500, 4500)
     ]
     assert len(findings) == len(by_address) - len(whole)
+
+
+def test_services_of_one_port_lead_to_servers_together() -> None:
+    def one(name: str, port: int, *servers: str) -> Service:
+        own = tuple(Server(server, port) for server in servers)
+        return Service(name, "203.0.113.20", port, "kept", True, servers=own)
+
+    alone = [one(f"{server}-{port}", port, server) for port in (500, 4500) for server in ("10.0.0.1", "10.0.0.2")]
+    assert server_findings(alone) == []
+    (finding,) = server_findings(alone[:-1])
+    assert finding.code == "server_sets_differ"
+
+
+def test_a_service_that_preserves_and_does_not_suit_is_changed_without_a_return_path() -> None:
+    class Choosy(Memory):
+        def suits(self, service: Service) -> bool:
+            return service.value == "kept"
+
+    memory = Choosy([replace(service, value="kept otherwise", source_preserved=True) for service in pair()])
+    assert run(memory, Order(), check_mode=False).changed
+    assert memory.values() == ["kept", "kept"]

@@ -10,7 +10,10 @@ import typing as t
 
 import pytest
 import requests
+from hypothesis import given
+from hypothesis import strategies as st
 
+from ansible_collections.aovpn.ikev2.plugins.module_utils import _netscaler_objects as objects
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Order, Snapshot
 from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler import NetScaler
@@ -20,6 +23,7 @@ BASE = "/nitro/v1/config/"
 SESSION = "%23%23ABCDEF"
 COOKIE = {"Cookie": f"NITRO_AUTH_TOKEN={SESSION}"}
 DONE = {"errorcode": 0, "message": "Done", "severity": "NONE"}
+VIRTUAL_SERVER = "name,ipv46,port,servicetype,m,connfailover,processlocal,persistencetype,groupname"
 GOOD = {"10.10.0.11": "10.10.0.1"}
 
 LOGIN = Expect(
@@ -31,7 +35,7 @@ LOGIN = Expect(
     answer_headers={"Set-Cookie": f"NITRO_AUTH_TOKEN={SESSION}; path=/nitro/v1"},
 )
 LOGOUT = Expect("POST", f"{BASE}logout", DONE, 201, body={"logout": {}}, headers=COOKIE)
-SAVE = Expect("POST", f"{BASE}nsconfig?action=save", DONE, body={"nsconfig": {}}, headers=COOKIE)
+SAVE = Expect("POST", f"{BASE}nsconfig?action=save&warning=yes", DONE, body={"nsconfig": {}}, headers=COOKIE)
 
 
 def get(resource: str, **answer: t.Any) -> Expect:
@@ -47,7 +51,17 @@ def modes(usnip: bool = True, usip: bool = False) -> Expect:
 def topology(**more: t.Any) -> list[Expect]:
     """Expect the reads that say what hangs on what."""
     virtual = [
-        {"name": f"lb{port}", "ipv46": "203.0.113.20", "port": port, "servicetype": "UDP"} for port in (500, 4500)
+        {
+            "name": f"lb{port}",
+            "ipv46": "203.0.113.20",
+            "port": port,
+            "servicetype": "UDP",
+            "m": "IP",
+            "persistencetype": "SOURCEIP",
+            "groupname": "pg",
+            **more.get("virtual", {}),
+        }
+        for port in (500, 4500)
     ]
     virtual.append({"name": "web", "ipv46": "203.0.113.20", "port": 443, "servicetype": "SSL"})
     bindings = [{"name": f"lb{port}", "servicegroupname": f"sg{port}"} for port in (500, 4500)]
@@ -57,7 +71,7 @@ def topology(**more: t.Any) -> list[Expect]:
     ]
     members += more.get("members", [])
     return [
-        get("lbvserver?attrs=name,ipv46,port,servicetype", lbvserver=virtual),
+        get(f"lbvserver?attrs={VIRTUAL_SERVER}", lbvserver=virtual),
         get("lbvserver_servicegroup_binding?bulkbindings=yes", lbvserver_servicegroup_binding=bindings),
         get("lbvserver_service_binding?bulkbindings=yes"),
         get(
@@ -80,7 +94,12 @@ def settings(usip500: str, usip4500: str, *more: dict[str, t.Any]) -> list[Expec
     ]
 
 
-def guards(state: str = "Primary") -> list[Expect]:
+def again(usip500: str, usip4500: str) -> list[Expect]:
+    """Expect the reads after a change: only of the kind that was changed."""
+    return settings(usip500, usip4500)[:1]
+
+
+def guards(state: str = "Primary", **node: str) -> list[Expect]:
     """Expect the reads that a change is judged by."""
     addresses = [
         {"ipaddress": "192.0.2.20", "netmask": "255.255.255.0", "type": "NSIP"},
@@ -88,25 +107,29 @@ def guards(state: str = "Primary") -> list[Expect]:
     ]
     return [
         get("nsip?attrs=ipaddress,netmask,type", nsip=addresses),
-        get("hanode/0", hanode=[{"id": "0", "state": state}]),
+        get("hanode/0", hanode=[{"id": "0", "state": state, **node}]),
     ]
 
 
-def usip(group: str, value: str, status: int = 200, answer: t.Any = None) -> Expect:
-    """Expect the change of one service group, with no other key in the body."""
+def usip(*values: tuple[str, str], status: int = 200, answer: t.Any = None) -> Expect:
+    """Expect the change of service groups in one request, with no other key in the body."""
+    items = [{"servicegroupname": group, "usip": value} for group, value in values]
+    bulk = len(items) > 1
     return Expect(
         "PUT",
-        f"{BASE}servicegroup",
+        f"{BASE}servicegroup?warning=yes",
         answer or DONE,
         status,
-        body={"servicegroup": {"servicegroupname": group, "usip": value}},
-        headers=COOKIE,
+        body={"servicegroup": items if bulk else items[0]},
+        headers={**COOKIE, **({"X-NITRO-ONERROR": "exit"} if bulk else {})},
     )
 
 
 def usnip(action: str) -> Expect:
     """Expect the mode to be switched."""
-    return Expect("POST", f"{BASE}nsmode?action={action}", DONE, body={"nsmode": {"mode": ["USNIP"]}}, headers=COOKIE)
+    return Expect(
+        "POST", f"{BASE}nsmode?action={action}&warning=yes", DONE, body={"nsmode": {"mode": ["USNIP"]}}, headers=COOKIE
+    )
 
 
 def go(order: Order, *, check_mode: bool = False, **options: t.Any) -> Result:
@@ -127,10 +150,11 @@ def test_unchanged_takes_nine_requests(expecting: Expecting, check_mode: bool) -
 
 
 def test_changed_sends_the_one_key_and_leaves_a_disabled_group_disabled(expecting: Expecting) -> None:
-    writing = [usnip("enable"), usip("sg500", "YES"), usip("sg4500", "YES"), modes(), *settings("YES", "YES"), SAVE]
+    writing = [usnip("enable"), usip(("sg500", "YES"), ("sg4500", "YES")), modes(), *again("YES", "YES"), SAVE]
     expecting([LOGIN, modes(usnip=False), *topology(), *settings("NO", "NO"), *guards(), *writing, LOGOUT])
     result = go(Order(return_path=GOOD))
     assert result.changed
+    assert result.requests == 16
     assert [(service.value, service.source_preserved, service.enabled) for service in result.services] == [
         ("YES", True, True),
         ("YES", True, False),
@@ -152,7 +176,7 @@ def test_changed_in_check_mode_reads_only(expecting: Expecting) -> None:
 
 
 def test_the_mode_alone_is_changed_where_only_it_differs(expecting: Expecting) -> None:
-    writing = [usnip("enable"), modes(), *settings("YES", "YES"), SAVE]
+    writing = [usnip("enable"), modes(), *again("YES", "YES"), SAVE]
     expecting([LOGIN, modes(usnip=False), *topology(), *settings("YES", "YES"), *guards(), *writing, LOGOUT])
     assert go(Order()).changed  # no service starts to keep the client's address, so nobody asks for the return path
 
@@ -167,10 +191,9 @@ def test_restored_puts_back_the_mode_too(expecting: Expecting, check_mode: bool)
     snapshot = Snapshot("netscaler", HOST, {"sg4500": "NO", "sg500": "NO"}, {"usnip": False})
     writing = [
         usnip("disable"),
-        usip("sg4500", "NO"),
-        usip("sg500", "NO"),
+        usip(("sg4500", "NO"), ("sg500", "NO")),
         modes(usnip=False),
-        *settings("NO", "NO"),
+        *again("NO", "NO"),
         SAVE,
     ]
     expecting(
@@ -181,14 +204,15 @@ def test_restored_puts_back_the_mode_too(expecting: Expecting, check_mode: bool)
 
 def test_a_refused_second_half_puts_back_the_first_and_the_mode(expecting: Expecting) -> None:
     error = {"errorcode": 1289, "message": "USIP needed", "severity": "ERROR"}
-    writing = [usnip("enable"), usip("sg500", "YES"), usip("sg4500", "YES", 599, error)]
+    bulk = {"errorcode": 1243, "message": "Bulk operation failed", "severity": "ERROR", "response": [error]}
+    writing = [usnip("enable"), usip(("sg500", "YES"), ("sg4500", "YES"), status=207, answer=bulk)]
     back = [
         modes(),
-        *settings("YES", "NO"),
-        usip("sg500", "NO"),
+        *again("YES", "NO"),
+        usip(("sg500", "NO")),
         usnip("disable"),
         modes(usnip=False),
-        *settings("NO", "NO"),
+        *again("NO", "NO"),
     ]
     expecting([LOGIN, modes(usnip=False), *topology(), *settings("NO", "NO"), *guards(), *writing, *back, LOGOUT])
     with pytest.raises(RunFailed, match=r"USIP needed \(NITRO error 1289\).*as it was before") as caught:
@@ -197,9 +221,10 @@ def test_a_refused_second_half_puts_back_the_first_and_the_mode(expecting: Expec
 
 
 def test_what_cannot_be_put_back_is_said(expecting: Expecting) -> None:
-    lost = usip("sg4500", "YES", answer=requests.exceptions.ConnectionError("Connection aborted."))
-    again = get("nsmode")
-    again.answer = requests.exceptions.ConnectionError("refused")
+    aborted = requests.exceptions.ConnectionError("Connection aborted.")
+    lost = usip(("sg500", "YES"), ("sg4500", "YES"), answer=aborted)
+    refused = get("nsmode")
+    refused.answer = requests.exceptions.ConnectionError("refused")
     expecting(
         [
             LOGIN,
@@ -207,10 +232,9 @@ def test_what_cannot_be_put_back_is_said(expecting: Expecting) -> None:
             *topology(),
             *settings("NO", "NO"),
             *guards(),
-            usip("sg500", "YES"),
             lost,
-            again,
-            again,
+            refused,
+            refused,
             LOGOUT,
         ]
     )
@@ -270,3 +294,112 @@ def test_a_login_that_fails_says_why_and_shows_no_password(
         go(Order())
     assert HOST in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+def codes(result: Result) -> list[tuple[str, str]]:
+    """Give the findings' codes and severities."""
+    return sorted((finding.code, finding.severity) for finding in result.findings)
+
+
+@pytest.mark.parametrize(
+    ("virtual", "code"),
+    [
+        ({"m": "MAC"}, "unsupported_mode"),
+        ({"processlocal": "ENABLED"}, "unsupported_mode"),
+        ({"connfailover": "STATEFUL"}, "connection_mirroring"),
+        ({"groupname": ""}, "persistence_split"),
+        ({"persistencetype": "NONE"}, "persistence_split"),
+    ],
+)
+def test_what_virtual_servers_show_is_a_warning(expecting: Expecting, virtual: dict[str, str], code: str) -> None:
+    expecting([LOGIN, modes(), *topology(virtual=virtual), *settings("YES", "YES"), LOGOUT])
+    assert set(codes(go(Order()))) == {(code, "warning")}
+
+
+def test_servers_of_another_ip_version_are_a_blocker(expecting: Expecting) -> None:
+    other = {"servicegroupname": "sg500", "ip": "2001:db8:0::b", "port": 500}
+    six = get(
+        "nsip6?attrs=ipv6address,type",
+        nsip6=[{"ipv6address": "2001:db8::1/64", "type": "SNIP"}, {"ipv6address": "2001:db8::2/64", "type": "VIP"}],
+    )
+    reads = [modes(), *topology(members=[other]), *settings("NO", "NO"), *guards(), six]
+    expecting([LOGIN, *reads, LOGOUT])
+    with pytest.raises(RunFailed, match=r"unsupported_mode at sg500.*3894") as caught:
+        go(Order(return_path={**GOOD, "2001:db8::b": "2001:db8::1"}))
+    assert [server.gateways for server in caught.value.result.services[0].servers] == [("10.10.0.1",), ("2001:db8::1",)]
+
+
+def test_inc_mode_is_a_warning(expecting: Expecting) -> None:
+    expecting([LOGIN, modes(), *topology(), *settings("YES", "YES"), *guards(inc="ENABLED"), LOGOUT])
+    assert codes(go(Order(state="gathered"))) == [("gateway_not_shared", "warning")]
+
+
+def test_a_clusters_node_is_a_blocker_where_the_cluster_is_meant() -> None:
+    addresses = [{"ipaddress": "192.0.2.20", "type": "NSIP"}, {"ipaddress": "192.0.2.30", "type": "CLIP"}]
+    (finding,) = objects.cluster_findings(addresses, [], "192.0.2.20", "ADC")
+    assert (finding.code, finding.severity) == ("not_active_unit", "blocker")
+    assert "192.0.2.30" in finding.remedy
+    assert objects.cluster_findings(addresses, [], "192.0.2.30", "ADC") == []
+    (finding,) = objects.cluster_findings(addresses, [{"processlocal": "ENABLED"}], "192.0.2.30", "ADC")
+    assert finding.code == "unsupported_mode"
+
+
+def test_modes_that_do_not_fit_are_warnings() -> None:
+    found = objects.mode_findings({"usnip": True, "usip": False, "l3": False, "mbf": True}, "ADC")
+    assert [(finding.code, finding.severity) for finding in found] == [("forwarding_mode", "warning")] * 2
+
+
+def test_an_expired_session_is_renewed_once(expecting: Expecting) -> None:
+    expired = get("nsmode")
+    expired.answer, expired.status = {"errorcode": 444, "message": "Session expired", "severity": "ERROR"}, 401
+    expecting([LOGIN, expired, LOGIN, expired, LOGOUT])
+    with pytest.raises(RunFailed, match="444"):
+        go(Order())
+
+
+SERVERS = st.dictionaries(st.text(min_size=1, max_size=4), st.tuples(st.booleans(), st.booleans()), max_size=5)
+
+
+@given(SERVERS, st.lists(st.tuples(st.text(min_size=1, max_size=4), st.text(min_size=1, max_size=4)), max_size=12))
+def test_the_join_loses_and_invents_nothing(
+    servers: dict[str, tuple[bool, bool]], loose: list[tuple[str, str]]
+) -> None:
+    """Each binding of a UDP virtual server to a known carrier is one service; each other carrier one for each port."""
+    read = [
+        objects.virtual_server(
+            {
+                "name": name,
+                "ipv46": "203.0.113.20" if addressed else "0.0.0.0",
+                "port": "500",
+                "servicetype": "UDP" if udp else "SSL",
+            }
+        )
+        for name, (udp, addressed) in servers.items()
+    ]
+    bindings = [(name, ("servicegroup", group)) for name, group in loose]
+    bindings += [(name, ("servicegroup", f"sg {name}/")) for name in servers]
+    listeners = objects.join(read, bindings)
+    assert [(item.server.name, item.carrier) for item in listeners] == [
+        (name, carrier) for name, carrier in bindings if servers.get(name, (False, False))[0]
+    ]
+    groups = {carrier: {"usip": "NO", "servicetype": "UDP"} for _dummy, carrier in bindings[::2]}
+    members = {carrier: [("10.0.0.1", 500), ("10.0.0.1", 4500)] for carrier in groups}
+    found = objects.services(listeners, groups, members, proxy_port=False)
+    reached = [item.carrier[1] for item in listeners if item.server.address and item.carrier in groups]
+    assert [service.id for service in found if service.address] == reached
+    bare = [(service.id, service.port) for service in found if not service.address]
+    assert bare == [(name, port) for _kind, name in groups if name not in reached for port in (500, 4500)]
+
+
+def test_a_shared_group_is_told() -> None:
+    def listener(name: str, port: int) -> objects.Listener:
+        read = objects.virtual_server({"name": name, "ipv46": "203.0.113.20", "port": port, "servicetype": "UDP"})
+        assert read is not None
+        return objects.Listener(read, ("servicegroup", "sg"))
+
+    listeners = [listener("lb500", 500), listener("dns", 53)]
+    groups = {("servicegroup", "sg"): {"usip": "NO", "servicetype": "UDP"}}
+    chosen = objects.services(listeners, groups, {}, proxy_port=False)[:1]
+    (finding,) = objects.listener_findings(chosen, {"sg": ("servicegroup", "sg")}, listeners, {})
+    assert (finding.code, finding.severity, finding.object) == ("shared_service_group", "warning", "sg")
+    assert "dns" in finding.message
