@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import socket
 import typing as t
 
@@ -70,23 +72,33 @@ def test_a_pair_that_is_not_there(ansible: Ansible, name: str) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"addresses": ["203.0.113.10"], "services": ["vs"]}, ("'addresses' and 'services' exclude each other",)),
-        ({"addresses": []}, ("'addresses' is an empty list",)),
-        ({"services": []}, ("'services' is an empty list",)),
-        ({"services": ["vs_ikev2_50"]}, ("no UDP service called 'vs_ikev2_50'", "/Common/vs_ikev2_500")),
-        ({"addresses": ["vpn.example.net"]}, ("'addresses' holds 'vpn.example.net', which is not an IP address",)),
-        ({"ports": [500, 70000]}, ("'ports' holds 70000",)),
-        ({"port": 0}, ("'port' is 0",)),
-        ({"accept": ["everything"]}, ("unknown code 'everything'",)),
-        ({"state": "restored"}, ("'snapshot' and state 'restored' belong together",)),
-        ({"return_path": {"10.10.0.11": "10.10.0.1"}}, ("return_path_unverified at 10.10.0.12",)),
-    ],
-)
-def test_options_that_cannot_be_meant(ansible: Ansible, options: dict[str, t.Any], words: tuple[str, ...]) -> None:
-    refused(ansible, "bigip", options, "127.0.0.1", *words)
+CANNOT_BE_MEANT: list[tuple[dict[str, t.Any], str]] = [
+    ({"addresses": ["203.0.113.10"], "services": ["vs"]}, "'addresses' and 'services' exclude each other"),
+    ({"addresses": []}, "'addresses' is an empty list"),
+    ({"services": []}, "'services' is an empty list"),
+    ({"services": ["vs_ikev2_50"]}, "no UDP service called 'vs_ikev2_50'. There are: /Common/vs_ikev2_500"),
+    ({"addresses": ["vpn.example.net"]}, "'addresses' holds 'vpn.example.net', which is not an IP address"),
+    ({"ports": [500, 70000]}, "'ports' holds 70000"),
+    ({"port": 0}, "'port' is 0"),
+    ({"accept": ["everything"]}, "unknown code 'everything'"),
+    ({"state": "restored"}, "'snapshot' and state 'restored' belong together"),
+    ({"return_path": {"10.10.0.11": "10.10.0.1"}}, "return_path_unverified at 10.10.0.12"),
+]
+
+
+def test_options_that_cannot_be_meant(ansible: Ansible) -> None:
+    tasks = [
+        {"aovpn.ikev2.bigip_snat": {**connection(ansible.lab, "bigip"), **options}, "ignore_errors": number > 0}
+        for number, (options, _words) in reversed(list(enumerate(CANNOT_BE_MEANT)))
+    ]
+    playbook = ansible.folder / "refused.json"
+    playbook.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]), encoding="utf-8")
+    run = ansible.playbook(str(playbook))
+    assert run.code == 2
+    assert run.recap["localhost"]["ignored"] == len(CANNOT_BE_MEANT) - 1
+    messages = re.findall(r'"msg": "([^"]*127\.0\.0\.1[^"]*)"', run.output)
+    assert [words for _options, words in CANNOT_BE_MEANT if not any(words in message for message in messages)] == []
+    assert ansible.lab.writing() == []
 
 
 def test_a_refused_connection(ansible: Ansible) -> None:
