@@ -117,10 +117,9 @@ def test(session: nox.Session, core: str, minor: str) -> None:
     tree.run_at_once(f"ansible-test sanity --venv --python {minor}", "pytest tests/unit")
     if core == NEWEST:
         # Adapters against stand-ins, without Ansible: once is enough.
-        tree.run("pytest tests/faults -n 3")
-    # Three at once, since each waits now and then. A file's tests stay in order as long as no process would be idle for
-    # it: some share a lab that takes time to start.
-    tree.run("pytest tests/integration -n 3 --dist worksteal")
+        tree.run("pytest tests/faults -n 2")
+    # A file's tests run in order, as long as no process would be idle for it: some share a lab that takes time to start.
+    tree.run("pytest tests/integration -n 2 --dist worksteal")
     tree.finish()
     ran[-1] = f"{versions}: passed"
 
