@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import typing as t
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from flask import Response
@@ -27,18 +26,6 @@ STEPS = ["listvs", "getall", "showiface", "modvs", "modvs", "listvs"]
 """The requests of a changed pair: the bound that the project promises."""
 VERSIONS: list[Api] = ["v1", "v2"]
 SECRETS = ("lab-loadmaster-secret-1", "lab-loadmaster-apikey-1")
-
-
-@pytest.fixture(scope="module")
-def authority() -> CertificateAuthority:
-    return CertificateAuthority()
-
-
-@pytest.fixture(scope="module")
-def ca(authority: CertificateAuthority, tmp_path_factory: pytest.TempPathFactory) -> str:
-    path: Path = tmp_path_factory.mktemp("ca") / "ca.pem"
-    authority.write(path)
-    return str(path)
 
 
 @pytest.fixture(scope="module")

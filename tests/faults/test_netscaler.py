@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import typing as t
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from flask import Response
@@ -25,18 +24,6 @@ ORDER = Order(return_path={"10.10.0.11": "10.10.0.1", "10.10.0.12": "10.10.0.1"}
 BEFORE, AFTER = (False, "NO", "NO"), (True, "YES", "YES")
 STEPS = 16
 """How many requests a changed pair takes: the bound that the project promises."""
-
-
-@pytest.fixture(scope="module")
-def authority() -> CertificateAuthority:
-    return CertificateAuthority()
-
-
-@pytest.fixture(scope="module")
-def ca(authority: CertificateAuthority, tmp_path_factory: pytest.TempPathFactory) -> str:
-    path: Path = tmp_path_factory.mktemp("ca") / "ca.pem"
-    authority.write(path)
-    return str(path)
 
 
 @pytest.fixture(scope="module")
