@@ -9,6 +9,9 @@ from __future__ import annotations
 import typing as t
 from collections.abc import Iterable, Mapping
 
+from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import canonical_address
+
 Facts: t.TypeAlias = "Mapping[str, t.Any]"
 
 
@@ -51,3 +54,60 @@ def drift(load_balancers: Mapping[str, Facts], servers: Mapping[str, Facts], gat
         if host in gateways and facts["gateway"] != gateways[host]
     ]
     return lines
+
+
+def sources(server: Facts, load_balancer_addresses: Iterable[str]) -> dict[str, t.Any]:
+    """Judge by a server's IKE security associations whether it sees its clients' own addresses.
+
+    ``server`` are facts of the role rras. Hidden is what comes from an address of the load balancer, or from the network in
+    which the server's gateway is, where no client of a VPN is; one office behind one public address is not that. ``verdict``:
+    ``hidden`` (at least half of all associations), ``partly`` (some), ``seen``, or ``none`` without any association.
+    """
+    counts: dict[str, int] = {}
+    for address, count in server.get("sas", {}).items():
+        bare = canonical_address(address.partition("%")[0])
+        counts[bare] = counts.get(bare, 0) + count
+    total = sum(counts.values())
+    if not total:
+        return {
+            "verdict": "none",
+            "sas": 0,
+            "addresses": 0,
+            "hidden": 0,
+            "top": None,
+            "message": "no IKE security association stands, so nothing can be said",
+        }
+    known = {canonical_address(address) for address in load_balancer_addresses}
+    networks = [netaddr.IPNetwork(network) for network in server["networks"]]
+    outside = [network for network in networks if server["gateway"] and server["gateway"] in network]
+    hidden = sum(
+        count for address, count in counts.items() if address in known or any(address in network for network in outside)
+    )
+    top, most = max(counts.items(), key=lambda item: (item[1], item[0]))
+    verdict = "hidden" if 2 * hidden >= total else "partly" if hidden else "seen"
+    message = (
+        f"{hidden} of {total} IKE security associations come from the load balancer, "
+        f"{len(counts)} remote addresses in all, {most} from {top} ({100 * most // total} %)"
+    )
+    return {
+        "verdict": verdict,
+        "sas": total,
+        "addresses": len(counts),
+        "hidden": hidden,
+        "top": {"address": top, "count": most, "share": round(most / total, 3)},
+        "message": message,
+    }
+
+
+def load_balancer_addresses(load_balancers: Mapping[str, Facts]) -> list[str]:
+    """List the addresses under which load balancers are known: their virtual addresses, and the ones that serve as gateways."""
+    found = {
+        address.partition("%")[0]
+        for result in load_balancers.values()
+        for service in result["services"]
+        for address in (
+            service["address"],
+            *(gateway for server in service["servers"] for gateway in server["gateways"]),
+        )
+    }
+    return sorted(found - {""})

@@ -138,6 +138,7 @@ class Network:
                 for route in defaults
             ],
             "addresses": [str(network.ip) for interface in self.interfaces for network in interface.networks],
+            "networks": [str(network) for interface in self.interfaces for network in interface.networks],
         }
 
 

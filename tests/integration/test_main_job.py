@@ -137,7 +137,8 @@ def test_without_the_right_gateway_no_load_balancer_is_touched(ansible: Ansible,
 
 
 def test_the_workaround_sets_the_limit_and_restarts_the_service_once(ansible: Ansible, lab: Lab) -> None:
-    arguments = ("aovpn.ikev2.remediate", "--limit", "rras", "-e", "rras_ike_limit_enabled=true")
+    options = "rras_ike_limit_enabled=true rras_restart_with_sessions=true"
+    arguments = ("aovpn.ikev2.remediate", "--limit", "rras", "-e", options)
     assert lab.rras1.state["services"]["IKEEXT"]["ike_limit"] is None
     checked = ansible.playbook(*arguments, "--check", "--diff")
     assert checked.code == 0, checked.output

@@ -11,10 +11,14 @@ Remove-NetRoute fails for one that does not stand.
 from __future__ import annotations
 
 import typing as t
+from collections import Counter
+from datetime import UTC, datetime
 
 from lab.core import State
-from lab.windows import CmdletError, Handler, Result
+from lab.windows import IKE_LIMIT, IKEEXT_KEY, CmdletError, Handler, Result, find_value, now
 
+MARKER_KEY = r"HKLM:\SOFTWARE\aovpn.ikev2"
+IKEV2_KEY = r"HKLM:\SYSTEM\CurrentControlSet\Services\RemoteAccess\Parameters\Ikev2"
 STORES = {"ActiveStore": "active", "PersistentStore": "persistent"}
 
 
@@ -48,6 +52,52 @@ def read_network(state: State, parameters: dict[str, t.Any], check_mode: bool) -
         "peers": sorted({session["remote_address"] for session in state["sessions"]} | set(state["dns_servers"])),
     }
     return {"result": result, "changed": False}
+
+
+def read_vpn(state: State, parameters: dict[str, t.Any], check_mode: bool) -> Result:
+    """Play read_vpn.ps1. ``state["remote_access_cmdlets"]``: whether the RemoteAccess module answers."""
+    if parameters:
+        raise CmdletError(f"A parameter cannot be found that matches parameter name '{next(iter(parameters))}'.")
+    services, answers = state["services"], state["remote_access_cmdlets"]
+    ikeext = services.get("IKEEXT", {"state": "stopped"})
+
+    def registry(path: str, name: str) -> t.Any:
+        value = find_value(state, path, name)
+        return value and _as_dotnet(value)
+
+    result = {
+        "now": _utc(now()),
+        "services": {
+            name: {
+                "state": services[name]["state"],
+                "start": services[name]["start_mode"].replace("auto", "automatic"),
+                "dependents": [
+                    other for other in services[name]["dependents"] if services.get(other, {}).get("state") == "running"
+                ],
+            }
+            for name in ("IKEEXT", "RemoteAccess")
+            if name in services
+        },
+        "ikeext_started": _utc(ikeext["started_at"]) if ikeext["state"] == "running" else None,
+        "ike_limit": registry(IKEEXT_KEY, IKE_LIMIT),
+        "restart_owed_since": registry(MARKER_KEY, "IkeextRestartOwedSince"),
+        "fragmentation": registry(IKEV2_KEY, "EnableServerFragmentation"),
+        "ikev2_ports": state["ikev2_ports"] if answers else None,
+        "tunnels": len(state["sas"]) if answers else None,
+        "associations": dict(Counter(association["remote_address"] for association in state["sas"])),
+    }
+    return {"result": result, "changed": False}
+
+
+def _as_dotnet(value: dict[str, t.Any]) -> t.Any:
+    """Give a registry value as .NET does: a DWORD is a signed number."""
+    signed = value["type"] == "dword" and value["data"] > 0x7FFFFFFF
+    return value["data"] - 0x100000000 if signed else value["data"]
+
+
+def _utc(time: str) -> str:
+    """Write a time of the state as the scripts write times."""
+    return datetime.fromisoformat(time).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")
 
 
 def change_routes(state: State, parameters: dict[str, t.Any], check_mode: bool) -> Result:
@@ -87,4 +137,8 @@ def _find(state: State, route: dict[str, t.Any], store: str) -> dict[str, t.Any]
     return next((known for known in state["routes"][store] if all(known[key] == route[key] for key in keys)), None)
 
 
-HANDLERS: dict[str, Handler] = {"read_network.ps1": read_network, "change_routes.ps1": change_routes}
+HANDLERS: dict[str, Handler] = {
+    "read_network.ps1": read_network,
+    "read_vpn.ps1": read_vpn,
+    "change_routes.ps1": change_routes,
+}

@@ -431,6 +431,8 @@ class WindowsHost(WinRMHost):
             },
             "sas": [{"remote_address": "10.10.0.1"} for _dummy in range(12)],
             "stop_drops_sas": True,
+            "remote_access_cmdlets": True,
+            "ikev2_ports": 128,
             "tasks": {},
             "files": {},
         }

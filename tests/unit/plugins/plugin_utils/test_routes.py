@@ -221,5 +221,6 @@ def test_what_users_see() -> None:
             {"gateway": OLD, "interface": "External", "metric": 256, "persistent": True},
         ],
         "addresses": ["10.10.0.11", "192.168.10.11"],
+        "networks": ["10.10.0.11/24", "192.168.10.11/24"],
     }
     assert network().as_dict()["gateway"] is None

@@ -1,0 +1,59 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Reads what the VPN server knows of its clients and of its own limits: IKE security associations by remote address, connections, services, registry.
+# Changes nothing. SupportsShouldProcess makes win_powershell run it in check mode, too.
+[CmdletBinding(SupportsShouldProcess)]
+param()
+Set-StrictMode -Version 3
+$ErrorActionPreference = 'Stop'
+
+function Get-RegistryValue([string]$Path, [string]$Name) {
+    $key = Get-Item -LiteralPath $Path -ErrorAction SilentlyContinue
+    if ($key) { $key.GetValue($Name, $null) }
+}
+
+function Get-UtcText([datetime]$Time) { $Time.ToUniversalTime().ToString('yyyy-MM-ddTHH:mm:ss.fffffffZ') }
+
+$services = @{}
+foreach ($name in 'IKEEXT', 'RemoteAccess') {
+    $service = Get-Service -Name $name -ErrorAction SilentlyContinue
+    if (-not $service) { continue }
+    $services[$name] = @{
+        state = ([string]$service.Status).ToLowerInvariant()
+        start = ([string]$service.StartType).ToLowerInvariant()
+        dependents = @($service.DependentServices | Where-Object Status -eq 'Running' | ForEach-Object { $_.Name })
+    }
+}
+
+$ikeext = Get-CimInstance -ClassName Win32_Service -Filter "Name='IKEEXT'"
+$process = if ($ikeext -and $ikeext.ProcessId) { Get-Process -Id $ikeext.ProcessId -ErrorAction SilentlyContinue }
+
+$associations = @{}
+foreach ($association in Get-NetIPsecMainModeSA -ErrorAction SilentlyContinue) {
+    $associations[[string]$association.RemoteEndpoint] = 1 + [int]$associations[[string]$association.RemoteEndpoint]
+}
+
+# The cmdlets of the RemoteAccess module fail where the role or its management tools are not installed: then nobody knows.
+$tunnels = $null
+$ports = $null
+try {
+    $tunnels = @(Get-RemoteAccessConnectionStatistics).Count
+    $ports = [int](Get-VpnServerConfiguration).Ikev2Ports
+} catch {
+    Write-Verbose $_
+}
+
+$Ansible.Changed = $false
+$Ansible.Result = @{
+    now = Get-UtcText (Get-Date)
+    services = $services
+    ikeext_started = if ($process) { Get-UtcText $process.StartTime } else { $null }
+    ike_limit = Get-RegistryValue 'HKLM:\SYSTEM\CurrentControlSet\Services\IKEEXT\Parameters' 'IkeNumEstablishedForInitialQuery'
+    restart_owed_since = Get-RegistryValue 'HKLM:\SOFTWARE\aovpn.ikev2' 'IkeextRestartOwedSince'
+    fragmentation = Get-RegistryValue 'HKLM:\SYSTEM\CurrentControlSet\Services\RemoteAccess\Parameters\Ikev2' 'EnableServerFragmentation'
+    ikev2_ports = $ports
+    tunnels = $tunnels
+    associations = $associations
+}

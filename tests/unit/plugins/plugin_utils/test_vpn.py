@@ -1,0 +1,136 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a VPN server's figures say, and whose addresses it sees."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._audit import load_balancer_addresses, sources
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._vpn import server_facts
+
+NETWORK = {
+    "gateway": "10.10.0.1",
+    "networks": ["10.10.0.11/24", "192.168.10.11/24"],
+    "findings": [{"code": "other_default_route"}],
+}
+STARTED, LATER = "2026-01-05T06:00:20.0000000Z", "2026-01-05T06:00:20.0000001Z"
+
+
+def raw(**changes: t.Any) -> dict[str, t.Any]:
+    """Give what read_vpn.ps1 gives of a healthy server."""
+    running = {"state": "running", "start": "automatic", "dependents": []}
+    return {
+        "now": "2026-01-05T07:00:00.0000000Z",
+        "services": {"IKEEXT": running, "RemoteAccess": running},
+        "ikeext_started": STARTED,
+        "ike_limit": None,
+        "restart_owed_since": None,
+        "fragmentation": 1,
+        "ikev2_ports": 128,
+        "tunnels": 2,
+        "associations": {"198.51.100.7": 1, "198.51.100.8": 1},
+        **changes,
+    }
+
+
+def codes(facts: dict[str, t.Any]) -> list[str]:
+    """List the findings' codes."""
+    return [finding["code"] for finding in facts["findings"]]
+
+
+def test_a_healthy_server() -> None:
+    facts = server_facts("rras1", NETWORK, raw())
+    assert codes(facts) == ["other_default_route"]
+    assert (facts["gateway"], facts["ike_limit"], facts["restart_owed"]) == ("10.10.0.1", None, False)
+    assert facts["sas"] == {"198.51.100.7": 1, "198.51.100.8": 1}
+
+
+def test_a_dword_is_read_without_its_sign() -> None:
+    assert server_facts("rras1", NETWORK, raw(ike_limit=-1))["ike_limit"] == 4294967295
+
+
+@pytest.mark.parametrize(
+    ("owed", "started", "wanted"),
+    [
+        (None, STARTED, False),
+        (LATER, STARTED, True),
+        (STARTED, STARTED, True),  # in doubt, once more
+        (STARTED, LATER, False),
+        (LATER, None, False),  # it will read the value when it starts
+    ],
+)
+def test_a_restart_is_owed_until_the_service_has_started_anew(
+    owed: str | None, started: str | None, wanted: bool
+) -> None:
+    facts = server_facts("rras1", NETWORK, raw(ike_limit=50000, restart_owed_since=owed, ikeext_started=started))
+    assert facts["restart_owed"] is wanted
+    assert ("restart_owed" in codes(facts)) is wanted
+    assert facts["restart_marked"] is (owed is not None)
+
+
+def test_other_causes_of_error_809_are_told() -> None:
+    facts = server_facts("rras1", NETWORK, raw(fragmentation=None, tunnels=128))
+    assert codes(facts)[1:] == ["ports_exhausted", "fragmentation_off"]
+    unknown = server_facts("rras1", NETWORK, raw(tunnels=None, ikev2_ports=None))
+    assert codes(unknown) == ["other_default_route"]
+    assert unknown["tunnels"] is None
+
+
+@pytest.mark.parametrize(
+    "vpn", [None, [], {}, raw(services=[]), raw(associations={"198.51.100.7": "x"}), raw(ike_limit="many")]
+)
+def test_other_answers_are_refused(vpn: t.Any) -> None:
+    with pytest.raises(ValueError, match=r"rras1: the VPN server's figures are not understood"):
+        server_facts("rras1", NETWORK, vpn)
+
+
+@pytest.mark.parametrize(
+    ("sas", "verdict", "hidden"),
+    [
+        ({}, "none", 0),
+        ({"10.10.0.1": 12}, "hidden", 12),
+        ({"10.10.0.77": 12}, "hidden", 12),  # a SNAT pool's address, in the subnet of the gateway
+        ({"203.0.113.10": 3}, "hidden", 3),
+        ({"10.10.0.1": 1, "198.51.100.7": 1}, "hidden", 1),
+        ({"10.10.0.1": 1, "198.51.100.7": 2}, "partly", 1),
+        ({"198.51.100.7": 500, "198.51.100.8": 1}, "seen", 0),  # one office behind one address
+        ({"192.168.10.30": 4, "198.51.100.8": 1}, "seen", 0),  # an inner host's own IPsec
+        ({"::ffff:10.10.0.1": 1, "fe80::1%4": 2}, "seen", 0),
+    ],
+)
+def test_sources(sas: dict[str, int], verdict: str, hidden: int) -> None:
+    found = sources({**NETWORK, "sas": sas}, ["10.10.0.1", "203.0.113.10"])
+    assert (found["verdict"], found["hidden"], found["sas"]) == (verdict, hidden, sum(sas.values()))
+
+
+def test_sources_in_words() -> None:
+    found = sources({**NETWORK, "sas": {"10.10.0.1": 3, "198.51.100.7": 1}}, ["10.10.0.1"])
+    assert found["top"] == {"address": "10.10.0.1", "count": 3, "share": 0.75}
+    assert found["message"] == (
+        "3 of 4 IKE security associations come from the load balancer, 2 remote addresses in all, 3 from 10.10.0.1 (75 %)"
+    )
+
+
+def test_a_server_without_a_gateway_can_be_judged() -> None:
+    assert sources({"gateway": None, "networks": [], "sas": {"198.51.100.7": 1}}, [])["verdict"] == "seen"
+
+
+@given(st.dictionaries(st.ip_addresses(v=4).map(str), st.integers(1, 1000), min_size=1))
+def test_clients_addresses_are_never_taken_for_the_load_balancers(sas: dict[str, int]) -> None:
+    found = sources({"gateway": "10.10.0.1", "networks": [], "sas": sas}, [])
+    assert found["verdict"] == "seen"
+    assert found["top"]["count"] == max(sas.values())
+    assert found["addresses"] == len(sas)
+
+
+def test_addresses_of_load_balancers() -> None:
+    servers = [{"gateways": ["10.10.0.1%1"]}, {"gateways": []}]
+    services = [{"address": "203.0.113.10%1", "servers": servers}, {"address": "", "servers": []}]
+    assert load_balancer_addresses({"bigip": {"services": services}}) == ["10.10.0.1", "203.0.113.10"]
