@@ -2,21 +2,28 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Make an address the default gateway of a Windows server: gather, plan on the controller, apply, confirm."""
+"""Make an address the default gateway of a Windows server, in a way that a lost connection, or a lost controller, undoes by itself."""
 
 from __future__ import annotations
 
+import contextlib
+import time
 import typing as t
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import MISSING
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils import _routes
 
 POWERSHELL = Path(_routes.__file__).parent / "powershell"
+
+PAUSE = 1.0
+"""Seconds between two looks at a server."""
+GRACE = 60.0
+"""How many seconds after its time the way back may take until the server is given up."""
 
 ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "gateway": {"type": "str"},
@@ -25,8 +32,15 @@ ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "preserve_routes": {"type": "list", "elements": "str", "default": []},
     "remove_other_defaults": {"type": "bool", "default": False},
     "allow_dhcp": {"type": "bool", "default": False},
+    "rollback_timeout": {"type": "int", "default": 180},
     "state": {"type": "str", "choices": ["present", "gathered"], "default": "present"},
 }
+
+Answer = t.TypeVar("Answer")
+
+
+class Lost(Exception):
+    """There was no answer from the server, so nobody knows whether the script ran."""
 
 
 class ActionModule(ActionBase):
@@ -46,50 +60,165 @@ class ActionModule(ActionBase):
         self._task_vars = task_vars or {}
         try:
             result.update(self._run(options))
+        except Lost as error:
+            if isinstance(error.__cause__, AnsibleConnectionFailure):
+                raise error.__cause__ from None
+            raise AnsibleActionFail(f"{error}. The default gateway was not changed; run this again.") from None
         except _routes.PlanError as error:
             result.update(failed=True, msg=f"{self._task_vars.get('inventory_hostname', 'The server')}: {error}")
+            result.update(error.result)
         return result
 
     def _run(self, options: Mapping[str, t.Any]) -> dict[str, t.Any]:
-        network = self._gather()
-        if options["state"] == "gathered":
-            return _result(network, network, _routes.Plan())
-        wanted = _routes.Wanted.parse(**{name: options[name] for name in _routes.Wanted.__dataclass_fields__})
-        plan = _routes.plan_default_gateway(network, wanted)
-        if not plan.steps or self._task.check_mode:
-            return _result(network, _routes.foretell(network, plan), plan)
-        # Whatever is lost on the way, a reboot brings the old gateway back until the last of these steps.
-        for steps in (plan.preserve, plan.switch, plan.keep):
-            self._change(steps)
-        after = self._gather()
-        left = _routes.plan_default_gateway(after, wanted)
-        if left.steps:
+        if not getattr(self._connection._shell, "_IS_WINDOWS", False):
             raise _routes.PlanError(
-                "the routes were changed without an error, and yet these steps are left: "
-                + "; ".join(
-                    f"{step.action} {step.destination} by {step.next_hop} in {step.store}" for step in left.steps
-                )
-                + ". Look at the server's routes."
+                "The connection is not one to a Windows server, such as winrm, psrp or ssh with PowerShell."
             )
+        if options["state"] == "gathered":
+            network = self._gather()
+            return _result(network, network, _routes.Plan(findings=_routes.pending_findings(network)))
+        wanted = _routes.Wanted.parse(**{name: options[name] for name in _routes.Wanted.__dataclass_fields__})
+        if not _routes.SHORTEST_TIMEOUT <= options["rollback_timeout"] <= _routes.LONGEST_TIMEOUT:
+            raise _routes.PlanError(
+                f"Option 'rollback_timeout' is {options['rollback_timeout']}; it takes {_routes.SHORTEST_TIMEOUT} to {_routes.LONGEST_TIMEOUT} seconds."
+            )
+        network = self._gather()
+        plan = _routes.plan_default_gateway(network, wanted)
+        if self._task.check_mode or not (plan.steps or network.pending):
+            return _result(network, _routes.foretell(network, plan.steps), plan)
+        if network.pending:
+            network = self._wait_for_the_end_of(network.pending)
+            plan = _routes.plan_default_gateway(network, wanted)
+            if not plan.steps:
+                return _result(network, network, plan)
+        after = self._change(network, plan, wanted, options["rollback_timeout"])
         return _result(network, after, plan)
 
-    def _gather(self) -> _routes.Network:
-        return _routes.Network.parse(self._powershell("read_network.ps1", {}))
-
-    def _change(self, steps: Sequence[_routes.Step]) -> None:
-        if steps:
-            self._powershell("change_routes.ps1", {"Steps": [step.as_dict() for step in steps]})
-
-    def _powershell(self, script: str, parameters: dict[str, t.Any]) -> t.Any:
-        answer = self._execute_module(
-            module_name="ansible.windows.win_powershell",
-            module_args={
-                "script": (POWERSHELL / script).read_text(encoding="utf-8"),
-                "parameters": parameters,
-                "depth": 5,
-            },
-            task_vars=self._task_vars,
+    def _wait_for_the_end_of(self, pending: _routes.Pending) -> _routes.Network:
+        """Wait until a change of another run has ended, by its own hand or by the way back that it has armed."""
+        end = time.monotonic() + (pending.due_in or 0) + GRACE
+        if pending.due_in is not None and (network := self._until(end, lambda found: not found.pending)):
+            return network
+        raise _routes.PlanError(
+            "an earlier change of the gateway has not ended, and its way back does not run by itself before the next start."
+            " Look at the scheduled task 'aovpn.ikev2 rollback' on the server: run it, or delete it if the routes are right."
         )
+
+    # The change: preserve, arm, apply, reconnect, confirm; or the way back
+
+    def _change(
+        self, network: _routes.Network, plan: _routes.Plan, wanted: _routes.Wanted, timeout: int
+    ) -> _routes.Network:
+        if plan.preserve:
+            self._powershell("change_routes.ps1", Steps=_plain(plan.preserve))
+        self._powershell(
+            "arm_rollback.ps1",
+            Steps=_plain(plan.rollback),
+            Seconds=timeout,
+            ChangeScript=_text("change_routes.ps1"),
+            EndScript=_text("end_change.ps1"),
+        )
+        armed = time.monotonic()
+        # Whoever runs out of time has to leave the server alone: the last quarter belongs to the way back: what is not confirmed by then is left to it.
+        end = armed + 0.75 * timeout
+
+        def has_switched(found: _routes.Network) -> bool:
+            if found.pending and found.pending.applied:
+                raise _routes.PlanError(f"the task that changes the routes ended with {found.pending.applied:#x}")
+            if not found.pending:
+                raise _routes.PlanError("the way back was gone before the new gateway was seen to work")
+            return _routes.stands(found, plan.switch)
+
+        try:
+            if plan.switch:
+                with contextlib.suppress(Lost):
+                    self._powershell("apply_detached.ps1", Steps=_plain(plan.switch))
+                if not self._until(end, has_switched):
+                    raise _routes.PlanError("the server was not reached by the new gateway")
+            if plan.keep:
+                self._again(end, lambda: self._powershell("change_routes.ps1", Steps=_plain(plan.keep)))
+            self._again(end, lambda: self._powershell("end_change.ps1"))
+            after = self._again(end, self._gather)
+        except (_routes.PlanError, Lost) as error:
+            raise self._rolled_back(str(error), armed + timeout, wanted, network) from error
+        if left := _routes.plan_default_gateway(after, wanted).steps:
+            raise self._rolled_back(
+                "the routes were changed without an error, and yet these steps are left: " + "; ".join(map(str, left)),
+                armed + timeout,
+                wanted,
+                network,
+            )
+        return after
+
+    def _rolled_back(
+        self, reason: str, due: float, wanted: _routes.Wanted, before: _routes.Network
+    ) -> _routes.PlanError:
+        """Go the way back if the server answers, else wait until it has gone it by itself, and say what stands."""
+        with contextlib.suppress(Lost, _routes.PlanError):
+            if self._gather().pending:
+                self._powershell("end_change.ps1", RollBack=True)
+        after = self._until(due + GRACE, lambda found: not found.pending)
+        if after is None:
+            return _routes.PlanError(
+                f"{reason}. The server does not answer; it was to take its old gateway back by itself at the latest"
+                f" {max(0, time.monotonic() - due):.0f} s ago, and does so at its next start. Look at it from its console."
+            )
+        back = after.defaults() == before.defaults() and after.defaults(_routes.PERSISTENT) == before.defaults(
+            _routes.PERSISTENT
+        )
+        stands = (
+            "the old default gateway is back"
+            if back
+            else "the routes are neither the old nor the new ones: look at them"
+        )
+        return _routes.PlanError(
+            f"{reason}. The change was not confirmed, and {stands}.",
+            {**_result(before, after, _routes.Plan()), "rolled_back": back, "changed": not back},
+        )
+
+    # Looking, and asking again
+
+    def _gather(self) -> _routes.Network:
+        return _routes.Network.parse(self._powershell("read_network.ps1"))
+
+    def _until(self, end: float, suits: Callable[[_routes.Network], bool]) -> _routes.Network | None:
+        """Look at the server until what is found suits; None where that was not so by ``end``."""
+        while True:
+            with contextlib.suppress(Lost):
+                if suits(found := self._gather()):
+                    return found
+            if time.monotonic() + PAUSE > end:
+                return None
+            time.sleep(PAUSE)
+
+    def _again(self, end: float, ask: Callable[[], Answer]) -> Answer:
+        """Ask until there is an answer. What is asked may be done twice."""
+        while True:
+            try:
+                return ask()
+            except Lost:
+                if time.monotonic() + PAUSE > end:
+                    raise
+            time.sleep(PAUSE)
+
+    def _powershell(self, script: str, **parameters: t.Any) -> t.Any:
+        """Run one of the collection's scripts.
+
+        :raises PlanError: where it failed.
+        :raises Lost: where there was no answer, once the connection is known to be needed anew.
+        """
+        try:
+            answer = self._execute_module(
+                module_name="ansible.windows.win_powershell",
+                module_args={"script": _text(script), "parameters": parameters, "depth": 5},
+                task_vars=self._task_vars,
+            )
+        except Exception as error:  # whatever a connection plugin raises
+            self._hang_up()
+            raise Lost(f"the server did not answer to {script} ({error})") from error
+        if "module_stdout" in answer or answer.get("unreachable"):
+            self._hang_up()
+            raise Lost(f"the server did not answer to {script} ({answer.get('msg', 'no reason given')})")
         if answer.get("failed") or answer.get("error"):
             errors = [str(error.get("output", error)).strip() for error in answer.get("error", [])]
             raise _routes.PlanError(
@@ -97,13 +226,29 @@ class ActionModule(ActionBase):
             )
         return answer.get("result")
 
+    def _hang_up(self) -> None:
+        """Forget the connection, so that the next script makes a new one."""
+        try:
+            self._connection.close()
+        except Exception:  # it was broken
+            with contextlib.suppress(Exception):
+                self._connection.reset()
+
+
+def _text(script: str) -> str:
+    return (POWERSHELL / script).read_text(encoding="utf-8")
+
+
+def _plain(steps: Sequence[_routes.Step]) -> list[dict[str, t.Any]]:
+    return [step.as_dict() for step in steps]
+
 
 def _result(before: _routes.Network, after: _routes.Network, plan: _routes.Plan) -> dict[str, t.Any]:
     return {
         "changed": bool(plan.steps),
         "before": before.as_dict(),
         "after": after.as_dict(),
-        "plan": [step.as_dict() for step in plan.steps],
+        "plan": _plain(plan.steps),
         "findings": [finding.as_dict() for finding in plan.findings],
         "rolled_back": False,
         "diff": {"before": _table(before), "after": _table(after)},

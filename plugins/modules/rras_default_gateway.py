@@ -17,8 +17,13 @@ description:
   - Once a load balancer keeps the clients' source addresses, a VPN server's answers go to those addresses by its default gateway. They have to come
     back through the load balancer, or every client is cut off. This makes an address of the load balancer the server's IPv4 default gateway.
   - Reads the server's interfaces and routes, plans on the controller, and changes only what differs.
-  - The new default route is first made active only, and made persistent after that, so that a reboot in between brings the old one back.
-  - What uses the old default route now and has to go on doing so (management connections, DNS servers, and O(preserve_routes)) gets a route of its own first.
+  - What uses the old default route now and has to go on doing so (management connections, DNS servers, domain controllers, RADIUS servers, and
+    O(preserve_routes)) gets a route of its own by the old gateway first.
+  - Before the change, the server gets a scheduled task that brings the old routes back after O(rollback_timeout) and at the next start. The change is
+    then made by another task, in the active store only, and made persistent when Ansible has reached the server again. Only then the first task
+    is removed. So a lost connection, a controller that dies at any moment, and a cancelled job leave a server that can be reached.
+  - Where the new gateway is not confirmed, the task fails and says so, with RV(rolled_back=true).
+  - A change that an interrupted run has left is waited for, until its way back has been taken.
 requirements:
   - netaddr (on the controller)
   - the collection ansible.windows
@@ -45,6 +50,12 @@ options:
     description: Whether an interface that has its configuration from DHCP may be changed.
     type: bool
     default: false
+  rollback_timeout:
+    description:
+      - After how many seconds the old default gateway comes back by itself, from 5 to 3600. The change has to be confirmed within three quarters of it.
+      - Give it time for the connection's own time-outs. Those of winrm are about a minute.
+    type: int
+    default: 180
   state:
     description: With V(present), the gateway is made so. With V(gathered), the server is only looked at.
     type: str
@@ -52,7 +63,9 @@ options:
     default: present
 notes:
   - Change one server at a time, with C(serial=1).
-  - Only IPv4 is managed.
+  - Only IPv4 is managed. IPv6 default routes are reported as the finding V(ipv6_default_route).
+  - The user has to be an administrator. Works over the connections winrm, psrp and ssh; it has been tried here with winrm, against a stand-in.
+  - Scheduled tasks C(aovpn.ikev2 rollback) and C(aovpn.ikev2 apply) and the folder C(aovpn.ikev2) below C(%ProgramFiles%) exist while a change is under way.
 attributes:
   check_mode:
     description: Can run in C(check_mode) and return changed status prediction without modifying the server.
@@ -97,6 +110,15 @@ before:
       description: All default routes, the one that packets take first. Each with C(gateway), C(interface), C(metric) and C(persistent).
       type: list
       elements: dict
+    default_routes_ipv6:
+      description: All IPv6 default routes. Each with C(gateway), C(interface) and C(metric).
+      type: list
+      elements: dict
+    networks:
+      description: The server's own IPv4 addresses with their prefix lengths.
+      type: list
+      elements: str
+      sample: [10.10.0.11/24, 192.168.10.11/24]
     addresses:
       description: The server's own IPv4 addresses.
       type: list
@@ -142,8 +164,8 @@ findings:
   type: list
   elements: dict
 rolled_back:
-  description: Whether the old default gateway came back because the new one was not confirmed.
-  returned: success
+  description: Whether the old default gateway came back because the new one was not confirmed. Then the task has failed.
+  returned: success, and when a change was not confirmed
   type: bool
   sample: false
 """

@@ -7,8 +7,8 @@
 from __future__ import annotations
 
 import typing as t
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Finding
@@ -18,9 +18,20 @@ ACTIVE, PERSISTENT, BOTH = "ActiveStore", "PersistentStore", "both"
 NEW_ROUTE_METRIC = 256
 """What Windows gives a route that nobody gave a metric."""
 
+UNDECIDED = (None, 267008, 267009, 267011)
+"""Results of a scheduled task that has not ended (SCHED_S_TASK_READY, _RUNNING, _HAS_NOT_RUN)."""
+
+
+SHORTEST_TIMEOUT, LONGEST_TIMEOUT = 5, 3600
+"""What ``rollback_timeout`` may be, in seconds."""
+
 
 class PlanError(Exception):
-    """There is no safe plan; the text says why and what to give instead."""
+    """There is no safe plan, or it failed; the text says why and what to do. ``result``: what else the task returns."""
+
+    def __init__(self, message: str, result: Mapping[str, t.Any] | None = None) -> None:
+        super().__init__(message)
+        self.result = dict(result or {})
 
 
 @dataclass(frozen=True)
@@ -55,12 +66,32 @@ class Route:
 
 
 @dataclass(frozen=True)
+class Pending:
+    """The scheduled tasks of a change that has not ended. ``due_in``: seconds until the old gateway comes back by itself.
+
+    None is a task that only waits for the next start. ``applied``: what the task that makes the change ended with, 0 for
+    success, None while there is nothing to be told.
+    """
+
+    due_in: float | None
+    applied: int | None
+
+
+@dataclass(frozen=True)
 class Network:
-    """What was read from a server. ``peers`` are addresses that it has to go on reaching: management sessions and DNS servers."""
+    """What was read from a server.
+
+    ``peers`` are addresses that it has to go on reaching: management sessions, DNS, domain controllers, RADIUS.
+    ``remote_access`` is the start type of the service RemoteAccess, None where there is no such service.
+    """
 
     interfaces: tuple[Interface, ...]
     routes: tuple[Route, ...]
     peers: tuple[netaddr.IPAddress, ...]
+    ipv6_defaults: tuple[tuple[str, int, int], ...] = ()
+    administrator: bool = True
+    remote_access: str | None = "automatic"
+    pending: Pending | None = None
 
     @classmethod
     def parse(cls, raw: t.Any) -> Network:
@@ -91,7 +122,19 @@ class Network:
                     )
                     for item in raw["routes"]
                 ),
-                tuple(peer for text in raw["peers"] if (peer := netaddr.IPAddress(text)).version == 4),
+                tuple(netaddr.IPAddress(text) for text in raw["peers"] if ":" not in text),
+                tuple(
+                    (str(item["next_hop"]), int(item["interface_index"]), int(item["metric"]))
+                    for item in raw["ipv6_defaults"]
+                ),
+                bool(raw["administrator"]),
+                None if raw["remote_access"] is None else str(raw["remote_access"]),
+                None
+                if raw["pending"] is None
+                else Pending(
+                    None if raw["pending"]["due_in"] is None else float(raw["pending"]["due_in"]),
+                    None if raw["pending"]["applied"] in UNDECIDED else int(raw["pending"]["applied"]),
+                ),
             )
         except (KeyError, TypeError, ValueError, netaddr.AddrFormatError) as error:
             raise PlanError(
@@ -111,10 +154,10 @@ class Network:
             ),
         )
 
-    def route_to(self, address: netaddr.IPAddress) -> Route | None:
-        """Give the active route that a packet to ``address`` takes: the longest prefix, then the lowest metric."""
+    def route_to(self, prefix: netaddr.IPNetwork) -> Route | None:
+        """Give the active route that counts for all of ``prefix``: the longest that holds it, then the lowest metric."""
         metrics = {interface.index: interface.metric for interface in self.interfaces}
-        matching = [route for route in self.routes if route.store == ACTIVE and address in route.destination]
+        matching = [route for route in self.routes if route.store == ACTIVE and prefix in route.destination]
         return min(
             matching,
             key=lambda route: (-route.destination.prefixlen, route.metric + metrics.get(route.interface_index, 0)),
@@ -136,6 +179,10 @@ class Network:
                     "persistent": (route.next_hop, route.interface_index) in persistent,
                 }
                 for route in defaults
+            ],
+            "default_routes_ipv6": [
+                {"gateway": next_hop, "interface": aliases.get(index, str(index)), "metric": metric}
+                for next_hop, index, metric in self.ipv6_defaults
             ],
             "addresses": [str(network.ip) for interface in self.interfaces for network in interface.networks],
             "networks": [str(network) for interface in self.interfaces for network in interface.networks],
@@ -186,13 +233,18 @@ class Wanted:
                 raise PlanError(
                     f"Option 'preserve_routes' holds {text!r}; it takes IPv4 prefixes such as 192.0.2.0/24, and not the default route."
                 )
+            for other in prefixes:
+                if prefix in other or other in prefix:
+                    raise PlanError(
+                        f"Option 'preserve_routes' holds {prefix} and {other}, which overlap: give one of them."
+                    )
             prefixes.append(prefix)
         return cls(address, interface_alias, mac, tuple(prefixes), remove_other_defaults, allow_dhcp)
 
 
 @dataclass(frozen=True)
 class Step:
-    """One route to add to, or remove from, a store."""
+    """One route that is to stand in a store, or not to. A step whose work is done already does nothing."""
 
     action: t.Literal["add", "remove"]
     store: str
@@ -200,6 +252,9 @@ class Step:
     next_hop: str
     interface_index: int
     metric: int = NEW_ROUTE_METRIC
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.destination} by {self.next_hop} in {self.store}"
 
     def as_dict(self) -> dict[str, t.Any]:
         """Give plain values, as change_routes.ps1 takes them."""
@@ -211,17 +266,18 @@ class Plan:
     """Steps in the order in which they are safe.
 
     ``preserve`` only adds; ``switch`` changes what packets take, in the active store alone, so that a reboot would undo it;
-    ``keep`` makes it persistent, once it is seen to work.
+    ``keep`` makes it persistent, once it is seen to work. ``rollback`` brings back what was, wherever in between the change ended.
     """
 
     preserve: tuple[Step, ...] = ()
     switch: tuple[Step, ...] = ()
     keep: tuple[Step, ...] = ()
+    rollback: tuple[Step, ...] = ()
     findings: tuple[Finding, ...] = ()
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """Give all steps."""
+        """Give all steps of the change."""
         return self.preserve + self.switch + self.keep
 
 
@@ -230,6 +286,16 @@ def plan_default_gateway(network: Network, wanted: Wanted) -> Plan:
 
     :raises PlanError: where no plan is safe.
     """
+    if not network.administrator:
+        raise PlanError(
+            "The user of the connection is no administrator of this server, and could not change its routes."
+        )
+    if network.remote_access in (None, "disabled"):
+        raise PlanError(
+            "This is no RRAS server: the service RemoteAccess is "
+            + ("disabled." if network.remote_access else "not there.")
+            + " Take it out of the group, or set up Routing and Remote Access first."
+        )
     interface = choose_interface(network.interfaces, wanted)
     gateway = str(wanted.gateway)
     if wanted.gateway in {item.ip for each in network.interfaces for item in each.networks}:
@@ -257,30 +323,90 @@ def plan_default_gateway(network: Network, wanted: Wanted) -> Plan:
         switch.append(Step("add", ACTIVE, DEFAULT, gateway, interface.index, metric))
     switch += [Step("remove", ACTIVE, DEFAULT, route.next_hop, route.interface_index) for route in old]
     if not is_persistent:
-        # Windows can write to the persistent store only together with the active one, where the route stands by now.
-        keep.append(Step("remove", ACTIVE, DEFAULT, gateway, interface.index))
         keep.append(Step("add", BOTH, DEFAULT, gateway, interface.index, metric))
     keep += [Step("remove", PERSISTENT, DEFAULT, route.next_hop, route.interface_index) for route in old_persistent]
-    return Plan(tuple(preserve), tuple(switch), tuple(keep), tuple(_other_defaults(network, interface, wanted)))
+
+    rollback = [
+        step
+        for route in {(r.next_hop, r.interface_index): r for r in (*old_persistent, *old)}.values()
+        for step in _restored(network, route)
+    ]
+    new = [store for store, stands in ((ACTIVE, is_active), (PERSISTENT, is_persistent)) if not stands]
+    rollback += [Step("remove", store, DEFAULT, gateway, interface.index) for store in new]
+    rollback += [
+        Step("remove", store, step.destination, step.next_hop, step.interface_index)
+        for step in preserve
+        for store in (ACTIVE, PERSISTENT)
+    ]
+    return Plan(
+        tuple(preserve),
+        tuple(switch),
+        tuple(keep),
+        tuple(rollback),
+        (*pending_findings(network), *_default_findings(network, interface, wanted)),
+    )
 
 
-def foretell(network: Network, plan: Plan) -> Network:
-    """Give the network as it will be when ``plan`` is carried out."""
-    routes = list(network.routes)
-    for step in plan.steps:
+def _restored(network: Network, route: Route) -> list[Step]:
+    """Give the steps by which a default route stands again as it does now."""
+    stores = [
+        store
+        for store in (ACTIVE, PERSISTENT)
+        if any(
+            (item.next_hop, item.interface_index) == (route.next_hop, route.interface_index)
+            for item in network.defaults(store)
+        )
+    ]
+    add = Step(
+        "add", ACTIVE if stores == [ACTIVE] else BOTH, DEFAULT, route.next_hop, route.interface_index, route.metric
+    )
+    if ACTIVE in stores:
+        return [add]
+    return [add, Step("remove", ACTIVE, DEFAULT, route.next_hop, route.interface_index)]
+
+
+def foretell(network: Network, steps: Iterable[Step]) -> Network:
+    """Give the network as it will be when ``steps`` are carried out, as change_routes.ps1 does it."""
+    routes = {
+        (route.store, str(route.destination), route.next_hop, route.interface_index): route for route in network.routes
+    }
+    for step in steps:
         stores = (ACTIVE, PERSISTENT) if step.store == BOTH else (step.store,)
-        for store in stores:
-            key = (store, step.destination, step.next_hop, step.interface_index)
-            routes = [
-                route
-                for route in routes
-                if (route.store, str(route.destination), route.next_hop, route.interface_index) != key
-            ]
-            if step.action == "add":
-                routes.append(
-                    Route(store, netaddr.IPNetwork(step.destination), step.next_hop, step.interface_index, step.metric)
+        keys = [(store, step.destination, step.next_hop, step.interface_index) for store in stores]
+        if step.action == "remove":
+            for key in keys:
+                routes.pop(key, None)
+        elif keys[-1] not in routes:
+            # Where it is to be persistent and is not, the active one is made anew with it.
+            for key in keys:
+                routes[key] = Route(
+                    key[0], netaddr.IPNetwork(step.destination), step.next_hop, step.interface_index, step.metric
                 )
-    return Network(network.interfaces, tuple(routes), network.peers)
+        else:
+            routes.setdefault(keys[0], replace(routes[keys[-1]], store=keys[0][0]))
+    return replace(network, routes=tuple(routes.values()))
+
+
+def stands(network: Network, steps: Iterable[Step]) -> bool:
+    """Say whether all that ``steps`` would do is done."""
+    return set(foretell(network, steps).routes) == set(network.routes)
+
+
+def pending_findings(network: Network) -> tuple[Finding, ...]:
+    """Tell a change that has not ended."""
+    if not network.pending:
+        return ()
+    due = network.pending.due_in
+    when = f"in {due:.0f} s" if due is not None else "at the next start"
+    return (
+        Finding(
+            "rollback_pending",
+            "warning",
+            "aovpn.ikev2 rollback",
+            f"A change of the default gateway is under way, or its run was interrupted: the old gateway comes back {when} unless it is confirmed.",
+            "Wait for that. The next change of the gateway waits, too.",
+        ),
+    )
 
 
 def choose_interface(interfaces: Iterable[Interface], wanted: Wanted) -> Interface:
@@ -319,17 +445,27 @@ def _preserve(network: Network, wanted: Wanted, old: Sequence[Route]) -> list[St
     """Keep what uses a default route that will be gone on that route: declared prefixes, management peers and DNS servers."""
     steps = {}
     for prefix in [*wanted.preserve_routes, *(netaddr.IPNetwork(peer) for peer in network.peers)]:
-        route = network.route_to(prefix.ip)
+        route = network.route_to(prefix)
         if route is not None and route in old:
             steps[str(prefix)] = Step("add", BOTH, str(prefix), route.next_hop, route.interface_index)
     return list(steps.values())
 
 
-def _other_defaults(network: Network, interface: Interface, wanted: Wanted) -> list[Finding]:
-    if wanted.remove_other_defaults:
-        return []
+def _default_findings(network: Network, interface: Interface, wanted: Wanted) -> list[Finding]:
     aliases = {item.index: item.alias for item in network.interfaces}
-    return [
+    findings = [
+        Finding(
+            "ipv6_default_route",
+            "info",
+            aliases.get(index, str(index)),
+            f"There is an IPv6 default route, by {next_hop}, which is left alone: only IPv4 is managed.",
+            "If clients connect over IPv6, see that their answers go back through the load balancer, too.",
+        )
+        for next_hop, index, _metric in network.ipv6_defaults
+    ]
+    if wanted.remove_other_defaults:
+        return findings
+    return findings + [
         Finding(
             "other_default_route",
             "warning",

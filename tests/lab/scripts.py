@@ -4,20 +4,35 @@
 
 """What the collection's PowerShell scripts do to a simulated Windows host. They are played here, not run: their own mistakes stay hidden.
 
-The cmdlets' refusals follow the NetTCPIP module: New-NetRoute fails for a route that stands already and does not take PersistentStore,
+The cmdlets' refusals follow the NetTCPIP module: New-NetRoute fails for a route that stands already and writes to the active store or to both,
 Remove-NetRoute fails for one that does not stand.
 """
 
 from __future__ import annotations
 
+import json
+import time
 import typing as t
 from collections import Counter
 from datetime import UTC, datetime
 
 from lab.core import State
-from lab.windows import IKE_LIMIT, IKEEXT_KEY, CmdletError, Handler, Result, find_value, now
+from lab.windows import (
+    IKE_LIMIT,
+    IKEEXT_KEY,
+    SCRIPTS,
+    CmdletError,
+    Handler,
+    Result,
+    find_value,
+    now,
+    register_task,
+)
 
 MARKER_KEY = r"HKLM:\SOFTWARE\aovpn.ikev2"
+FOLDER = r"C:\Program Files\aovpn.ikev2"
+ROLLBACK, APPLY = "aovpn.ikev2 rollback", "aovpn.ikev2 apply"
+START_OF_POWERSHELL = 0.3  # seconds
 IKEV2_KEY = r"HKLM:\SYSTEM\CurrentControlSet\Services\RemoteAccess\Parameters\Ikev2"
 STORES = {"ActiveStore": "active", "PersistentStore": "persistent"}
 
@@ -26,6 +41,7 @@ def read_network(state: State, parameters: dict[str, t.Any], check_mode: bool) -
     """Play read_network.ps1."""
     if parameters:
         raise CmdletError(f"A parameter cannot be found that matches parameter name '{next(iter(parameters))}'.")
+    services, rollback = state["services"], state["tasks"].get(ROLLBACK)
     result = {
         "interfaces": [
             {
@@ -49,7 +65,23 @@ def read_network(state: State, parameters: dict[str, t.Any], check_mode: bool) -
             for store, key in STORES.items()
             for route in state["routes"][key]
         ],
-        "peers": sorted({session["remote_address"] for session in state["sessions"]} | set(state["dns_servers"])),
+        "ipv6_defaults": [
+            {"next_hop": route["next_hop"], "interface_index": route["if_index"], "metric": route["metric"]}
+            for route in state["ipv6_defaults"]
+        ],
+        "peers": sorted(
+            {session["remote_address"] for session in state["sessions"]}.union(
+                state["dns_servers"], state["domain_controllers"], state["radius_servers"]
+            )
+        ),
+        "administrator": state["administrator"],
+        "remote_access": _start_type(services["RemoteAccess"]) if "RemoteAccess" in services else None,
+        "pending": None
+        if rollback is None
+        else {
+            "due_in": None if rollback["due"] is None else max(0.0, rollback["due"] - time.time()),
+            "applied": state["tasks"][APPLY]["result"] if APPLY in state["tasks"] else None,
+        },
     }
     return {"result": result, "changed": False}
 
@@ -70,7 +102,7 @@ def read_vpn(state: State, parameters: dict[str, t.Any], check_mode: bool) -> Re
         "services": {
             name: {
                 "state": services[name]["state"],
-                "start": services[name]["start_mode"].replace("auto", "automatic"),
+                "start": _start_type(services[name]),
                 "dependents": [
                     other for other in services[name]["dependents"] if services.get(other, {}).get("state") == "running"
                 ],
@@ -89,6 +121,10 @@ def read_vpn(state: State, parameters: dict[str, t.Any], check_mode: bool) -> Re
     return {"result": result, "changed": False}
 
 
+def _start_type(service: Result) -> str:
+    return str(service["start_mode"]).replace("auto", "automatic").replace("delayed", "automatic")
+
+
 def _as_dotnet(value: dict[str, t.Any]) -> t.Any:
     """Give a registry value as .NET does: a DWORD is a signed number."""
     signed = value["type"] == "dword" and value["data"] > 0x7FFFFFFF
@@ -102,34 +138,40 @@ def _utc(time: str) -> str:
 
 def change_routes(state: State, parameters: dict[str, t.Any], check_mode: bool) -> Result:
     """Play change_routes.ps1."""
-    if set(parameters) != {"Steps"}:
-        raise CmdletError("Cannot process command because of one or more missing mandatory parameters: Steps.")
-    for step in parameters["Steps"]:
+    if set(parameters) not in ({"Steps"}, {"Path"}):
+        raise CmdletError("Parameter set cannot be resolved using the specified named parameters.")
+    for step in parameters["Steps"] if "Steps" in parameters else json.loads(_file(state, parameters["Path"])):
         route = {"dest": step["destination"], "next_hop": step["next_hop"], "if_index": step["interface_index"]}
-        if step["action"] == "add":
-            _new_net_route(state, {**route, "metric": step["metric"], "protocol": "NetMgmt"}, step["store"])
-        else:
-            _remove_net_route(state, route, step["store"])
-    return {"changed": bool(parameters["Steps"])}
+        made = {**route, "metric": step["metric"], "protocol": "NetMgmt"}
+        active, kept = (_find(state, route, store) for store in ("active", "persistent"))
+        if step["action"] == "remove":
+            if _find(state, route, STORES[step["store"]]):
+                _remove_net_route(state, route, STORES[step["store"]])
+        elif step["store"] == "both" and not kept:
+            if active:
+                _remove_net_route(state, route, "active")
+            _new_net_route(state, made, "active", "persistent")
+        elif not active:
+            _new_net_route(state, made, "active")
+    return {}
 
 
-def _new_net_route(state: State, route: dict[str, t.Any], store: str) -> None:
-    if store == "PersistentStore":
-        raise CmdletError("The parameter is incorrect: PolicyStore.")
+def _new_net_route(state: State, route: dict[str, t.Any], *stores: str) -> None:
     if route["if_index"] not in {nic["if_index"] for nic in state["nics"]}:
         raise CmdletError(f"The interface with index {route['if_index']} does not exist.")
-    targets = ("active", "persistent") if store == "both" else ("active",)
-    if any(_find(state, route, target) for target in targets):
+    if any(_find(state, route, store) for store in stores):
         raise CmdletError("Instance MSFT_NetRoute already exists.")
-    for target in targets:
-        state["routes"][target].append(dict(route))
+    for store in stores:
+        state["routes"][store].append(dict(route))
 
 
 def _remove_net_route(state: State, route: dict[str, t.Any], store: str) -> None:
-    found = _find(state, route, STORES[store])
+    found = _find(state, route, store)
     if not found:
-        raise CmdletError(f"No matching MSFT_NetRoute objects found by CIM query for {route['dest']} in the {store}.")
-    state["routes"][STORES[store]].remove(found)
+        raise CmdletError(
+            f"No matching MSFT_NetRoute objects found by CIM query for {route['dest']} in the {store} store."
+        )
+    state["routes"][store].remove(found)
 
 
 def _find(state: State, route: dict[str, t.Any], store: str) -> dict[str, t.Any] | None:
@@ -137,8 +179,57 @@ def _find(state: State, route: dict[str, t.Any], store: str) -> dict[str, t.Any]
     return next((known for known in state["routes"][store] if all(known[key] == route[key] for key in keys)), None)
 
 
+def arm_rollback(state: State, parameters: dict[str, t.Any], check_mode: bool) -> Result:
+    """Play arm_rollback.ps1."""
+    if set(parameters) != {"Steps", "Seconds", "ChangeScript", "EndScript"}:
+        raise CmdletError("Cannot process command because of one or more missing mandatory parameters.")
+    files = {"change_routes.ps1": parameters["ChangeScript"], "end_change.ps1": parameters["EndScript"]}
+    for name, text in files.items():
+        if text != (SCRIPTS / name).read_text(encoding="utf-8"):
+            raise CmdletError(f"the lab plays {name}, and was given another text for it")
+    files["rollback.json"] = json.dumps(parameters["Steps"])
+    state["files"] |= {f"{FOLDER}\\{name}": text for name, text in files.items()}
+    register_task(state, ROLLBACK, "end_change.ps1", {"RollBack": True}, seconds=parameters["Seconds"], at_startup=True)
+    return {}
+
+
+def apply_detached(state: State, parameters: dict[str, t.Any], check_mode: bool) -> Result:
+    """Play apply_detached.ps1."""
+    if set(parameters) != {"Steps"}:
+        raise CmdletError("Cannot process command because of one or more missing mandatory parameters: Steps.")
+    if ROLLBACK not in state["tasks"]:
+        raise CmdletError(f"No MSFT_ScheduledTask objects found with property 'TaskName' equal to '{ROLLBACK}'.")
+    path = f"{FOLDER}\\apply.json"
+    state["files"][path] = json.dumps(parameters["Steps"])
+    register_task(state, APPLY, "change_routes.ps1", {"Path": path}, seconds=START_OF_POWERSHELL)
+    return {}
+
+
+def end_change(state: State, parameters: dict[str, t.Any], check_mode: bool) -> Result:
+    """Play end_change.ps1."""
+    if not set(parameters) <= {"RollBack"}:
+        raise CmdletError("A parameter cannot be found.")
+    if parameters.get("RollBack"):
+        state["tasks"].get(APPLY, {}).update(due=None)
+        _file(state, f"{FOLDER}\\change_routes.ps1")
+        change_routes(state, {"Path": f"{FOLDER}\\rollback.json"}, check_mode)
+    for name in (APPLY, ROLLBACK):
+        state["tasks"].pop(name, None)
+    state["files"] = {path: text for path, text in state["files"].items() if not path.startswith(f"{FOLDER}\\")}
+    return {}
+
+
+def _file(state: State, path: str) -> str:
+    if path not in state["files"]:
+        raise CmdletError(f"Cannot find path '{path}' because it does not exist.")
+    return str(state["files"][path])
+
+
 HANDLERS: dict[str, Handler] = {
     "read_network.ps1": read_network,
     "read_vpn.ps1": read_vpn,
     "change_routes.ps1": change_routes,
+    "arm_rollback.ps1": arm_rollback,
+    "apply_detached.ps1": apply_detached,
+    "end_change.ps1": end_change,
 }

@@ -19,6 +19,8 @@ import fnmatch
 import ipaddress
 import json
 import re
+import threading
+import time
 import typing as t
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -34,6 +36,7 @@ Handler = Callable[[State, Result, bool], Result]  # (state, parameters, check m
 SCRIPTS = Path(__file__).resolve().parents[2] / "plugins" / "plugin_utils" / "powershell"
 IKEEXT_KEY = r"HKLM:\SYSTEM\CurrentControlSet\Services\IKEEXT\Parameters"
 IKE_LIMIT = "IkeNumEstablishedForInitialQuery"
+TASK_HAS_NOT_RUN = 267011
 SYSTEM = r"NT AUTHORITY\SYSTEM"
 # fmt: off
 HIVES = {
@@ -171,6 +174,14 @@ def start_service(state: State, name: str) -> None:
     if name == "IKEEXT":
         limit = find_value(state, IKEEXT_KEY, IKE_LIMIT)
         service["ike_limit"] = limit["data"] if limit else None
+
+
+def register_task(
+    state: State, name: str, script: str, parameters: Result, *, seconds: float, at_startup: bool = False
+) -> None:
+    """Register a scheduled task that runs a script of the collection; one of the same name is replaced."""
+    task = {"script": script, "parameters": parameters, "at_startup": at_startup}
+    state["tasks"][name] = {**task, "due": time.time() + seconds, "result": TASK_HAS_NOT_RUN}
 
 
 # Options, as Ansible.Basic reads them
@@ -392,6 +403,7 @@ class WindowsHost(WinRMHost):
         self.handlers = dict(handlers or {})
         self.folder = folder
         self._scripts: dict[str, str] = {}
+        self._stopped = threading.Event()
         super().__init__(name)
 
     def initial(self) -> State:
@@ -423,7 +435,12 @@ class WindowsHost(WinRMHost):
             "last_process_id": 5000,
             "nics": [{**nic, "dhcp": False, "metric": 15} for nic in nics],
             "routes": {"active": on_link_routes(nics) + copy.deepcopy(persistent), "persistent": persistent},
+            "ipv6_defaults": [],
             "dns_servers": ["192.168.10.2"],
+            "domain_controllers": [],
+            "radius_servers": [],
+            "administrator": True,
+            "dead_gateways": [],  # through these, no answer of the host reaches anybody
             "sessions": [session],
             "services": services,
             "registry": {
@@ -434,6 +451,8 @@ class WindowsHost(WinRMHost):
             "remote_access_cmdlets": True,
             "ikev2_ports": 128,
             "tasks": {},
+            "refused_tasks": [],  # what an execution policy forbids, say: these end with an error, and nothing done
+            "fired": [],
             "files": {},
         }
 
@@ -452,11 +471,41 @@ class WindowsHost(WinRMHost):
         }
 
     def start(self, ca: CertificateAuthority) -> None:
-        """Read the scripts, then serve."""
+        """Read the scripts, then serve, and let scheduled tasks fire."""
         self._scripts = {
             normal(path.read_text(encoding="utf-8")): path.name for path in sorted(self.folder.glob("*.ps1"))
         }
         super().start(ca)
+        self._stopped.clear()
+        threading.Thread(target=self._watch_tasks, daemon=True, name=f"{self.name} tasks").start()
+
+    def stop(self) -> None:
+        """Stop serving, and scheduled tasks."""
+        self._stopped.set()
+        super().stop()
+
+    def _watch_tasks(self) -> None:
+        while not self._stopped.wait(0.05):
+            with self.lock:
+                self._run_tasks(lambda task: task["due"] is not None and task["due"] <= time.time())
+
+    def _run_tasks(self, is_due: Callable[[Result], bool]) -> None:
+        for name in [name for name, task in self.state["tasks"].items() if is_due(task)]:
+            task = self.state["tasks"][name]
+            task["due"] = None
+            self.state["fired"].append(name)
+            try:
+                if name in self.state["refused_tasks"]:
+                    raise CmdletError("running scripts is disabled on this system")
+                self.handlers[task["script"]](self.state, task["parameters"], False)
+                task["result"] = 0
+            except CmdletError:
+                task["result"] = 1
+
+    def is_dark(self) -> bool:
+        """Say whether nobody reaches the host now: for a while, or because its answers leave by a dead gateway."""
+        defaults = {r["next_hop"] for r in self.state["routes"]["active"] if r["dest"] == "0.0.0.0/0"}
+        return super().is_dark() or (bool(defaults) and defaults <= set(self.state["dead_gateways"]))
 
     def reboot(self, dark: float = 0.0) -> None:
         """Restart the server, which is ``dark`` for so many seconds: what stood in the active store alone is gone."""
@@ -470,6 +519,7 @@ class WindowsHost(WinRMHost):
             for name, service in state["services"].items():
                 if service["start_mode"] in ("auto", "delayed"):
                     start_service(state, name)
+            self._run_tasks(lambda task: task["at_startup"])
 
     # What WinRM hands over
 

@@ -260,13 +260,20 @@ class WinRMHost(core.Device):
         if forget_shells:
             self._shells.clear()
 
+    def is_dark(self) -> bool:
+        """Say whether nobody reaches the host now."""
+        return time.monotonic() < self._dark_until
+
     def _stay_dark(self) -> None:
         """Wait until it is bright again. A client that still waits is answered then: TCP sends again what was lost."""
-        if (left := self._dark_until - time.monotonic()) > 0:
-            request.get_data()  # else what is still to be read looks like more to come
-            time.sleep(left)
-            if select.select([request.environ["werkzeug.socket"]], [], [], 0)[0]:  # the client said goodbye
-                self._cut()
+        if not self.is_dark():
+            return
+        request.get_data()  # else what is still to be read looks like more to come
+        gone = False
+        while self.is_dark() and not gone:
+            gone = bool(select.select([request.environ["werkzeug.socket"]], [], [], 0.05)[0])  # the client said goodbye
+        if gone:
+            self._cut()
 
     # Each HTTP request
 

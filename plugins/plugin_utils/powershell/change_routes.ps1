@@ -2,30 +2,40 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Adds and removes the IPv4 routes in $Steps, in this order. Decides nothing: the plan was made on the controller.
+# Sees to it that the IPv4 routes in $Steps, or in the JSON file $Path, stand or do not stand, in this order. What is so already is left alone.
+# Decides nothing: the plan was made on the controller.
 # A step: @{ action = 'add' or 'remove'; store = 'ActiveStore', 'PersistentStore' (remove only) or 'both' (add only);
 #            destination; next_hop; interface_index; metric (add only) }
-[CmdletBinding()]
+[CmdletBinding(DefaultParameterSetName = 'Steps')]
 param(
-    [Parameter(Mandatory = $true)]
-    [object[]]$Steps
+    [Parameter(Mandatory = $true, ParameterSetName = 'Steps')]
+    [object[]]$Steps,
+    [Parameter(Mandatory = $true, ParameterSetName = 'Path')]
+    [string]$Path
 )
 Set-StrictMode -Version 3
 $ErrorActionPreference = 'Stop'
 
+if ($Path) { $Steps = Get-Content -LiteralPath $Path -Raw -Encoding UTF8 | ConvertFrom-Json }
+
 foreach ($step in $Steps) {
+    # All of destination, next hop, interface and store: with fewer, Remove-NetRoute would remove other routes, too.
     $route = @{
         DestinationPrefix = [string]$step.destination
         NextHop = [string]$step.next_hop
         InterfaceIndex = [uint32]$step.interface_index
     }
-    # New-NetRoute writes to both stores unless told one. It does not take PersistentStore.
-    if ($step.store -ne 'both') { $route.PolicyStore = [string]$step.store }
-    if ($step.action -eq 'add') {
-        $null = New-NetRoute @route -RouteMetric ([uint16]$step.metric)
-    } else {
-        # All of destination, next hop, interface and store: with fewer, it would remove other routes, too.
-        Remove-NetRoute @route -Confirm:$false
+    $stands = @{}
+    foreach ($store in 'ActiveStore', 'PersistentStore') {
+        $stands[$store] = [bool](Get-NetRoute @route -PolicyStore $store -ErrorAction SilentlyContinue)
     }
-    $Ansible.Changed = $true
+    if ($step.action -eq 'remove') {
+        if ($stands[$step.store]) { Remove-NetRoute @route -PolicyStore $step.store -Confirm:$false }
+    } elseif ($step.store -eq 'both' -and -not $stands['PersistentStore']) {
+        # New-NetRoute writes to the persistent store only together with the active one, where the route must not stand then.
+        if ($stands['ActiveStore']) { Remove-NetRoute @route -PolicyStore ActiveStore -Confirm:$false }
+        $null = New-NetRoute @route -RouteMetric ([uint16]$step.metric)
+    } elseif (-not $stands['ActiveStore']) {
+        $null = New-NetRoute @route -RouteMetric ([uint16]$step.metric) -PolicyStore ActiveStore
+    }
 }

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Reads what a plan for the default gateway needs: interfaces, addresses, routes of both stores, and who is connected for management.
+# Reads what a plan for the default gateway needs: interfaces, addresses, routes of both stores, who has to stay reachable, and a change under way.
 # Changes nothing. SupportsShouldProcess makes win_powershell run it in check mode, too.
 [CmdletBinding(SupportsShouldProcess)]
 param()
@@ -37,12 +37,36 @@ $routes = foreach ($store in 'ActiveStore', 'PersistentStore') {
     }
 }
 
-$management = Get-NetTCPConnection -State Established -LocalPort 5985, 5986, 22 -ErrorAction SilentlyContinue
-$servers = Get-DnsClientServerAddress -AddressFamily IPv4
+$ipv6 = foreach ($route in Get-NetRoute -AddressFamily IPv6 -PolicyStore ActiveStore -DestinationPrefix '::/0' -ErrorAction SilentlyContinue) {
+    @{ next_hop = [string]$route.NextHop; interface_index = [int]$route.ifIndex; metric = [int]$route.RouteMetric }
+}
+
+# Who has to stay reachable: management, DNS, domain controllers (whom the domain's own name stands for) and RADIUS.
+$peers = @(Get-NetTCPConnection -State Established -LocalPort 5985, 5986, 22 -ErrorAction SilentlyContinue | ForEach-Object { $_.RemoteAddress })
+$peers += @(Get-DnsClientServerAddress -AddressFamily IPv4 | ForEach-Object { $_.ServerAddresses })
+$names = @(Get-CimInstance -ClassName Win32_ComputerSystem | Where-Object PartOfDomain | ForEach-Object { $_.Domain })
+try { $names += @(Get-RemoteAccessRadius | ForEach-Object { $_.ServerName }) } catch { Write-Verbose $_ }
+foreach ($name in $names) {
+    try { $peers += @([System.Net.Dns]::GetHostAddresses($name) | ForEach-Object { $_.IPAddressToString }) } catch { Write-Verbose $_ }
+}
+
+$user = [Security.Principal.WindowsPrincipal][Security.Principal.WindowsIdentity]::GetCurrent()
+$remoteAccess = Get-Service -Name RemoteAccess -ErrorAction SilentlyContinue
+$rollback = Get-ScheduledTaskInfo -TaskName 'aovpn.ikev2 rollback' -ErrorAction SilentlyContinue
+$apply = Get-ScheduledTaskInfo -TaskName 'aovpn.ikev2 apply' -ErrorAction SilentlyContinue
 
 $Ansible.Changed = $false
 $Ansible.Result = @{
     interfaces = @($interfaces)
     routes = @($routes)
-    peers = @(@($management | ForEach-Object { [string]$_.RemoteAddress }) + @($servers | ForEach-Object { $_.ServerAddresses }) | Sort-Object -Unique)
+    ipv6_defaults = @($ipv6)
+    peers = @($peers | Where-Object { $_ } | Sort-Object -Unique)
+    administrator = $user.IsInRole([Security.Principal.WindowsBuiltInRole]::Administrator)
+    remote_access = if ($remoteAccess) { ([string]$remoteAccess.StartType).ToLowerInvariant() } else { $null }
+    pending = if ($rollback) {
+        @{
+            due_in = if ($rollback.NextRunTime) { [math]::Max(0, ($rollback.NextRunTime - (Get-Date)).TotalSeconds) } else { $null }
+            applied = if ($apply) { [long]$apply.LastTaskResult } else { $null }
+        }
+    } else { $null }
 }

@@ -1,0 +1,28 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Lets a task of SYSTEM carry out $Steps, so that they do not depend on the connection that they may cut off. arm_rollback.ps1 has to have been run.
+[CmdletBinding()]
+param(
+    [Parameter(Mandatory = $true)]
+    [object[]]$Steps
+)
+Set-StrictMode -Version 3
+$ErrorActionPreference = 'Stop'
+
+$null = Get-ScheduledTask -TaskName 'aovpn.ikev2 rollback'
+
+$folder = Join-Path $env:ProgramFiles 'aovpn.ikev2'
+$file = Join-Path $folder 'apply.json'
+Set-Content -LiteralPath $file -Value (ConvertTo-Json -InputObject $Steps) -Encoding UTF8
+$task = @{
+    TaskName = 'aovpn.ikev2 apply'
+    Description = 'Makes the load balancer the default gateway of this server.'
+    Action = New-ScheduledTaskAction -Execute 'powershell.exe' -Argument (
+        '-NoProfile -NonInteractive -ExecutionPolicy Bypass -File "{0}" -Path "{1}"' -f (Join-Path $folder 'change_routes.ps1'), $file)
+    Principal = New-ScheduledTaskPrincipal -UserId 'SYSTEM' -LogonType ServiceAccount -RunLevel Highest
+    Settings = New-ScheduledTaskSettingsSet -AllowStartIfOnBatteries -DontStopIfGoingOnBatteries
+}
+$null = Register-ScheduledTask @task -Force
+Start-ScheduledTask -TaskName $task.TaskName

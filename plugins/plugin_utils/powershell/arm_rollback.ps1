@@ -1,0 +1,42 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Arms the way back before anything changes: a task of SYSTEM that carries out $Steps in $Seconds seconds, and at the next start of the server.
+# $ChangeScript and $EndScript are the texts of change_routes.ps1 and end_change.ps1, which the tasks run.
+[CmdletBinding()]
+param(
+    [Parameter(Mandatory = $true)]
+    [object[]]$Steps,
+    [Parameter(Mandatory = $true)]
+    [int]$Seconds,
+    [Parameter(Mandatory = $true)]
+    [string]$ChangeScript,
+    [Parameter(Mandatory = $true)]
+    [string]$EndScript
+)
+Set-StrictMode -Version 3
+$ErrorActionPreference = 'Stop'
+
+# Only administrators may write there: what SYSTEM runs must not be anybody's to change.
+$folder = Join-Path $env:ProgramFiles 'aovpn.ikev2'
+$null = New-Item -ItemType Directory -Path $folder -Force
+Set-Content -LiteralPath (Join-Path $folder 'change_routes.ps1') -Value $ChangeScript -Encoding UTF8
+Set-Content -LiteralPath (Join-Path $folder 'end_change.ps1') -Value $EndScript -Encoding UTF8
+Set-Content -LiteralPath (Join-Path $folder 'rollback.json') -Value (ConvertTo-Json -InputObject $Steps) -Encoding UTF8
+
+$task = @{
+    TaskName = 'aovpn.ikev2 rollback'
+    Description = 'Brings the former default gateway back, unless Ansible reaches this server by the new one.'
+    Action = New-ScheduledTaskAction -Execute 'powershell.exe' -Argument (
+        '-NoProfile -NonInteractive -ExecutionPolicy Bypass -File "{0}" -RollBack' -f (Join-Path $folder 'end_change.ps1'))
+    Trigger = @((New-ScheduledTaskTrigger -Once -At (Get-Date).AddSeconds($Seconds)), (New-ScheduledTaskTrigger -AtStartup))
+    Principal = New-ScheduledTaskPrincipal -UserId 'SYSTEM' -LogonType ServiceAccount -RunLevel Highest
+    Settings = New-ScheduledTaskSettingsSet -AllowStartIfOnBatteries -DontStopIfGoingOnBatteries -StartWhenAvailable
+}
+$null = Register-ScheduledTask @task -Force
+
+# Read back: nothing is changed on the strength of a task that nobody has seen.
+if (-not (Get-ScheduledTaskInfo -TaskName $task.TaskName).NextRunTime) {
+    throw "The scheduled task '$($task.TaskName)' was registered and will not run."
+}

@@ -1,0 +1,24 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Ends a change of the default gateway: removes its tasks and files. With -RollBack, the former routes come back first.
+# Runs by win_powershell when the change is confirmed, and as the task that arm_rollback.ps1 has registered when it is not.
+[CmdletBinding()]
+param(
+    [switch]$RollBack
+)
+Set-StrictMode -Version 3
+$ErrorActionPreference = 'Stop'
+
+$folder = Join-Path $env:ProgramFiles 'aovpn.ikev2'
+if ($RollBack) {
+    # The change must not run on beside its own end.
+    Stop-ScheduledTask -TaskName 'aovpn.ikev2 apply' -ErrorAction SilentlyContinue
+    & (Join-Path $folder 'change_routes.ps1') -Path (Join-Path $folder 'rollback.json')
+}
+
+# After the routes: whatever stops this before that, the way back is still armed.
+Unregister-ScheduledTask -TaskName 'aovpn.ikev2 apply' -Confirm:$false -ErrorAction SilentlyContinue
+Unregister-ScheduledTask -TaskName 'aovpn.ikev2 rollback' -Confirm:$false -ErrorAction SilentlyContinue
+Remove-Item -LiteralPath $folder -Recurse -Force -ErrorAction SilentlyContinue
