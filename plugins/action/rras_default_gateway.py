@@ -91,8 +91,7 @@ class ActionModule(ActionBase):
             plan = _routes.plan_default_gateway(network, wanted)
             if not plan.steps:
                 return _result(network, network, plan)
-        after = self._change(network, plan, wanted, options["rollback_timeout"])
-        return _result(network, after, plan)
+        return _result(network, self._change(network, plan, wanted, options["rollback_timeout"]), plan)
 
     def _wait_for_the_end_of(self, pending: _routes.Pending) -> _routes.Network:
         """Wait until a change of another run has ended, by its own hand or by the way back that it has armed."""
@@ -140,38 +139,39 @@ class ActionModule(ActionBase):
             self._again(end, lambda: self._powershell("end_change.ps1"))
             after = self._again(end, self._gather)
         except (_routes.PlanError, Lost) as error:
-            raise self._rolled_back(str(error), armed + timeout, wanted, network) from error
+            return self._undone(str(error), armed + timeout, wanted, network)
         if left := _routes.plan_default_gateway(after, wanted).steps:
-            raise self._rolled_back(
-                "the routes were changed without an error, and yet these steps are left: " + "; ".join(map(str, left)),
-                armed + timeout,
-                wanted,
-                network,
+            reason = (
+                f"the routes were changed without an error, and yet these steps are left: {'; '.join(map(str, left))}"
             )
+            return self._undone(reason, armed + timeout, wanted, network)
         return after
 
-    def _rolled_back(
-        self, reason: str, due: float, wanted: _routes.Wanted, before: _routes.Network
-    ) -> _routes.PlanError:
-        """Go the way back if the server answers, else wait until it has gone it by itself, and say what stands."""
+    def _undone(self, reason: str, due: float, wanted: _routes.Wanted, before: _routes.Network) -> _routes.Network:
+        """Go the way back if the server answers, else wait until it has gone it by itself, and say what stands.
+
+        Gives the network where the change turns out to have been confirmed, and only the answer was lost.
+
+        :raises PlanError: in all other cases.
+        """
         with contextlib.suppress(Lost, _routes.PlanError):
             if self._gather().pending:
                 self._powershell("end_change.ps1", RollBack=True)
         after = self._until(due + GRACE, lambda found: not found.pending)
         if after is None:
-            return _routes.PlanError(
-                f"{reason}. The server does not answer; it was to take its old gateway back by itself at the latest"
-                f" {max(0, time.monotonic() - due):.0f} s ago, and does so at its next start. Look at it from its console."
+            raise _routes.PlanError(
+                f"{reason}. The server does not answer. It was told to take its old default gateway back {GRACE:.0f} s ago,"
+                " and does so at its next start in any case. Look at it from its console."
             )
-        back = after.defaults() == before.defaults() and after.defaults(_routes.PERSISTENT) == before.defaults(
-            _routes.PERSISTENT
-        )
+        if not _routes.plan_default_gateway(after, wanted).steps:
+            return after
+        back = all(after.defaults(store) == before.defaults(store) for store in (_routes.ACTIVE, _routes.PERSISTENT))
         stands = (
             "the old default gateway is back"
             if back
             else "the routes are neither the old nor the new ones: look at them"
         )
-        return _routes.PlanError(
+        raise _routes.PlanError(
             f"{reason}. The change was not confirmed, and {stands}.",
             {**_result(before, after, _routes.Plan()), "rolled_back": back, "changed": not back},
         )

@@ -326,43 +326,34 @@ def plan_default_gateway(network: Network, wanted: Wanted) -> Plan:
         keep.append(Step("add", BOTH, DEFAULT, gateway, interface.index, metric))
     keep += [Step("remove", PERSISTENT, DEFAULT, route.next_hop, route.interface_index) for route in old_persistent]
 
-    rollback = [
-        step
-        for route in {(r.next_hop, r.interface_index): r for r in (*old_persistent, *old)}.values()
-        for step in _restored(network, route)
-    ]
-    new = [store for store, stands in ((ACTIVE, is_active), (PERSISTENT, is_persistent)) if not stands]
-    rollback += [Step("remove", store, DEFAULT, gateway, interface.index) for store in new]
-    rollback += [
-        Step("remove", store, step.destination, step.next_hop, step.interface_index)
-        for step in preserve
-        for store in (ACTIVE, PERSISTENT)
-    ]
     return Plan(
         tuple(preserve),
         tuple(switch),
         tuple(keep),
-        tuple(rollback),
+        tuple(_way_back(network, (*preserve, *switch, *keep))),
         (*pending_findings(network), *_default_findings(network, interface, wanted)),
     )
 
 
-def _restored(network: Network, route: Route) -> list[Step]:
-    """Give the steps by which a default route stands again as it does now."""
-    stores = [
-        store
-        for store in (ACTIVE, PERSISTENT)
-        if any(
-            (item.next_hop, item.interface_index) == (route.next_hop, route.interface_index)
-            for item in network.defaults(store)
-        )
-    ]
-    add = Step(
-        "add", ACTIVE if stores == [ACTIVE] else BOTH, DEFAULT, route.next_hop, route.interface_index, route.metric
-    )
-    if ACTIVE in stores:
-        return [add]
-    return [add, Step("remove", ACTIVE, DEFAULT, route.next_hop, route.interface_index)]
+def _way_back(network: Network, steps: Sequence[Step]) -> list[Step]:
+    """Give the steps after which the routes that ``steps`` touch stand as they do now, however many of them were done."""
+    restore, remove = [], []
+    for destination, next_hop, index in dict.fromkeys(
+        (step.destination, step.next_hop, step.interface_index) for step in steps
+    ):
+        found = {
+            route.store: route.metric
+            for route in network.routes
+            if (str(route.destination), route.next_hop, route.interface_index) == (destination, next_hop, index)
+        }
+        if found:
+            store = BOTH if PERSISTENT in found else ACTIVE
+            metric = found.get(ACTIVE, found.get(PERSISTENT, NEW_ROUTE_METRIC))
+            restore.append(Step("add", store, destination, next_hop, index, metric))
+        remove += [
+            Step("remove", store, destination, next_hop, index) for store in (ACTIVE, PERSISTENT) if store not in found
+        ]
+    return restore + remove
 
 
 def foretell(network: Network, steps: Iterable[Step]) -> Network:

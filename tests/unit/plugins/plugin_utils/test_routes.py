@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import itertools
 import typing as t
+from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._routes import (
     Network,
+    Pending,
     Plan,
     PlanError,
+    Route,
     Step,
     Wanted,
     foretell,
@@ -55,13 +60,23 @@ def network(
     *routes: list[dict[str, t.Any]],
     interfaces: t.Sequence[dict[str, t.Any]] = (EXTERNAL, INTERNAL),
     peers: t.Sequence[str] = (),
+    **more: t.Any,
 ) -> Network:
     """Give a server's network as it is read."""
     on_link = route("10.10.0.0/24", "0.0.0.0", 4, ("ActiveStore",)) + route(
         "192.168.10.0/24", "0.0.0.0", 7, ("ActiveStore",)
     )
     return Network.parse(
-        {"interfaces": list(interfaces), "routes": [*on_link, *itertools.chain(*routes)], "peers": list(peers)}
+        {
+            "interfaces": list(interfaces),
+            "routes": [*on_link, *itertools.chain(*routes)],
+            "peers": list(peers),
+            "ipv6_defaults": [],
+            "administrator": True,
+            "remote_access": "automatic",
+            "pending": None,
+            **more,
+        }
     )
 
 
@@ -90,7 +105,6 @@ def test_the_order_never_leaves_the_server_without_a_default_that_a_reboot_keeps
     assert steps(plan) == [
         ("add", "ActiveStore", "0.0.0.0/0", NEW, 4),
         ("remove", "ActiveStore", "0.0.0.0/0", OLD, 4),
-        ("remove", "ActiveStore", "0.0.0.0/0", NEW, 4),
         ("add", "both", "0.0.0.0/0", NEW, 4),
         ("remove", "PersistentStore", "0.0.0.0/0", OLD, 4),
     ]
@@ -103,7 +117,7 @@ def test_nothing_is_planned_when_nothing_differs() -> None:
 
 def test_the_stores_are_compared_apart() -> None:
     active_only = plan_default_gateway(network(route("0.0.0.0/0", NEW, 4, ("ActiveStore",))), wanted())
-    assert [step.store for step in active_only.steps] == ["ActiveStore", "both"]
+    assert [step.store for step in active_only.steps] == ["both"]
     stale = network(route("0.0.0.0/0", NEW, 4), route("0.0.0.0/0", OLD, 4, ("PersistentStore",)))
     assert steps(plan_default_gateway(stale, wanted())) == [("remove", "PersistentStore", "0.0.0.0/0", OLD, 4)]
 
@@ -150,7 +164,7 @@ def test_another_interfaces_default_is_told_and_removed_only_on_request() -> Non
 def test_after_the_plan_there_is_nothing_left_to_plan(routes: list[list[dict[str, t.Any]]], remove: bool) -> None:
     before = network(*routes, peers=["172.16.0.9"])
     ask = wanted(remove_other_defaults=remove, preserve_routes=["172.20.0.0/16"])
-    after = foretell(before, plan_default_gateway(before, ask))
+    after = foretell(before, plan_default_gateway(before, ask).steps)
     assert plan_default_gateway(after, ask).steps == ()
     assert [item.next_hop for item in after.defaults() if item.interface_index == 4] == [NEW]
     assert [item.next_hop for item in after.defaults("PersistentStore") if item.interface_index == 4] == [NEW]
@@ -178,11 +192,114 @@ def test_the_interface_is_found(options: dict[str, str]) -> None:
         ({"preserve_routes": ["0.0.0.0/0"]}, "not the default route"),
         ({"preserve_routes": ["10.0.0.1/8"]}, "'preserve_routes' holds '10.0.0.1/8'"),
         ({"preserve_routes": ["2001:db8::/32"]}, "IPv4 prefixes"),
+        ({"preserve_routes": ["172.16.0.0/12", "172.20.0.0/16"]}, "172.20.0.0/16 and 172.16.0.0/12, which overlap"),
     ],
 )
 def test_what_cannot_be_planned_is_said(options: dict[str, t.Any], words: str) -> None:
     with pytest.raises(PlanError, match=words):
         plan_default_gateway(network(DEFAULT), wanted(**options))
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"administrator": False}, "no administrator"),
+        ({"remote_access": None}, "no RRAS server: the service RemoteAccess is not there"),
+        ({"remote_access": "disabled"}, "no RRAS server: the service RemoteAccess is disabled"),
+    ],
+)
+def test_a_server_that_is_not_to_be_changed_is_told(more: dict[str, t.Any], words: str) -> None:
+    with pytest.raises(PlanError, match=words):
+        plan_default_gateway(network(DEFAULT, **more), wanted())
+
+
+def test_ipv6_and_a_change_under_way_are_told() -> None:
+    busy = network(
+        DEFAULT,
+        ipv6_defaults=[{"next_hop": "fe80::1", "interface_index": 4, "metric": 256}],
+        pending={"due_in": 42.0, "applied": 267009},
+    )
+    plan = plan_default_gateway(busy, wanted())
+    assert [finding.code for finding in plan.findings] == ["rollback_pending", "ipv6_default_route"]
+    assert "comes back in 42 s" in plan.findings[0].message
+    assert busy.pending == Pending(42.0, None)
+    assert busy.as_dict()["default_routes_ipv6"] == [{"gateway": "fe80::1", "interface": "External", "metric": 256}]
+
+
+def test_a_prefix_is_kept_as_a_whole_beside_a_longer_route() -> None:
+    plan = plan_default_gateway(
+        network(DEFAULT, route("172.20.1.0/24", "192.168.10.1", 7)), wanted(preserve_routes=["172.20.0.0/16"])
+    )
+    assert plan.preserve == (Step("add", "both", "172.20.0.0/16", OLD, 4),)
+
+
+# Any table of routes: what the plan promises, judged by a look-up of its own
+
+
+def way(routes: t.Iterable[Route], address: str) -> tuple[str, int] | None:
+    """Give the next hop and the interface by which a packet leaves."""
+    matching = [item for item in routes if item.store == "ActiveStore" and address in item.destination]
+    best = max(matching, key=lambda item: (item.destination.prefixlen, -item.metric), default=None)
+    return (best.next_hop, best.interface_index) if best else None
+
+
+STORED = st.sampled_from([BOTH, ("ActiveStore",), ("PersistentStore",)])
+HOPS = st.sampled_from([("10.10.0.254", 4), ("10.10.0.253", 4), (NEW, 4), ("192.168.10.1", 7), ("192.168.10.2", 7)])
+PREFIXES = ["172.16.0.0/12", "172.20.0.0/16", "172.20.1.0/24", "172.20.1.9/32", "198.18.0.0/15"]
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> Network:
+    """Draw a server with any routes; no two have the same metric, so that which one wins is never a matter of chance."""
+    keys = st.tuples(st.sampled_from(["0.0.0.0/0", "0.0.0.0/0", *PREFIXES]), HOPS)
+    drawn = draw(st.lists(st.tuples(keys, STORED), unique_by=lambda item: item[0], max_size=8))
+    routes = [
+        route(destination, next_hop, index, stores, metric=10 + number)
+        for number, ((destination, (next_hop, index)), stores) in enumerate(drawn)
+    ]
+    peers = draw(st.lists(st.sampled_from(["172.20.1.9", "172.20.2.2", "198.18.0.1", "192.0.2.1", "10.10.0.77"])))
+    return network(*routes, peers=peers)
+
+
+ASKED = st.builds(
+    lambda prefixes, remove: wanted(preserve_routes=prefixes, remove_other_defaults=remove),
+    st.lists(st.sampled_from(["172.20.0.0/16", "198.18.0.0/15", "192.0.2.0/24"]), unique=True),
+    st.booleans(),
+)
+
+
+@settings(max_examples=2000, deadline=None)
+@given(tables(), ASKED)
+def test_whatever_had_to_stay_reachable_stays_so(before: Network, ask: Wanted) -> None:
+    plan = plan_default_gateway(before, ask)
+    after = foretell(before, plan.steps)
+    replaced = {(step.next_hop, step.interface_index) for step in plan.switch if step.action == "remove"}
+    kept = [*map(str, before.peers), *(str(prefix[1]) for prefix in ask.preserve_routes)]
+    for address in kept:
+        if way(before.routes, address) in replaced:
+            assert way(after.routes, address) == way(before.routes, address)
+    for store in BOTH:
+        here = [item.next_hop for item in after.defaults(store) if item.interface_index == 4]
+        assert here == [NEW]
+        if ask.remove_other_defaults:
+            assert [item.next_hop for item in after.defaults(store)] == [NEW]
+    assert plan_default_gateway(after, ask).steps == ()
+    assert {item for item in before.routes if not item.is_default} <= set(after.routes)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(tables(), ASKED, st.integers(0, 30), st.booleans())
+def test_the_way_back_leads_back_from_anywhere(before: Network, ask: Wanted, done: int, halfway: bool) -> None:
+    plan = plan_default_gateway(before, ask)
+    found = foretell(before, plan.steps[:done])
+    if halfway:  # a route that is made anew for the persistent store's sake is gone for a moment
+        lost = [step for step in plan.steps[done : done + 1] if step.store == "both"]
+        found = foretell(found, [replace(step, action="remove", store="ActiveStore") for step in lost])
+
+    def keys(network: Network) -> set[tuple[t.Any, ...]]:
+        return {(item.store, item.destination, item.next_hop, item.interface_index) for item in network.routes}
+
+    assert keys(foretell(found, plan.rollback)) == keys(before)
 
 
 def test_a_gateway_on_several_interfaces_needs_a_name() -> None:
@@ -222,5 +339,6 @@ def test_what_users_see() -> None:
         ],
         "addresses": ["10.10.0.11", "192.168.10.11"],
         "networks": ["10.10.0.11/24", "192.168.10.11/24"],
+        "default_routes_ipv6": [],
     }
     assert network().as_dict()["gateway"] is None

@@ -1,0 +1,306 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A change of the default gateway that goes wrong at any step: the server can be reached at the end, and the next run converges.
+
+Each fault has a server of its own, so that all of them are waited for at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+import typing as t
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from harness import COMMANDS, Ansible, Run
+from lab.core import Device, Entry
+from lab.scripts import APPLY, HANDLERS, ROLLBACK
+from lab.whole import Lab
+from lab.windows import WindowsHost
+
+OLD, NEW = "10.10.0.254", "10.10.0.1"
+STEPS = {
+    "gather": ("read_network.ps1", 0),
+    "preserve": ("change_routes.ps1", 0),
+    "arm": ("arm_rollback.ps1", 0),
+    "apply": ("apply_detached.ps1", 0),
+    "reconnect": ("read_network.ps1", 1),
+    "keep": ("change_routes.ps1", 1),
+    "end": ("end_change.ps1", 0),
+    "look": ("read_network.ps1", 2),
+}
+"""The script of each step, and how many runs of the same script come before it."""
+TIMEOUT = 10
+
+
+class Servers(Lab):
+    """VPN servers and nothing else."""
+
+    def __init__(self, folder: Path, *names: str) -> None:
+        super().__init__(folder)
+        self.hosts = {name: WindowsHost(name, 1, HANDLERS) for name in names}
+
+    @property
+    def load_balancers(self) -> list[Device]:
+        """Give none."""
+        return []
+
+    @property
+    def servers(self) -> list[WindowsHost]:
+        """Give the servers."""
+        return list(self.hosts.values())
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Iterator[t.Callable[..., Ansible]]:
+    """Start servers of these names; each has a peer that uses the old gateway now, and short time-outs."""
+    running: list[Servers] = []
+
+    def start(*names: str) -> Ansible:
+        servers = Servers(tmp_path / "lab", *names)
+        servers.start()
+        running.append(servers)
+        patient = {"ansible_winrm_operation_timeout_sec": 1, "ansible_winrm_read_timeout_sec": 2}
+        servers.write_inventory(dict.fromkeys(names, patient))
+        for host in servers.hosts.values():
+            host.state["radius_servers"] = ["172.16.0.9"]
+        play = {
+            "hosts": "rras",
+            "gather_facts": False,
+            "tasks": [{"aovpn.ikev2.rras_default_gateway": {"gateway": NEW, "rollback_timeout": TIMEOUT}}],
+        }
+        (tmp_path / "play.yml").write_text(yaml.safe_dump([play]), encoding="utf-8")
+        return Ansible(servers, tmp_path)
+
+    yield start
+    for servers in running:
+        servers.stop()
+
+
+def at(step: str) -> dict[str, t.Any]:
+    """Give the arguments of a fault that strikes a step."""
+    script, before = STEPS[step]
+    return {"match": lambda entry: is_run_of(entry, script), "skip": before}
+
+
+def is_run_of(entry: Entry, script: str) -> bool:
+    """Say whether a log's entry is a run of this script."""
+    return entry.query.get("script") == script
+
+
+def play(ansible: Ansible, **options: t.Any) -> Run:
+    """Run the task on all servers at once."""
+    return ansible.command("ansible-playbook", "play.yml", "--forks", "12", **options)
+
+
+def settle(ansible: Ansible) -> None:
+    """Wait until no server has a change under way, and see that each can be reached, by one gateway in both stores."""
+    end = time.monotonic() + TIMEOUT + 20
+    hosts = ansible.lab.servers
+    while any(host.is_dark() or host.state["tasks"] for host in hosts) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert {host.name: (host.is_dark(), host.state["tasks"]) for host in hosts} == {
+        host.name: (False, {}) for host in hosts
+    }
+    for host in hosts:
+        assert len(gateways(host)) == 1, (host.name, gateways(host))
+        assert not [path for path in host.state["files"] if "aovpn" in path]
+
+
+def gateways(host: WindowsHost) -> set[str]:
+    """Give the default gateways of both stores; a store without one shows as empty."""
+    return {
+        ", ".join(route["next_hop"] for route in host.state["routes"][store] if route["dest"] == "0.0.0.0/0")
+        for store in ("active", "persistent")
+    }
+
+
+def converge(ansible: Ansible) -> None:
+    """Run the task again: every server has the new gateway then, and a further run finds nothing to do."""
+    again = play(ansible, cut_off=True)
+    assert again.code == 0, again.output
+    settle(ansible)
+    assert [gateways(host) for host in ansible.lab.servers] == [{NEW} for _host in ansible.lab.servers]
+    written = len(ansible.lab.writing())
+    last = play(ansible, cut_off=True)
+    assert set(last.changed.values()) == {0}
+    assert len(ansible.lab.writing()) == written
+
+
+FAULTS: dict[str, dict[str, t.Any]] = {
+    "before": {"reset": "before"},
+    "after": {"reset": "after"},
+    "dark": {"dark": 4.0},
+    "long": {"dark": TIMEOUT + 4.0},
+}
+
+
+def test_a_connection_that_is_lost_at_any_step(started: t.Callable[..., Ansible]) -> None:
+    names = [f"{step}_{kind}" for step in STEPS for kind in FAULTS]
+    ansible = started(*names)
+    for host in ansible.lab.servers:
+        step, _dummy, kind = host.name.partition("_")
+        host.fault(**at(step), **FAULTS[kind])
+    first = play(ansible, cut_off=True)
+    assert set(first.recap) == set(names)
+    settle(ansible)
+    found = {host.name: gateways(host) for host in ansible.lab.servers}
+    # What is lost before the change is not changed; what is lost for a moment after it goes on.
+    for step in ("gather", "preserve", "arm"):
+        assert [found[f"{step}_{kind}"] for kind in FAULTS] == [{OLD}] * len(FAULTS)
+    for step in ("reconnect", "keep", "end", "look"):
+        assert found[f"{step}_before"] == found[f"{step}_after"] == {NEW}
+        assert first.recap[f"{step}_before"]["failed"] == first.recap[f"{step}_after"]["failed"] == 0
+    assert found["apply_after"] == {NEW}
+    # Nobody is told that all is well where it is not.
+    for name, counts in first.recap.items():
+        assert (counts["failed"] + counts["unreachable"] == 0) == (found[name] == {NEW}), (name, first.output)
+    for host in ansible.lab.servers:
+        host.faults.clear()
+    converge(ansible)
+
+
+def test_what_happens_to_a_server_meanwhile(started: t.Callable[..., Ansible]) -> None:
+    ansible = started("cut_off", "refused", "armless", "slow")
+    hosts = t.cast(Servers, ansible.lab).hosts
+    hosts["cut_off"].state["dead_gateways"] = [NEW]  # answers leave by the new gateway, and nobody gets them
+    hosts["refused"].state["refused_tasks"] = [APPLY, ROLLBACK]
+    hosts["armless"].fault(**at("apply"), delay=TIMEOUT + 1.0)  # the way back is gone before the change is made
+    hosts["slow"].fault(**at("reconnect"), dark=3.0)
+    run = play(ansible, cut_off=True)
+    settle(ansible)
+    assert {name: gateways(host) for name, host in hosts.items()} == {
+        "cut_off": {OLD},
+        "refused": {OLD},
+        "armless": {OLD},
+        "slow": {NEW},
+    }
+    assert {name: counts["failed"] for name, counts in run.recap.items()} == {
+        "cut_off": 1,
+        "refused": 1,
+        "armless": 1,
+        "slow": 0,
+    }
+    assert hosts["cut_off"].state["fired"] == [APPLY, ROLLBACK]
+    assert hosts["slow"].state["fired"] == [APPLY]
+    told = " ".join(run.output.split())
+    assert (
+        "cut_off: the server was not reached by the new gateway. The change was not confirmed, and the old default gateway is back."
+        in told
+    )
+    assert "refused: the task that changes the routes ended with 0x1. The change was not confirmed" in told
+    # The routes that were to keep peers reachable are gone again with it.
+    assert not [route for route in hosts["cut_off"].state["routes"]["persistent"] if route["dest"] == "172.16.0.9/32"]
+    hosts["cut_off"].state["dead_gateways"] = []
+    hosts["refused"].state["refused_tasks"] = []
+    converge(ansible)
+
+
+def kill(process: int) -> None:
+    """Kill a process and all that it has started: Ansible's workers have sessions of their own."""
+    os.kill(process, signal.SIGSTOP)
+    for child in Path(f"/proc/{process}/task/{process}/children").read_text(encoding="utf-8").split():
+        kill(int(child))
+    os.kill(process, signal.SIGKILL)
+
+
+def test_ansible_is_killed_at_any_step(started: t.Callable[..., Ansible]) -> None:
+    ansible = started(*STEPS, "reboot")
+    hosts = t.cast(Servers, ansible.lab).hosts
+    faults = {name: hosts[name].fault(**at("reconnect" if name == "reboot" else name), delay=1.0) for name in hosts}
+    processes = {
+        name: subprocess.Popen(
+            [COMMANDS / "ansible-playbook", "-i", ansible.lab.inventory, "play.yml", "--limit", name],
+            cwd=ansible.folder,
+            env={**os.environ, "ANSIBLE_NOCOLOR": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for name in hosts
+    }
+    end = time.monotonic() + 60
+    left = set(hosts)
+    while left and time.monotonic() < end:
+        for name in [name for name in left if faults[name].seen]:
+            kill(processes[name].pid)
+            processes[name].wait()
+            left.remove(name)
+            if name == "reboot":
+                hosts[name].reboot()
+        time.sleep(0.02)
+    assert not left, "these steps were never reached"
+    assert gateways(hosts["reboot"]) == {OLD}
+    settle(ansible)
+    assert hosts["apply"].state["fired"][-1] == ROLLBACK
+    converge(ansible)
+
+
+def test_a_change_under_way_is_told_and_waited_for(started: t.Callable[..., Ansible]) -> None:
+    ansible = started("rras1", "stuck")
+    hosts = t.cast(Servers, ansible.lab).hosts
+    for host in hosts.values():
+        host.handlers["arm_rollback.ps1"](
+            host.state,
+            {
+                "Steps": [],
+                "Seconds": 6,
+                "ChangeScript": (host.folder / "change_routes.ps1").read_text(encoding="utf-8"),
+                "EndScript": (host.folder / "end_change.ps1").read_text(encoding="utf-8"),
+            },
+            False,
+        )
+    hosts["stuck"].state["tasks"][ROLLBACK]["due"] = None
+    arguments = json.dumps({"state": "gathered"})
+    look = ansible.command("ansible", "rras1", "-m", "aovpn.ikev2.rras_default_gateway", "-a", arguments)
+    assert "rollback_pending" in look.output
+    check = ansible.command("ansible-playbook", "play.yml", "--check")
+    assert check.changed == {"rras1": 1, "stuck": 1}
+    run = play(ansible)
+    assert hosts["rras1"].state["fired"] == [ROLLBACK, APPLY]
+    assert gateways(hosts["rras1"]) == {NEW}
+    assert run.recap["stuck"]["failed"] == 1
+    assert "its way back does not run by itself before the next start" in run.output
+    assert gateways(hosts["stuck"]) == {OLD}
+
+
+REFUSALS: dict[str, tuple[dict[str, t.Any], dict[str, t.Any], str]] = {
+    "nonsense": ({"gateway": "nonsense"}, {}, "'nonsense', which is not an IP address"),
+    "ipv6": ({"gateway": "2001:db8::1"}, {}, "only the IPv4 default gateway is managed"),
+    "offlink": ({"gateway": "10.99.0.1"}, {}, "is in no subnet of this server's interfaces"),
+    "own": ({"gateway": "10.10.0.11"}, {}, "is an address of this server itself"),
+    "alias": ({"gateway": NEW, "interface_alias": "Nothing"}, {}, "No interface has the alias 'Nothing'"),
+    "overlap": ({"gateway": NEW, "preserve_routes": ["10.0.0.0/8", "10.1.0.0/16"]}, {}, "which overlap"),
+    "hasty": ({"gateway": NEW, "rollback_timeout": 1}, {}, "'rollback_timeout' is 1; it takes 5 to 3600 seconds"),
+    "mere_user": ({"gateway": NEW}, {"administrator": False}, "is no administrator of this server"),
+    "no_rras": ({"gateway": NEW}, {"services": {}}, "no RRAS server: the service RemoteAccess is not there"),
+    "linux": ({"gateway": NEW}, {}, "The connection is not one to a Windows server"),
+}
+
+
+def test_what_cannot_be_done_is_said_before_anything_changes(started: t.Callable[..., Ansible]) -> None:
+    ansible = started(*REFUSALS)
+    hosts = t.cast(Servers, ansible.lab).hosts
+    variables: dict[str, dict[str, t.Any]] = {"linux": {"ansible_connection": "local"}}
+    for name, (options, state, _dummy) in REFUSALS.items():
+        hosts[name].state.update(state)
+        variables.setdefault(name, {})["options"] = options
+    ansible.lab.write_inventory(variables)
+    task = {"aovpn.ikev2.rras_default_gateway": "{{ options }}"}
+    (ansible.folder / "play.yml").write_text(
+        yaml.safe_dump([{"hosts": "rras", "gather_facts": False, "tasks": [task]}]), encoding="utf-8"
+    )
+    run = play(ansible)
+    for name, (_options, _state, words) in REFUSALS.items():
+        assert run.recap[name]["failed"] == 1, run.output
+        assert any(f"{name}: " in line and words in line for line in run.output.splitlines()), (name, run.output)
+    assert ansible.lab.writing() == []
