@@ -119,6 +119,9 @@ before:
       type: list
       elements: str
       sample: [10.10.0.11/24, 192.168.10.11/24]
+    administrator:
+      description: Whether the connection's user is an administrator of the server.
+      type: bool
     addresses:
       description: The server's own IPv4 addresses.
       type: list

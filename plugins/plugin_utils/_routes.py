@@ -185,6 +185,7 @@ class Network:
                 for next_hop, index, metric in self.ipv6_defaults
             ],
             "addresses": [str(network.ip) for interface in self.interfaces for network in interface.networks],
+            "administrator": self.administrator,
             "networks": [str(network) for interface in self.interfaces for network in interface.networks],
         }
 
@@ -221,7 +222,7 @@ class Wanted:
             raise PlanError(f"Option 'gateway' is {gateway!r}, which is not an IP address.") from None
         if address.version != 4:
             raise PlanError(f"Option 'gateway' is {gateway}: only the IPv4 default gateway is managed.")
-        prefixes = []
+        prefixes: list[netaddr.IPNetwork] = []
         for text in preserve_routes:
             try:
                 prefix = netaddr.IPNetwork(text)

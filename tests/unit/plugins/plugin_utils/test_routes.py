@@ -340,5 +340,6 @@ def test_what_users_see() -> None:
         "addresses": ["10.10.0.11", "192.168.10.11"],
         "networks": ["10.10.0.11/24", "192.168.10.11/24"],
         "default_routes_ipv6": [],
+        "administrator": True,
     }
     assert network().as_dict()["gateway"] is None

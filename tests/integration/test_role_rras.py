@@ -1,0 +1,115 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The role rras: a restart of IKEEXT that is owed, what stands in its way, and the way back."""
+
+from __future__ import annotations
+
+import typing as t
+from pathlib import Path
+
+import yaml
+
+from harness import Ansible
+from lab.whole import Lab
+from lab.windows import IKE_LIMIT, IKEEXT_KEY, find_value
+
+LIMIT = {"rras_ike_limit_enabled": True}
+
+
+def play(folder: Path, *entries: tuple[str, dict[str, t.Any]], more: t.Sequence[dict[str, t.Any]] = ()) -> str:
+    """Write a play of entry points of the role, and give its path."""
+    tasks = [
+        {"ansible.builtin.import_role": {"name": "aovpn.ikev2.rras", "tasks_from": entry}, "vars": variables}
+        for entry, variables in entries
+    ]
+    path = folder / "play.yml"
+    path.write_text(
+        yaml.safe_dump([{"hosts": "rras", "gather_facts": False, "tasks": [*tasks, *more]}]), encoding="utf-8"
+    )
+    return str(path)
+
+
+def starts(lab: Lab) -> list[int]:
+    """Count IKEEXT's starts, server by server."""
+    return [server.state["services"]["IKEEXT"]["starts"] for server in lab.servers]
+
+
+def limits(lab: Lab) -> list[tuple[int | None, int | None]]:
+    """Give the limit in the registry, and the one that IKEEXT has read."""
+    found = []
+    for server in lab.servers:
+        value = find_value(server.state, IKEEXT_KEY, IKE_LIMIT)
+        found.append((value and value["data"], server.state["services"]["IKEEXT"]["ike_limit"]))
+    return found
+
+
+def test_a_restart_that_is_owed_is_done_once(ansible: Ansible, lab: Lab, tmp_path: Path) -> None:
+    """rras1 has tunnels; on rras2, which has none, the play dies between the value and the restart."""
+    lab.rras2.state["sas"] = []
+    lab.rras2.fault(lambda entry: entry.path == "win_service", reset="before")
+    limit = play(tmp_path, ("ike_limit", LIMIT))
+    first = ansible.playbook(limit)
+    assert first.code == 2
+    assert "rras1: IKEEXT has not been restarted, because 12 tunnels are up" in first.output
+    assert limits(lab) == [(50000, None)] * 2
+    assert starts(lab) == [1, 1]
+
+    # The value is right by now, and still both know.
+    checked = ansible.playbook(limit, "--check")
+    assert checked.changed == {"rras1": 0, "rras2": 1}
+    second = ansible.playbook(limit)
+    assert second.changed == {"rras1": 0, "rras2": 1}
+    assert starts(lab) == [1, 2]
+    facts = {"ansible.builtin.debug": {"msg": "owed: {{ rras_facts.restart_owed }}"}}
+    told = ansible.playbook(play(tmp_path, ("facts", {}), more=[facts]))
+    assert '"msg": "owed: True"' in told.output
+    assert '"msg": "owed: False"' in told.output
+
+    limit = play(tmp_path, ("ike_limit", {**LIMIT, "rras_restart_with_sessions": True}))
+    third = ansible.playbook(limit)
+    assert third.changed == {"rras1": 1, "rras2": 0}
+    assert limits(lab) == [(50000, 50000)] * 2
+    written = len(lab.writing())
+    assert ansible.playbook(limit).changed == {"rras1": 0, "rras2": 0}
+    assert starts(lab) == [2, 2]
+    assert len(lab.writing()) == written
+
+    # Back, with the restart that this needs, too.
+    before = {"rras_snapshot": {"gateway": "10.10.0.254", "ike_limit": None}}
+    back = ansible.playbook(play(tmp_path, ("restore", before)))
+    assert back.changed == {"rras1": 2, "rras2": 2}, back.output
+    assert limits(lab) == [(None, None)] * 2
+    assert starts(lab) == [3, 3]
+    assert ansible.playbook(play(tmp_path, ("restore", before))).changed == {"rras1": 0, "rras2": 0}
+
+
+def test_a_reboot_pays_what_is_owed(ansible: Ansible, lab: Lab, tmp_path: Path) -> None:
+    limit = play(tmp_path, ("ike_limit", LIMIT))
+    assert ansible.playbook(limit).changed == {"rras1": 1, "rras2": 1}
+    for server in lab.servers:
+        server.reboot()
+    run = ansible.playbook(limit)
+    assert run.changed == {"rras1": 0, "rras2": 0}, run.output
+    assert starts(lab) == [2, 2]
+    assert limits(lab) == [(50000, 50000)] * 2
+
+
+def test_what_stands_in_the_way_is_said_before_anything_changes(ansible: Ansible, lab: Lab, tmp_path: Path) -> None:
+    lab.rras1.state["services"]["IKEEXT"]["dependents"] = ["PolicyAgent"]
+    lab.rras1.state["administrator"] = False
+    lab.rras2.state["services"]["RemoteAccess"]["start_mode"] = "disabled"
+    run = ansible.playbook(play(tmp_path, ("ike_limit", LIMIT)))
+    assert run.code == 2
+    assert "no administrator of this server. These running services depend on IKEEXT" in run.output
+    assert "rras2: the limit is left alone: This is no RRAS server" in run.output
+    assert lab.writing() == []
+
+
+def test_one_half_is_chosen_by_its_tag(ansible: Ansible, lab: Lab, tmp_path: Path) -> None:
+    both = play(tmp_path, ("main", {**LIMIT, "rras_restart_with_sessions": True}))
+    assert ansible.playbook(both, "--tags", "rras_ike_limit").changed == {"rras1": 2, "rras2": 2}
+    assert lab.rras1.state["fired"] == []
+    assert ansible.playbook(both, "--tags", "rras_gateway").changed == {"rras1": 1, "rras2": 1}
+    assert starts(lab) == [2, 2]
