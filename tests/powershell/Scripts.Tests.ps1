@@ -1,0 +1,171 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Pester 5 tests of the scripts in plugins/plugin_utils/powershell, with mocked cmdlets. They need Windows, whose cmdlets they mock.
+
+BeforeAll {
+    $scripts = Join-Path $PSScriptRoot '..\..\plugins\plugin_utils\powershell'
+    $Ansible = [pscustomobject]@{ Changed = $true; Result = $null }
+
+    function New-Step([string]$Action, [string]$Store) {
+        @{ action = $Action; store = $Store; destination = '0.0.0.0/0'; next_hop = '10.10.0.1'; interface_index = 4; metric = 5 }
+    }
+}
+
+Describe 'change_routes.ps1' {
+    BeforeAll {
+        Mock New-NetRoute { }
+        Mock Remove-NetRoute { }
+    }
+
+    Context 'where the route stands nowhere' {
+        BeforeAll { Mock Get-NetRoute { } }
+
+        It 'adds to the active store alone' {
+            & "$scripts\change_routes.ps1" -Steps (New-Step add ActiveStore)
+            Should -Invoke New-NetRoute -Times 1 -Exactly -ParameterFilter {
+                $PolicyStore -eq 'ActiveStore' -and $DestinationPrefix -eq '0.0.0.0/0' -and $NextHop -eq '10.10.0.1' -and $InterfaceIndex -eq 4 -and $RouteMetric -eq 5
+            }
+        }
+
+        It 'adds to both stores by naming none' {
+            & "$scripts\change_routes.ps1" -Steps (New-Step add both)
+            Should -Invoke New-NetRoute -Times 1 -Exactly -ParameterFilter { -not $PolicyStore }
+            Should -Invoke Remove-NetRoute -Times 0 -Exactly
+        }
+
+        It 'removes nothing' {
+            & "$scripts\change_routes.ps1" -Steps (New-Step remove ActiveStore), (New-Step remove PersistentStore)
+            Should -Invoke Remove-NetRoute -Times 0 -Exactly
+        }
+    }
+
+    Context 'where the route stands in the active store' {
+        BeforeAll { Mock Get-NetRoute { if ($PolicyStore -eq 'ActiveStore') { 'a route' } } }
+
+        It 'leaves it alone' {
+            & "$scripts\change_routes.ps1" -Steps (New-Step add ActiveStore)
+            Should -Invoke New-NetRoute -Times 0 -Exactly
+        }
+
+        It 'makes it anew where it is to be persistent' {
+            & "$scripts\change_routes.ps1" -Steps (New-Step add both)
+            Should -Invoke Remove-NetRoute -Times 1 -Exactly -ParameterFilter { $PolicyStore -eq 'ActiveStore' }
+            Should -Invoke New-NetRoute -Times 1 -Exactly -ParameterFilter { -not $PolicyStore }
+        }
+
+        It 'removes it by everything that tells it from others' {
+            & "$scripts\change_routes.ps1" -Steps (New-Step remove ActiveStore)
+            Should -Invoke Remove-NetRoute -Times 1 -Exactly -ParameterFilter {
+                $PolicyStore -eq 'ActiveStore' -and $DestinationPrefix -eq '0.0.0.0/0' -and $NextHop -eq '10.10.0.1' -and $InterfaceIndex -eq 4
+            }
+        }
+    }
+
+    Context 'where the route stands in both stores' {
+        BeforeAll { Mock Get-NetRoute { 'a route' } }
+
+        It 'leaves it alone' {
+            & "$scripts\change_routes.ps1" -Steps (New-Step add both)
+            Should -Invoke New-NetRoute -Times 0 -Exactly
+            Should -Invoke Remove-NetRoute -Times 0 -Exactly
+        }
+    }
+
+    It 'reads steps from a file' {
+        Mock Get-NetRoute { }
+        $file = Join-Path $TestDrive 'steps.json'
+        Set-Content -LiteralPath $file -Value (ConvertTo-Json -InputObject @((New-Step add ActiveStore), (New-Step add both))) -Encoding UTF8
+        & "$scripts\change_routes.ps1" -Path $file
+        Should -Invoke New-NetRoute -Times 2 -Exactly
+    }
+}
+
+Describe 'arm_rollback.ps1' {
+    BeforeAll {
+        $env:ProgramFiles = $TestDrive
+        Mock Register-ScheduledTask { }
+        $armed = @{ Steps = @(New-Step add both); Seconds = 180; ChangeScript = 'change'; EndScript = 'end' }
+    }
+
+    It 'registers a task of SYSTEM for a time and for the next start, and leaves its files' {
+        Mock Get-ScheduledTaskInfo { [pscustomobject]@{ NextRunTime = (Get-Date).AddSeconds(180) } }
+        & "$scripts\arm_rollback.ps1" @armed
+        Should -Invoke Register-ScheduledTask -Times 1 -Exactly -ParameterFilter {
+            $TaskName -eq 'aovpn.ikev2 rollback' -and $Trigger.Count -eq 2 -and $Principal.UserId -eq 'SYSTEM' -and $Action[0].Arguments -like '*end_change.ps1" -RollBack'
+        }
+        Get-Content (Join-Path $TestDrive 'aovpn.ikev2\end_change.ps1') | Should -Be 'end'
+        $steps = Get-Content (Join-Path $TestDrive 'aovpn.ikev2\rollback.json') -Raw | ConvertFrom-Json
+        @($steps).Count | Should -Be 1
+        @($steps)[0].next_hop | Should -Be '10.10.0.1'
+    }
+
+    It 'fails where the task would not run' {
+        Mock Get-ScheduledTaskInfo { [pscustomobject]@{ NextRunTime = $null } }
+        { & "$scripts\arm_rollback.ps1" @armed } | Should -Throw '*will not run*'
+    }
+}
+
+Describe 'apply_detached.ps1' {
+    BeforeAll {
+        $env:ProgramFiles = $TestDrive
+        $null = New-Item -ItemType Directory -Path (Join-Path $TestDrive 'aovpn.ikev2') -Force
+        Mock Register-ScheduledTask { }
+        Mock Start-ScheduledTask { }
+    }
+
+    It 'starts a task where the way back is armed' {
+        Mock Get-ScheduledTask { 'a task' }
+        & "$scripts\apply_detached.ps1" -Steps (New-Step add ActiveStore)
+        Should -Invoke Start-ScheduledTask -Times 1 -Exactly -ParameterFilter { $TaskName -eq 'aovpn.ikev2 apply' }
+    }
+
+    It 'does nothing where it is not' {
+        Mock Get-ScheduledTask { throw 'no such task' }
+        { & "$scripts\apply_detached.ps1" -Steps (New-Step add ActiveStore) } | Should -Throw 'no such task'
+        Should -Invoke Register-ScheduledTask -Times 0 -Exactly
+    }
+}
+
+Describe 'end_change.ps1' {
+    BeforeAll {
+        $env:ProgramFiles = $TestDrive
+        Mock Stop-ScheduledTask { }
+        Mock Unregister-ScheduledTask { }
+    }
+
+    BeforeEach {
+        $folder = Join-Path $TestDrive 'aovpn.ikev2'
+        $null = New-Item -ItemType Directory -Path $folder -Force
+    }
+
+    It 'removes tasks and files, and no routes' {
+        & "$scripts\end_change.ps1"
+        Should -Invoke Unregister-ScheduledTask -Times 2 -Exactly
+        $folder | Should -Not -Exist
+    }
+
+    It 'brings the routes back first' {
+        Set-Content (Join-Path $folder 'change_routes.ps1') 'param($Path) Set-Content "$env:ProgramFiles\done" $Path'
+        & "$scripts\end_change.ps1" -RollBack
+        Get-Content (Join-Path $TestDrive 'done') | Should -BeLike '*rollback.json'
+        Should -Invoke Unregister-ScheduledTask -Times 2 -Exactly
+    }
+
+    It 'stays armed where the routes could not be brought back' {
+        Set-Content (Join-Path $folder 'change_routes.ps1') 'param($Path) throw "no"'
+        { & "$scripts\end_change.ps1" -RollBack } | Should -Throw 'no'
+        Should -Invoke Unregister-ScheduledTask -Times 0 -Exactly
+        $folder | Should -Exist
+    }
+}
+
+Describe 'the scripts that read' {
+    It '<_> changes nothing and gives a result, on this very machine' -ForEach 'read_network.ps1', 'read_vpn.ps1' {
+        & "$scripts\$_"
+        $Ansible.Changed | Should -BeFalse
+        $Ansible.Result | Should -Not -BeNullOrEmpty
+        { ConvertTo-Json -InputObject $Ansible.Result -Depth 5 } | Should -Not -Throw
+    }
+}
