@@ -15,12 +15,12 @@ BeforeAll {
 
 Describe 'change_routes.ps1' {
     BeforeAll {
-        Mock New-NetRoute { }
-        Mock Remove-NetRoute { }
+        Mock New-NetRoute { $null }
+        Mock Remove-NetRoute { $null }
     }
 
     Context 'where the route stands nowhere' {
-        BeforeAll { Mock Get-NetRoute { } }
+        BeforeAll { Mock Get-NetRoute { $null } }
 
         It 'adds to the active store alone' {
             & "$scripts\change_routes.ps1" -Steps (New-Step add ActiveStore)
@@ -74,7 +74,7 @@ Describe 'change_routes.ps1' {
     }
 
     It 'reads steps from a file' {
-        Mock Get-NetRoute { }
+        Mock Get-NetRoute { $null }
         $file = Join-Path $TestDrive 'steps.json'
         Set-Content -LiteralPath $file -Value (ConvertTo-Json -InputObject @((New-Step add ActiveStore), (New-Step add both))) -Encoding UTF8
         & "$scripts\change_routes.ps1" -Path $file
@@ -85,7 +85,7 @@ Describe 'change_routes.ps1' {
 Describe 'arm_rollback.ps1' {
     BeforeAll {
         $env:ProgramFiles = $TestDrive
-        Mock Register-ScheduledTask { }
+        Mock Register-ScheduledTask { $null }
         $armed = @{ Steps = @(New-Step add both); Seconds = 180; ChangeScript = 'change'; EndScript = 'end' }
     }
 
@@ -111,8 +111,8 @@ Describe 'apply_detached.ps1' {
     BeforeAll {
         $env:ProgramFiles = $TestDrive
         $null = New-Item -ItemType Directory -Path (Join-Path $TestDrive 'aovpn.ikev2') -Force
-        Mock Register-ScheduledTask { }
-        Mock Start-ScheduledTask { }
+        Mock Register-ScheduledTask { $null }
+        Mock Start-ScheduledTask { $null }
     }
 
     It 'starts a task where the way back is armed' {
@@ -131,8 +131,8 @@ Describe 'apply_detached.ps1' {
 Describe 'end_change.ps1' {
     BeforeAll {
         $env:ProgramFiles = $TestDrive
-        Mock Stop-ScheduledTask { }
-        Mock Unregister-ScheduledTask { }
+        Mock Stop-ScheduledTask { $null }
+        Mock Unregister-ScheduledTask { $null }
     }
 
     BeforeEach {
