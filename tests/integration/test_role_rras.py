@@ -38,11 +38,10 @@ def starts(lab: Lab) -> list[int]:
 
 def limits(lab: Lab) -> list[tuple[int | None, int | None]]:
     """Give the limit in the registry, and the one that IKEEXT has read."""
-    found = []
-    for server in lab.servers:
-        value = find_value(server.state, IKEEXT_KEY, IKE_LIMIT)
-        found.append((value and value["data"], server.state["services"]["IKEEXT"]["ike_limit"]))
-    return found
+    return [
+        ((find_value(state, IKEEXT_KEY, IKE_LIMIT) or {}).get("data"), state["services"]["IKEEXT"]["ike_limit"])
+        for state in (server.state for server in lab.servers)
+    ]
 
 
 def test_a_restart_that_is_owed_is_done_once(ansible: Ansible, lab: Lab, tmp_path: Path) -> None:
