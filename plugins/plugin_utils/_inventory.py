@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import yaml
+from jinja2 import Undefined
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import InvalidInput, Order
@@ -81,7 +82,12 @@ def _read(host: Variables, names: Iterable[str]) -> tuple[dict[str, t.Any], list
 
 
 def _plain(value: t.Any) -> t.Any:
-    """Give a value of its own, every part of it looked at; up to 2.18, what is not defined stays a template."""
+    """Give a value of its own, every part of it looked at.
+
+    What is not defined stays a template up to ansible-core 2.18, and is one of Jinja's undefined values after that.
+    """
+    if isinstance(value, Undefined):
+        raise ValueError(str(value) or "it leans on a variable that is not defined")
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
