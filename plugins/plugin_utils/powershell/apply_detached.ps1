@@ -15,7 +15,7 @@ $null = Get-ScheduledTask -TaskName 'aovpn.ikev2 rollback'
 
 $folder = Join-Path $env:ProgramFiles 'aovpn.ikev2'
 $file = Join-Path $folder 'apply.json'
-Set-Content -LiteralPath $file -Value (ConvertTo-Json -InputObject $Steps) -Encoding UTF8
+Set-Content -LiteralPath $file -Value (ConvertTo-Json -InputObject @{ steps = $Steps } -Depth 5) -Encoding UTF8
 $task = @{
     TaskName = 'aovpn.ikev2 apply'
     Description = 'Makes the load balancer the default gateway of this server.'

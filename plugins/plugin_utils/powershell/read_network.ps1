@@ -5,7 +5,10 @@
 # Reads what a plan for the default gateway needs: interfaces, addresses, routes of both stores, who has to stay reachable, and a change under way.
 # Changes nothing. SupportsShouldProcess makes win_powershell run it in check mode, too.
 [CmdletBinding(SupportsShouldProcess)]
-param()
+param(
+    # By which ports this server is managed: whoever is connected to one of them has to stay reachable.
+    [uint16[]]$Ports = @(5985, 5986, 22)
+)
 Set-StrictMode -Version 3
 $ErrorActionPreference = 'Stop'
 
@@ -42,7 +45,7 @@ $ipv6 = foreach ($route in Get-NetRoute -AddressFamily IPv6 -PolicyStore ActiveS
 }
 
 # Who has to stay reachable: management, DNS, domain controllers (whom the domain's own name stands for) and RADIUS.
-$peers = @(Get-NetTCPConnection -State Established -LocalPort 5985, 5986, 22 -ErrorAction SilentlyContinue | ForEach-Object { $_.RemoteAddress })
+$peers = @(Get-NetTCPConnection -State Established -LocalPort $Ports -ErrorAction SilentlyContinue | ForEach-Object { $_.RemoteAddress })
 $peers += @(Get-DnsClientServerAddress -AddressFamily IPv4 | ForEach-Object { $_.ServerAddresses })
 $names = @(Get-CimInstance -ClassName Win32_ComputerSystem | Where-Object PartOfDomain | ForEach-Object { $_.Domain })
 try { $names += @(Get-RemoteAccessRadius | ForEach-Object { $_.ServerName }) } catch { Write-Verbose $_ }
@@ -53,6 +56,7 @@ foreach ($name in $names) {
 $user = [Security.Principal.WindowsPrincipal][Security.Principal.WindowsIdentity]::GetCurrent()
 $remoteAccess = Get-Service -Name RemoteAccess -ErrorAction SilentlyContinue
 $rollback = Get-ScheduledTaskInfo -TaskName 'aovpn.ikev2 rollback' -ErrorAction SilentlyContinue
+$memory = Get-Item -LiteralPath 'HKLM:\SOFTWARE\aovpn.ikev2' -ErrorAction SilentlyContinue
 $apply = Get-ScheduledTaskInfo -TaskName 'aovpn.ikev2 apply' -ErrorAction SilentlyContinue
 
 $Ansible.Changed = $false
@@ -69,4 +73,5 @@ $Ansible.Result = @{
             applied = if ($apply) { [long]$apply.LastTaskResult } else { $null }
         }
     } else { $null }
+    remembered = @(if ($memory) { $memory.GetValue('AddedRoutes', @()) })
 }
