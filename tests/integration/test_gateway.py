@@ -14,6 +14,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 import typing as t
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from lab.core import Device, Entry
 from lab.scripts import APPLY, HANDLERS, ROLLBACK
 from lab.whole import Lab
 from lab.windows import WindowsHost
+from lab.winrm import Fault
 
 OLD, NEW = "10.10.0.254", "10.10.0.1"
 STEPS = {
@@ -131,10 +133,12 @@ def converge(ansible: Ansible) -> None:
     assert again.code == 0, again.output
     settle(ansible)
     assert [gateways(host) for host in ansible.lab.servers] == [{NEW} for _host in ansible.lab.servers]
-    written = len(ansible.lab.writing())
+    seen = {host.name: len(host.log) for host in ansible.lab.servers}
     last = play(ansible, cut_off=True)
     assert set(last.changed.values()) == {0}
-    assert len(ansible.lab.writing()) == written
+    # One round trip, which reads; nothing is armed.
+    for host in ansible.lab.servers:
+        assert [entry.query["script"] for entry in host.log[seen[host.name] :]] == ["read_network.ps1"]
 
 
 FAULTS: dict[str, dict[str, t.Any]] = {
@@ -170,8 +174,16 @@ def test_a_connection_that_is_lost_at_any_step(started: t.Callable[..., Ansible]
     converge(ansible)
 
 
+def reboot_when(host: WindowsHost, fault: Fault) -> None:
+    """Restart a server as soon as a fault has struck."""
+    end = time.monotonic() + 60
+    while not fault.seen and time.monotonic() < end:
+        time.sleep(0.02)
+    host.reboot(dark=1.0)
+
+
 def test_what_happens_to_a_server_meanwhile(started: t.Callable[..., Ansible]) -> None:
-    ansible = started("cut_off", "kept", "refused", "armless", "slow")
+    ansible = started("cut_off", "kept", "refused", "armless", "slow", "rebooted", "rebooted_late")
     hosts = t.cast(Servers, ansible.lab).hosts
     # The port by which this one is managed is not known for one, so that its answers leave by the new gateway, and nobody gets them.
     hosts["cut_off"].state["sessions"][0] |= {"remote_address": "172.16.0.50", "local_port": 8443}
@@ -182,6 +194,10 @@ def test_what_happens_to_a_server_meanwhile(started: t.Callable[..., Ansible]) -
     hosts["refused"].state["refused_tasks"] = [APPLY, ROLLBACK]
     hosts["armless"].fault(**at("apply"), delay=TIMEOUT + 1.0)  # the way back is gone before the change is made
     hosts["slow"].fault(**at("reconnect"), dark=3.0)
+    # One goes down once the new gateway stands, the other when it has been made persistent; both come up by the old one.
+    for name, step in (("rebooted", "reconnect"), ("rebooted_late", "end")):
+        fault = hosts[name].fault(**at(step), delay=0.5)
+        threading.Thread(target=reboot_when, args=(hosts[name], fault), daemon=True).start()
     run = play(ansible, cut_off=True)
     settle(ansible)
     assert {name: gateways(host) for name, host in hosts.items()} == {
@@ -190,6 +206,8 @@ def test_what_happens_to_a_server_meanwhile(started: t.Callable[..., Ansible]) -
         "refused": {OLD},
         "armless": {OLD},
         "slow": {NEW},
+        "rebooted": {OLD},
+        "rebooted_late": {OLD},
     }
     assert {name: counts["failed"] for name, counts in run.recap.items()} == {
         "cut_off": 1,
@@ -197,6 +215,8 @@ def test_what_happens_to_a_server_meanwhile(started: t.Callable[..., Ansible]) -
         "refused": 1,
         "armless": 1,
         "slow": 0,
+        "rebooted": 1,
+        "rebooted_late": 1,
     }
     assert hosts["cut_off"].state["fired"] == [APPLY, ROLLBACK]
     assert hosts["slow"].state["fired"] == [APPLY]

@@ -15,7 +15,7 @@ import yaml
 
 from harness import Ansible
 from lab.whole import Lab
-from lab.windows import IKE_LIMIT, IKEEXT_KEY, find_value
+from lab.windows import IKE_LIMIT, IKEEXT_KEY, find_value, stop_service
 
 LIMIT = {"rras_ike_limit_enabled": True}
 
@@ -63,10 +63,7 @@ def test_a_restart_that_is_owed_is_done_once(ansible: Ansible, lab: Lab, tmp_pat
     second = ansible.playbook(limit)
     assert second.changed == {"rras1": 0, "rras2": 1}
     assert starts(lab) == [1, 2]
-    facts = {"ansible.builtin.debug": {"msg": "owed: {{ rras_facts.restart_owed }}"}}
-    told = ansible.playbook(play(tmp_path, ("facts", {}), more=[facts]))
-    assert '"msg": "owed: True"' in told.output
-    assert '"msg": "owed: False"' in told.output
+    assert told_facts(ansible, tmp_path)["restart_owed"] is True
 
     limit = play(tmp_path, ("ike_limit", {**LIMIT, "rras_restart_with_sessions": True}))
     third = ansible.playbook(limit)
@@ -135,6 +132,26 @@ def test_the_way_back_gives_exactly_the_routes_of_before(ansible: Ansible, lab: 
     assert len(lab.writing()) == written
 
 
+def test_a_play_that_dies_around_the_value_is_made_up_for_once(ansible: Ansible, lab: Lab, tmp_path: Path) -> None:
+    """On rras1 it dies after the mark and before the value, on rras2 while IKEEXT is stopped for its restart."""
+    for server in lab.servers:
+        server.state["sas"] = []
+    lab.rras1.fault(lambda entry: entry.path == "win_regedit", reset="before", skip=1)
+    lab.rras2.fault(lambda entry: entry.path == "win_service", reset="before")
+    limit = play(tmp_path, ("ike_limit", LIMIT))
+    assert ansible.playbook(limit).code == 2
+    assert limits(lab) == [(None, None), (50000, None)]
+    stop_service(lab.rras2.state, "IKEEXT")
+    assert starts(lab) == [1, 1]
+    checked = ansible.playbook(limit, "--check")
+    assert checked.changed == {"rras1": 2, "rras2": 1}
+    assert ansible.playbook(limit).changed == {"rras1": 2, "rras2": 1}
+    assert limits(lab) == [(50000, 50000)] * 2
+    assert starts(lab) == [2, 2]
+    assert ansible.playbook(limit).changed == {"rras1": 0, "rras2": 0}
+    assert starts(lab) == [2, 2]
+
+
 def test_a_reboot_pays_what_is_owed(ansible: Ansible, lab: Lab, tmp_path: Path) -> None:
     limit = play(tmp_path, ("ike_limit", LIMIT))
     assert ansible.playbook(limit).changed == {"rras1": 1, "rras2": 1}
@@ -154,6 +171,11 @@ def test_what_stands_in_the_way_is_said_before_anything_changes(ansible: Ansible
     assert run.code == 2
     assert "no administrator of this server. These running services depend on IKEEXT" in run.output
     assert "rras2: the limit is left alone: This is no RRAS server" in run.output
+    lab.write_inventory({"rras1": {"rras_ike_limit": 0}, "rras2": {"rras_ike_limit": "many"}})
+    run = ansible.playbook(play(tmp_path, ("main", LIMIT)))
+    assert "rras_ike_limit is 0, and has to be a number from 1 to 4294967295" in run.output
+    assert "rras_ike_limit" in run.output.partition("rras2")[2]
+    assert {host: counts["failed"] for host, counts in run.recap.items()} == {"rras1": 1, "rras2": 1}
     assert lab.writing() == []
 
 

@@ -85,20 +85,20 @@ Describe 'change_routes.ps1' {
         Mock Get-NetRoute { $null }
         Mock Test-Path { $false } -ParameterFilter { $LiteralPath -like 'HKLM:*' }
         Mock New-Item { $null } -ParameterFilter { $Path -like 'HKLM:*' }
-        Mock Set-ItemProperty { throw 'no' }
+        Mock New-ItemProperty { throw 'no' }
         { & "$scripts\change_routes.ps1" -Steps (New-Step add both) -Remember '172.16.0.9/32 10.10.0.254 External' } | Should -Throw 'no'
         Should -Invoke New-Item -Times 1 -Exactly
-        Should -Invoke Set-ItemProperty -Times 1 -Exactly -ParameterFilter { $Name -eq 'AddedRoutes' -and $Value.Count -eq 1 -and $Value[0] -eq '172.16.0.9/32 10.10.0.254 External' }
+        Should -Invoke New-ItemProperty -Times 1 -Exactly -ParameterFilter { $Name -eq 'AddedRoutes' -and $Value.Count -eq 1 -and $Value[0] -eq '172.16.0.9/32 10.10.0.254 External' }
         Should -Invoke New-NetRoute -Times 0 -Exactly
     }
 
     It 'forgets, and leaves the memory alone where it is not told' {
         Mock Test-Path { $true } -ParameterFilter { $LiteralPath -like 'HKLM:*' }
-        Mock Set-ItemProperty { $null }
+        Mock New-ItemProperty { $null }
         & "$scripts\change_routes.ps1" -Steps @()
-        Should -Invoke Set-ItemProperty -Times 0 -Exactly
+        Should -Invoke New-ItemProperty -Times 0 -Exactly
         & "$scripts\change_routes.ps1" -Steps @() -Remember @()
-        Should -Invoke Set-ItemProperty -Times 1 -Exactly -ParameterFilter { $Value.Count -eq 0 }
+        Should -Invoke New-ItemProperty -Times 1 -Exactly -ParameterFilter { $Value.Count -eq 0 }
     }
 }
 

@@ -19,7 +19,7 @@ Set-Content -LiteralPath $file -Value (ConvertTo-Json -InputObject @{ steps = $S
 $task = @{
     TaskName = 'aovpn.ikev2 apply'
     Description = 'Makes the load balancer the default gateway of this server.'
-    Action = New-ScheduledTaskAction -Execute 'powershell.exe' -Argument (
+    Action = New-ScheduledTaskAction -Execute "$env:SystemRoot\System32\WindowsPowerShell\v1.0\powershell.exe" -Argument (
         '-NoProfile -NonInteractive -ExecutionPolicy Bypass -File "{0}" -Path "{1}"' -f (Join-Path $folder 'change_routes.ps1'), $file)
     Principal = New-ScheduledTaskPrincipal -UserId 'SYSTEM' -LogonType ServiceAccount -RunLevel Highest
     Settings = New-ScheduledTaskSettingsSet -AllowStartIfOnBatteries -DontStopIfGoingOnBatteries

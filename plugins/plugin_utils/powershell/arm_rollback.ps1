@@ -32,7 +32,7 @@ Set-Content -LiteralPath (Join-Path $folder 'rollback.json') -Value $json -Encod
 $task = @{
     TaskName = 'aovpn.ikev2 rollback'
     Description = 'Brings the former default gateway back, unless Ansible reaches this server by the new one.'
-    Action = New-ScheduledTaskAction -Execute 'powershell.exe' -Argument (
+    Action = New-ScheduledTaskAction -Execute "$env:SystemRoot\System32\WindowsPowerShell\v1.0\powershell.exe" -Argument (
         '-NoProfile -NonInteractive -ExecutionPolicy Bypass -File "{0}" -RollBack' -f (Join-Path $folder 'end_change.ps1'))
     Trigger = @((New-ScheduledTaskTrigger -Once -At (Get-Date).AddSeconds($Seconds)), (New-ScheduledTaskTrigger -AtStartup))
     Principal = New-ScheduledTaskPrincipal -UserId 'SYSTEM' -LogonType ServiceAccount -RunLevel Highest

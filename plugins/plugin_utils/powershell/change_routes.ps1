@@ -29,7 +29,7 @@ if ($PSBoundParameters.ContainsKey('Remember')) {
     # Before the routes: whatever ends this in between, a route that was added is known for our own.
     $memory = 'HKLM:\SOFTWARE\aovpn.ikev2'
     if (-not (Test-Path -LiteralPath $memory)) { $null = New-Item -Path $memory }
-    Set-ItemProperty -LiteralPath $memory -Name 'AddedRoutes' -Type MultiString -Value ([string[]]@($Remember))
+    $null = New-ItemProperty -LiteralPath $memory -Name 'AddedRoutes' -PropertyType MultiString -Value ([string[]]@($Remember)) -Force
 }
 
 foreach ($step in $Steps) {

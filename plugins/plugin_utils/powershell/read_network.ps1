@@ -13,13 +13,13 @@ Set-StrictMode -Version 3
 $ErrorActionPreference = 'Stop'
 
 $interfaces = foreach ($interface in Get-NetIPInterface -AddressFamily IPv4) {
-    $adapter = Get-NetAdapter -InterfaceIndex $interface.ifIndex -ErrorAction SilentlyContinue
+    $adapter = Get-NetAdapter -InterfaceIndex $interface.InterfaceIndex -ErrorAction SilentlyContinue
     if (-not $adapter) { continue }  # the loopback, and tunnels of RRAS itself
-    $addresses = foreach ($address in Get-NetIPAddress -InterfaceIndex $interface.ifIndex -AddressFamily IPv4 -ErrorAction SilentlyContinue) {
+    $addresses = foreach ($address in Get-NetIPAddress -InterfaceIndex $interface.InterfaceIndex -AddressFamily IPv4 -ErrorAction SilentlyContinue) {
         '{0}/{1}' -f $address.IPAddress, $address.PrefixLength
     }
     @{
-        index = [int]$interface.ifIndex
+        index = [int]$interface.InterfaceIndex
         alias = [string]$interface.InterfaceAlias
         mac = [string]$adapter.MacAddress
         metric = [int]$interface.InterfaceMetric
@@ -34,14 +34,14 @@ $routes = foreach ($store in 'ActiveStore', 'PersistentStore') {
             store = $store
             destination = [string]$route.DestinationPrefix
             next_hop = [string]$route.NextHop
-            interface_index = [int]$route.ifIndex
+            interface_index = [int]$route.InterfaceIndex
             metric = [int]$route.RouteMetric
         }
     }
 }
 
 $ipv6 = foreach ($route in Get-NetRoute -AddressFamily IPv6 -PolicyStore ActiveStore -DestinationPrefix '::/0' -ErrorAction SilentlyContinue) {
-    @{ next_hop = [string]$route.NextHop; interface_index = [int]$route.ifIndex; metric = [int]$route.RouteMetric }
+    @{ next_hop = [string]$route.NextHop; interface_index = [int]$route.InterfaceIndex; metric = [int]$route.RouteMetric }
 }
 
 # Who has to stay reachable: management, DNS, domain controllers (whom the domain's own name stands for) and RADIUS.
@@ -69,7 +69,7 @@ $Ansible.Result = @{
     remote_access = if ($remoteAccess) { ([string]$remoteAccess.StartType).ToLowerInvariant() } else { $null }
     pending = if ($rollback) {
         @{
-            due_in = if ($rollback.NextRunTime) { [math]::Max(0, ($rollback.NextRunTime - (Get-Date)).TotalSeconds) } else { $null }
+            due_in = if ($rollback.NextRunTime) { [math]::Max(0.0, ($rollback.NextRunTime - (Get-Date)).TotalSeconds) } else { $null }
             applied = if ($apply) { [long]$apply.LastTaskResult } else { $null }
         }
     } else { $null }
