@@ -103,7 +103,9 @@ def summary(report: Mapping[str, t.Any], page: str = "") -> list[str]:
     if page:
         foot.append(f"Report: {page}")
     room = SUMMARY_LINES - len(lines) - len(foot)
-    body += [line for line in verdict["lines"] if line not in body][: max(0, room - len(body))]
+    # Those about failures stand above, at length.
+    lines_left = verdict["lines"][len(count(report)["failed"]) :]
+    body += lines_left[: max(0, room - len(body))]
     if len(body) > room:
         body = [*body[: room - 1], f"... and {len(body) - room + 1} more, in the report."]
     return [visible(line) for line in (*lines, *body, *foot)]
@@ -111,7 +113,8 @@ def summary(report: Mapping[str, t.Any], page: str = "") -> list[str]:
 
 def failure_in_words(item: Json) -> str:
     """Say what went wrong on a device, and in what state it is now."""
-    return f"{item['failure']['msg']} {left(item)}"
+    message = item["failure"]["msg"].strip()
+    return f"{message}{'' if message.endswith(('.', '!', '?')) else '.'} {left(item)}"
 
 
 def left(item: Json) -> str:
@@ -342,27 +345,30 @@ def count(report: Mapping[str, t.Any]) -> Json:
 
 def _verdict_lines(report: Json, figures: Json, limited: int) -> list[str]:
     would, servers = report["check_mode"], [item for item in report["servers"].values() if item["read"]]
-    lines = [f"{host}: {failure_in_words(item)}" for host, item in _devices(report).items() if item["failure"]]
+    lines = [f"{host}: {left(_devices(report)[host])}" for host in figures["failed"]]
     lines += [f"{listed(figures['not_read'])}: not read."] if figures["not_read"] else []
 
-    def line(part: int, whole: int, noun: str, verb: str, end: str) -> str:
-        which = f"{part} of {counted(whole, noun)}" if part < whole else f"All {whole} {noun}s" if whole > 1 else f"The {noun}"
-        form = f"would {verb}" if would else verb if whole > 1 else f"{verb}s"
-        return f"{which} {form} {end}"
+    def line(part: int, whole: int, noun: str, verbs: tuple[str, str], end: str) -> str:
+        which = f"{part} of {counted(whole, noun)}"
+        if part == whole:
+            which = f"All {whole} {noun}s" if whole > 1 else f"The {noun}"
+        verb = f"would {verbs[1]}" if would else verbs[part > 1]
+        return f"{which} {verb} {end}"
 
+    has = ("has", "have")
     hiding, services, behind = figures["services_hiding"], figures["services"], figures["servers_behind"]
     if not services:
         lines.append("No IKEv2 service of a load balancer was read.")
     elif hiding:
-        lines.append(line(hiding, services, "IKEv2 service", "hide", "the clients' addresses."))
+        lines.append(line(hiding, services, "IKEv2 service", ("hides", "hide"), "the clients' addresses."))
     else:
-        lines.append(line(services, services, "IKEv2 service", "keep", "the clients' addresses."))
+        lines.append(line(services, services, "IKEv2 service", ("keeps", "keep"), "the clients' addresses."))
     if not servers:
         lines.append("No VPN server was read, so nobody knows whether answers come back through the load balancer.")
     elif figures["servers_past"]:
-        lines.append(line(figures["servers_past"], behind, "VPN server", "answer", "past the load balancer."))
+        lines.append(line(figures["servers_past"], behind, "VPN server", has, "another default gateway than the load balancer."))
     elif behind and figures["servers_back"] == behind:
-        lines.append(line(behind, behind, "VPN server", "answer", "through the load balancer."))
+        lines.append(line(behind, behind, "VPN server", has, "the load balancer as default gateway."))
     if figures["sas"]:
         lines.append(
             f"{figures['sas_hidden']} of {counted(figures['sas'], 'IKE security association')}"

@@ -37,13 +37,7 @@ OUTCOMES = {
     "not read": ("open", "?"),
 }
 SEVERITIES = {"blocker": ("bad", "Blocker"), "warning": ("warn", "Warning"), "info": ("open", "Note")}
-STAGES = {
-    "read": "looking at it",
-    "change": "changing it",
-    "verify": "looking at it after the change",
-    "restore": "putting it back",
-    "unknown": "the run",
-}
+STAGES = {"read": "while reading", "change": "while changing", "verify": "while verifying", "restore": "while restoring", "unknown": ""}
 
 
 def render(report: Mapping[str, t.Any]) -> str:
@@ -117,17 +111,18 @@ def _services(report: Json) -> list[Json]:
 def _bars(item: Json) -> list[Json]:
     """Give the bars of a server's chart: the addresses with most associations, and all others as one or two sums."""
     most = max((source["count"] for source in item["sources"]), default=0)
-    shown = item["sources"][:SOURCES_SHOWN]
-    bars = [{**source, "addresses": 1} for source in shown]
+    bars = [{**source, "sum": False} for source in item["sources"][:SOURCES_SHOWN]]
     for of_load_balancer in (True, False):
         rest = [source for source in item["sources"][SOURCES_SHOWN:] if source["load_balancer"] is of_load_balancer]
-        if rest:
+        if len(rest) == 1:
+            bars.append({**rest[0], "sum": False})
+        elif rest:
             bars.append(
                 {
-                    "address": counted(len(rest), "further address", "further addresses"),
+                    "address": f"{len(rest)} further addresses",
                     "count": sum(source["count"] for source in rest),
                     "load_balancer": of_load_balancer,
-                    "addresses": len(rest),
+                    "sum": True,
                 }
             )
     # A sum of many is no bar to measure the others by: it may run to the full width.

@@ -24,8 +24,8 @@ SEES = {
     None: (OPEN, "what it sees is not known"),
 }
 ANSWERS = {
-    True: (GOOD, "answers come back"),
-    False: (BAD, "answers go past it"),
+    True: (GOOD, "gateway leads back"),
+    False: (BAD, "gateway leads past it"),
     None: (OPEN, "way back not known"),
 }
 
@@ -40,8 +40,8 @@ def words(path: Json) -> str:
     for server in path["servers"]:
         sentences.append(
             f"{server['host'] or 'A server outside the inventory'} at {server['address']}"
-            f" has the default gateway {server['gateway'] or 'none that is known'}: {ANSWERS[server['return_path_ok']][1]};"
-            f" it {SEES[server['sees']][1]}."
+            f": {f'gateway {server["gateway"]}, ' if server['gateway'] else ''}{ANSWERS[server['return_path_ok']][1]},"
+            f" {SEES[server['sees']][1]}."
         )
     if not path["servers"]:
         sentences.append("Which servers are behind it was not read.")
@@ -150,9 +150,8 @@ def _source(path: Json) -> tuple[str, str]:
 
 def _wide(path: Json, shown: list[Json], more: int) -> Json:
     row, tall = 112, 92
-    height = max(120, row * len(shown) + (26 if more else 0) + 8)
-    # With one server, all is on one line; with more, the first three boxes stand in the middle.
-    middle = (row * max(1, len(shown))) / 2 if shown else height / 2
+    height = row * max(1, len(shown)) - row + tall + 2
+    middle = height / 2
     y = int(middle - 36)
     boxes = [_clients(1, y, 160, 72), _vip(path, 203, y, 190, 72), _device(path, 435, y, 220, 72)]
     lines = [
@@ -161,50 +160,52 @@ def _wide(path: Json, shown: list[Json], more: int) -> Json:
     ]
     labels = []
     for index, server in enumerate(shown):
-        top = row * index + (row - tall) // 2
-        center = top + tall / 2
+        top = row * index + 1
         boxes.append(_server(server, 857, top, 262, tall))
-        there, back = center - 16, center + 20
+        there, back = top + 30, top + 66
         tone, said = _source(path)
         lines.append(_line(tone, (655, middle - 14), (676, middle - 14), (676, there), (856, there), head="right"))
-        labels.append(_label(tone, said, 692, there - 7))
+        labels.append(_label(tone, said, 698, there - 7))
         tone, said = ANSWERS[server["return_path_ok"]]
         if tone == GOOD:
-            lines.append(_line(tone, (857, back), (684, back), (684, middle + 16), (656, middle + 16), head="left"))
+            lines.append(_line(tone, (857, back), (686, back), (686, middle + 16), (656, middle + 16), head="left"))
         else:
-            lines.append(_line(tone, (857, back), (706, back), cut=tone == BAD))
-        labels.append(_label(tone, said, 692 if tone == GOOD else 716, back - 7))
+            lines.append(_line(tone, (857, back), (698, back), cut=tone == BAD))
+        labels.append(_label(tone, said, 698 if tone == GOOD else 712, back - 7))
     if more:
-        labels.append(_label("plain", _more(more), 857, row * len(shown) + 18))
+        labels.append(_label("plain", _more(more), 857, height + 20))
+        height += 28
     if not shown:
         labels.append(_label(OPEN, "which servers are behind it was not read", 676, middle + 4))
     return {"width": 1120, "height": height, "boxes": boxes, "lines": lines, "labels": labels}
 
 
 def _narrow(path: Json, shown: list[Json], more: int) -> Json:
-    boxes = [_clients(1, 1, 318, 56), _vip(path, 1, 85, 318, 72), _device(path, 1, 185, 318, 76)]
-    lines = [_line("plain", (40, 57), (40, 84), head="down"), _line("plain", (40, 157), (40, 184), head="down")]
+    boxes = [_clients(1, 1, 318, 56), _vip(path, 1, 81, 318, 72), _device(path, 1, 177, 318, 76)]
+    lines = [_line("plain", (22, 57), (22, 80), head="down"), _line("plain", (22, 153), (22, 176), head="down")]
     labels = []
-    y = 261
-    # The lines of the servers further down run along the left edge, behind nothing.
+    device_end = y = 253
+    # Two rails run down from the load balancer, left of the servers.
     for server in shown:
+        top = y + 56
+        there, back = top + 30, top + 62
         tone, said = _source(path)
-        lines.append(_line(tone, (40, y + 4), (40, y + 46), head="down"))
-        labels.append(_label(tone, said, 52, y + 22))
+        lines.append(_line(tone, (14, device_end), (14, there), (51, there), head="right"))
+        labels.append(_label(tone, said, 52, top - 28))
         tone, said = ANSWERS[server["return_path_ok"]]
         if tone == GOOD:
-            lines.append(_line(tone, (190, y + 46), (190, y + 4), head="up"))
+            lines.append(_line(tone, (52, back), (30, back), (30, device_end + 1), head="up"))
         else:
-            lines.append(_line(tone, (190, y + 46), (190, y + 16), cut=tone == BAD))
-        labels.append(_label(tone, said, 202, y + 40))
-        boxes.append(_server(server, 1, y + 47, 318, 92))
-        y += 139
+            lines.append(_line(tone, (52, back), (32, back), cut=tone == BAD))
+        labels.append(_label(tone, said, 52, top - 9))
+        boxes.append(_server(server, 52, top, 267, 92))
+        y = top + 92
     if more:
-        labels.append(_label("plain", _more(more), 14, y + 22))
-        y += 32
+        labels.append(_label("plain", _more(more), 52, y + 22))
+        y += 30
     if not shown:
-        labels.append(_label(OPEN, "which servers are behind it was not read", 14, y + 24))
-        y += 34
+        labels.append(_label(OPEN, "which servers are behind it was not read", 1, y + 24))
+        y += 32
     return {"width": 320, "height": y + 2, "boxes": boxes, "lines": lines, "labels": labels}
 
 

@@ -27,7 +27,8 @@ def setting(value: t.Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, dict):
-        return " ".join(map(str, value.values()))
+        # The kind first, as in "snat /Common/pool".
+        return " ".join(str(value[key]) for key in sorted(value, key=lambda key: (key != "type", key)))
     return str(value)
 
 
