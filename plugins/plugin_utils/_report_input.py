@@ -238,8 +238,9 @@ def server(host: str, raw: t.Any) -> Json:
 
 def _state(facts: Json) -> Json:
     """Give what can be another after a run."""
+    gateway = text(facts.get("gateway"))
     return {
-        "gateway": text(facts.get("gateway")) or None,
+        "gateway": bare(gateway) if is_address(gateway) else None,
         "ike_limit": number(facts.get("ike_limit")),
         "restart_owed": facts.get("restart_owed") is True,
         "sas": {

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 import typing as t
 from collections.abc import Mapping
 from pathlib import Path
@@ -73,6 +74,7 @@ def render(report: Mapping[str, t.Any]) -> str:
     )
 
 
+@functools.cache
 def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "report"),
