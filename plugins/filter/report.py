@@ -9,10 +9,12 @@ from __future__ import annotations
 import typing as t
 from collections.abc import Iterable, Mapping
 
+from ansible.errors import AnsibleError
 from ansible.utils.unsafe_proxy import wrap_var
+from jinja2.exceptions import UndefinedError
 
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report import build
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_input import gather
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_input import VARIABLES, gather, plain
 
 DOCUMENTATION = r"""
 name: report
@@ -75,9 +77,22 @@ _value:
 """
 
 
+def _variables(variables: Mapping[str, t.Any]) -> dict[str, t.Any]:
+    found = {}
+    for name in VARIABLES:
+        try:
+            if name in variables:
+                found[name] = plain(variables[name])
+        except (AnsibleError, UndefinedError):
+            # It refers to something that is not there. The play that needs it has failed by it, and the report is to say so.
+            continue
+    return found
+
+
 def _report(hosts: Iterable[str], hostvars: Mapping[str, t.Any], **more: t.Any) -> t.Any:
     limit = more.pop("ike_limit", None)
-    raw = gather(hosts, hostvars)
+    hosts = list(hosts)
+    raw = gather(hosts, {host: _variables(hostvars[host]) for host in hosts if host in hostvars})
     for server in raw["servers"].values():
         server.setdefault("ike_limit", limit)
     # What devices have said is never a template, in ansible-core 2.16 neither.

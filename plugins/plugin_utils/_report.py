@@ -61,7 +61,11 @@ def build(raw: Mapping[str, t.Any]) -> Json:
         item["outcome"] = _outcome(item)
 
     gateways = {host: item["wanted_gateway"] for host, item in servers.items() if item["wanted_gateway"]}
-    drift = [*_audit.drift(read_load_balancers, read_servers, gateways), *_limits(read_servers)]
+    # Sentences are for people, wherever they are shown; the data beside them is as the devices gave it.
+    drift = [
+        visible(line)
+        for line in (*_audit.drift(read_load_balancers, read_servers, gateways), *_limits(read_servers))
+    ]
     report: Json = {
         "schema": SCHEMA,
         "playbook": text(raw.get("playbook")),
@@ -157,7 +161,7 @@ def _limits(servers: Mapping[str, Json]) -> list[str]:
 
 
 def _changed(host: str, what: str, before: t.Any, after: t.Any, check_mode: bool) -> str:
-    return f"{host}: {what} {'would change' if check_mode else 'changed'} from {before} to {after}"
+    return visible(f"{host}: {what} {'would change' if check_mode else 'changed'} from {before} to {after}")
 
 
 def _load_balancer_changes(host: str, item: Json, check_mode: bool) -> list[str]:
@@ -311,7 +315,7 @@ def _verdict(report: Json) -> Json:
             title = "Every VPN server sees its clients' own addresses"
         else:
             title = "Everything is set for the VPN servers to see their clients' own addresses"
-    return {"status": status, "title": title, "lines": lines}
+    return {"status": status, "title": visible(title), "lines": [visible(line) for line in lines]}
 
 
 def _has_limit(item: Json) -> bool:

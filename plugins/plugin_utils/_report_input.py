@@ -34,6 +34,11 @@ _SERVER = {
     "gateway": "rras_gateway",
 }
 
+VARIABLES = frozenset(
+    {*_LOAD_BALANCER.values(), *_SERVER.values(), "group_names", "rras_ike_limit", "rras_ike_limit_enabled"}
+)
+"""The hosts' variables that ``gather`` looks at."""
+
 
 def gather(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, t.Any]]) -> dict[str, Json]:
     """Collect what ``build`` takes as ``load_balancers`` and ``servers`` from the hosts' variables.
@@ -214,10 +219,11 @@ def server(host: str, raw: t.Any) -> Json:
     """Give what is known of a VPN server, in the report's shape; ``read`` says whether anything is."""
     raw = mapping(raw)
     facts, first = mapping(raw.get("facts")), mapping(raw.get("before"))
+    wanted = text(raw.get("gateway"))
     return {
         "read": bool(facts),
         **_state(facts),
-        "wanted_gateway": text(raw.get("gateway")) or None,
+        "wanted_gateway": wanted if is_address(wanted) else None,
         "wanted_ike_limit": number(raw.get("ike_limit")),
         "addresses": [bare(address) for address in texts(facts.get("addresses"))],
         "networks": [network for network in texts(facts.get("networks")) if _is_network(network)],
