@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from urllib.parse import quote, urlsplit
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils import _bigip_objects as objects
-from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import ANY_PORT, Adapter
+from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import Adapter
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Endpoint, Http, understood
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
+    ANY_PORT,
     IKE_PORTS,
     AccessDenied,
     Change,
@@ -139,7 +140,7 @@ class BigIp(Adapter):
             finding for service in services for finding in objects.virtual_server_findings(self._servers[service.id])
         ]
 
-    def guard(self, services: Sequence[Service]) -> Reading:
+    def guard(self, services: Sequence[Service], *, changing: bool) -> Reading:
         servers = [self._servers[service.id] for service in services]
         pools = self._get("/mgmt/tm/ltm/pool?expandSubcollections=true").parse(objects.pools, "pools")
         own = self._get("/mgmt/tm/net/self").parse(objects.self_ips, "self IPs")

@@ -28,6 +28,14 @@ class Hole:
 # CVE-2024-8755 names the long-term lines; the record of CVE-2024-7591 names 7.2.60.1 alone, and they are taken to be the same.
 LONG_TERM = (("7.2.49.0", "7.2.54.13"), ("7.2.55.0", "7.2.60.2"))
 
+# The records of CVE-2024-2448 and -2449 name the same versions, with each line's name in the text of the version.
+CSRF_TOO = (
+    ("7.1.35.10", "7.1.35.11"),
+    ("7.2.48.10", "7.2.48.11"),
+    ("7.2.49.0", "7.2.54.9"),
+    ("7.2.55.0", "7.2.59.3"),
+)
+
 HOLES: t.Final = (
     Hole(
         "CVE-2018-9091",
@@ -40,6 +48,18 @@ HOLES: t.Final = (
         "commands without a login, by the API",
         (("7.2.48.1", "7.2.48.10"), ("7.2.54.0", "7.2.54.8"), ("7.2.55.0", "7.2.59.2")),
         f"{RECORD}/2024/1xxx/CVE-2024-1212.json",
+    ),
+    Hole(
+        "CVE-2024-2448",
+        "commands by any user of the web interface",
+        CSRF_TOO,
+        f"{RECORD}/2024/2xxx/CVE-2024-2448.json",
+    ),
+    Hole(
+        "CVE-2024-2449",
+        "an administrator's browser sends what another site wants",
+        CSRF_TOO,
+        f"{RECORD}/2024/2xxx/CVE-2024-2449.json",
     ),
     Hole(
         "CVE-2024-7591",

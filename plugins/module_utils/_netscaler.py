@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils import _netscaler_objects as objects
-from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Adapter
+from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import Adapter
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Endpoint, Http, understood
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     AccessDenied,
@@ -149,7 +149,7 @@ class NetScaler(Adapter):
     def inspect(self, services: Sequence[Service]) -> Sequence[Finding]:
         return objects.listener_findings(services, self._carriers, self._listeners or (), self._members)
 
-    def guard(self, services: Sequence[Service]) -> Reading:
+    def guard(self, services: Sequence[Service], *, changing: bool) -> Reading:
         carriers = [self._carriers[service.id] for service in services]
         # What follows a change looks at these alone.
         self._kinds = [kind for kind in objects.NAME_KEYS if any(carrier[0] == kind for carrier in carriers)]
