@@ -198,6 +198,30 @@ def match_across_services(body: Item) -> dict[str, bool]:
     return {str(item["fullPath"]): item["matchAcrossServices"] == "enabled" for item in body.get("items", [])}
 
 
+def full_paths(body: Item) -> set[str]:
+    """Read the full paths of a collection's objects."""
+    return {str(item["fullPath"]) for item in body.get("items", [])}
+
+
+def translating_policies(body: Item) -> set[str]:
+    """Read LTM policies down to their actions (``expandSubcollections``): the full paths of those that translate the source."""
+    return {
+        str(policy["fullPath"])
+        for policy in body.get("items", [])
+        for rule in policy.get("rulesReference", {}).get("items", [])
+        for action in rule.get("actionsReference", {}).get("items", [])
+        if _translates(action)
+    }
+
+
+def _translates(action: Item) -> bool:
+    # Public clients have 'snat' and 'snatpool' with a word or a name; flags such as 'snatAutomap' are read as well.
+    return any(
+        key.lower().startswith("snat") and key != "snatNone" and value not in (None, False, "", NONE)
+        for key, value in action.items()
+    )
+
+
 def sync_status(body: Item) -> str:
     """Read the one status that all device groups come to."""
     (entry,) = body["entries"].values()
@@ -347,6 +371,20 @@ def rule_findings(server: VirtualServer, texts: Mapping[str, str]) -> list[Findi
     ]
 
 
+def policy_findings(server: VirtualServer, translating: Iterable[str]) -> list[Finding]:
+    """Tell attached LTM policies that translate."""
+    return [
+        Finding(
+            "hidden_translation",
+            "warning",
+            server.service.id,
+            f"The attached LTM policy {name} has an action with SNAT, which may translate the clients' addresses.",
+            "Read the policy; take the action out, or the policy off this virtual server.",
+        )
+        for name in sorted(translating)
+    ]
+
+
 def snat_findings(body: Item, own: Sequence[SelfIp], label: str) -> list[Finding]:
     """Tell global SNAT objects that translate others than the servers' own subnets."""
     findings = []
@@ -412,14 +450,18 @@ def owner_findings(
     return []
 
 
-def persistence_findings(servers: Sequence[VirtualServer], across: Mapping[str, bool]) -> list[Finding]:
-    """Tell virtual servers of one address whose persistence does not hold a client's two ports together."""
+def persistence_findings(servers: Sequence[VirtualServer], across: Mapping[str, bool] | None) -> list[Finding]:
+    """Tell virtual servers of one address whose persistence does not hold a client's two ports together.
+
+    ``across``: which profiles match across services; None where nobody has looked, and only the virtual servers' own part is told.
+    """
     findings = []
     for address in dict.fromkeys(server.service.address for server in servers):
         of_address = [server for server in servers if server.service.address == address]
         profiles = {server.persistence for server in of_address}
         shared = next(iter(profiles))
-        if len(of_address) < 2 or (len(profiles) == 1 and shared and all(across.get(name, False) for name in shared)):
+        held = across is None or all(across.get(name, False) for name in shared)
+        if len(of_address) < 2 or (len(profiles) == 1 and shared and held):
             continue
         reason = (
             "have different persistence profiles"

@@ -596,7 +596,8 @@ def test_json_that_is_no_answer_is_not_understood(text: str) -> None:
 
 # Firmware
 
-BY_A_USER = ("CVE-2024-8755", "CVE-2024-56133")
+BY_A_USER = ("CVE-2024-6658", "CVE-2024-8755", "CVE-2024-56133")
+BY_AN_ADMINISTRATOR = ("CVE-2025-13444", "CVE-2025-13447")
 BY_THE_BROWSER = ("CVE-2024-2448", "CVE-2024-2449")
 
 
@@ -605,18 +606,22 @@ BY_THE_BROWSER = ("CVE-2024-2448", "CVE-2024-2449")
     [
         ("7.2.63.2.23000.RELEASE", set()),
         ("7.2.63.0.22776.RELEASE", {"CVE-2026-8037"}),
+        ("7.2.62.2", {"CVE-2026-8037"}),
+        ("7.2.61.0", {*BY_AN_ADMINISTRATOR, "CVE-2026-8037"}),
+        ("7.2.60.1", {"CVE-2024-8755", "CVE-2024-56133", *BY_AN_ADMINISTRATOR, "CVE-2026-8037"}),
+        ("7.2.59.3", {"CVE-2024-7591", *BY_A_USER, *BY_AN_ADMINISTRATOR}),
+        ("7.2.59.2.22338", {*BY_THE_BROWSER, "CVE-2024-7591", *BY_A_USER, *BY_AN_ADMINISTRATOR}),
+        ("7.2.59.1", {"CVE-2024-1212", *BY_THE_BROWSER, "CVE-2024-7591", *BY_A_USER, *BY_AN_ADMINISTRATOR}),
         ("7.2.54.18.1.RELEASE", set()),
-        ("7.2.54.13.22707", {"CVE-2026-8037"}),
-        ("7.2.59.3", {"CVE-2024-7591", *BY_A_USER}),
-        ("7.2.59.2.22338", {*BY_THE_BROWSER, "CVE-2024-7591", *BY_A_USER}),
-        ("7.2.59.1", {"CVE-2024-1212", *BY_THE_BROWSER, "CVE-2024-7591", *BY_A_USER}),
-        ("7.2.54.8", {*BY_THE_BROWSER, "CVE-2024-7591", *BY_A_USER, "CVE-2026-8037"}),
-        ("7.2.54.9", {"CVE-2024-7591", *BY_A_USER, "CVE-2026-8037"}),
+        ("7.2.54.16", {"CVE-2026-8037"}),
+        ("7.2.54.13.22707", {*BY_AN_ADMINISTRATOR, "CVE-2026-8037"}),
+        ("7.2.54.12", {"CVE-2024-7591", "CVE-2024-8755", "CVE-2024-56133", *BY_AN_ADMINISTRATOR, "CVE-2026-8037"}),
+        ("7.2.54.9", {"CVE-2024-7591", *BY_A_USER, *BY_AN_ADMINISTRATOR, "CVE-2026-8037"}),
+        ("7.2.54.8", {*BY_THE_BROWSER, "CVE-2024-7591", *BY_A_USER, *BY_AN_ADMINISTRATOR, "CVE-2026-8037"}),
         ("7.2.48.10", {*BY_THE_BROWSER, "CVE-2024-7591", *BY_A_USER, "CVE-2026-8037"}),
         ("7.1.35.10", {*BY_THE_BROWSER, *BY_A_USER}),
-        ("7.2.61.0", {"CVE-2026-8037"}),
-        ("7.1.35.5", {"CVE-2024-8755", "CVE-2024-56133"}),
-        ("7.1.35.4", {"CVE-2018-9091", "CVE-2024-8755", "CVE-2024-56133"}),
+        ("7.1.35.5", {*BY_A_USER}),
+        ("7.1.35.4", {"CVE-2018-9091", *BY_A_USER}),
         ("8.0", set()),
         ("", set()),
         ("unknown", set()),
