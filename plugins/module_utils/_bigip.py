@@ -11,7 +11,7 @@ import re
 import time
 import typing as t
 from collections.abc import Sequence
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, quote_plus, urlsplit
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils import _bigip_objects as objects
 from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import Adapter
@@ -137,7 +137,7 @@ class BigIp(Adapter):
         items = list(self._virtual_servers())
         with understood(self.label, "virtual servers"):
             found = objects.virtual_servers(items)
-            findings = objects.list_findings(items)
+        findings = objects.list_findings(found, chosen=False)
         self._servers = {server.service.id: server for server in found}
         if first and self._sync_group:  # a later look would find our own change pending
             findings += self._sync_findings()
@@ -201,8 +201,8 @@ class BigIp(Adapter):
         try:
             for service in services:
                 for port in IKE_PORTS if service.port == ANY_PORT else (service.port,):
-                    options = f"cs-server-addr,{service.address},cs-server-port,{port},protocol,udp"
-                    self._send("DELETE", f"/mgmt/tm/sys/connection?options={quote(options, safe=',')}")
+                    options = f"cs-server-addr {service.address} cs-server-port {port} protocol udp"
+                    self._send("DELETE", f"/mgmt/tm/sys/connection?options={quote_plus(options)}")
         except DeviceError as error:
             return [self._flows(f"They could not be cleared: {error}")]
         return []

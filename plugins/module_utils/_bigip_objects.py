@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
+    ANY_PORT,
     Finding,
     Server,
     Service,
@@ -42,9 +43,13 @@ SNAT_IN_RULE = re.compile(r"^[^#\n]*\bsnat(pool)?\b", re.MULTILINE)
 
 @dataclass(frozen=True)
 class VirtualServer:
-    """A UDP virtual server: the service, and what else about it matters."""
+    """A UDP virtual server: the service, and what else about it matters.
+
+    ``lists`` names what it takes addresses and ports from, where it has none of its own: it serves no address and any port then.
+    """
 
     service: Service
+    lists: str
     pool: str
     persistence: tuple[str, ...]
     rules: tuple[str, ...]
@@ -109,34 +114,17 @@ def parse_destination(destination: str) -> tuple[str, int]:
 
 
 def virtual_servers(items: Iterable[Item]) -> list[VirtualServer]:
-    """Read the UDP virtual servers; those that take addresses and ports from a list have none of their own."""
-    return [_virtual_server(item) for item in items if item.get("ipProtocol") == "udp" and not _has_list(item)]
-
-
-def list_findings(items: Iterable[Item]) -> list[Finding]:
-    """Tell the UDP virtual servers that take addresses and ports from a list."""
-    return [
-        Finding(
-            "unsupported_mode",
-            "warning",
-            str(item["fullPath"]),
-            f"This virtual server takes addresses and ports from lists ({item['trafficMatchingCriteria']}), which are not looked at.",
-            "If it serves IKEv2, set its Source Address Translation by hand, or give UDP 500 and 4500 virtual servers of their own.",
-        )
-        for item in items
-        if item.get("ipProtocol") == "udp" and _has_list(item)
-    ]
-
-
-def _has_list(item: Item) -> bool:
-    return item.get("trafficMatchingCriteria", NONE) not in ("", NONE)
+    """Read the UDP virtual servers."""
+    return [_virtual_server(item) for item in items if item.get("ipProtocol") == "udp"]
 
 
 def _virtual_server(item: Item) -> VirtualServer:
     translation = item["sourceAddressTranslation"]
     kind, pool = str(translation["type"]), str(translation.get("pool", NONE))
     value: Value = kind if pool in ("", NONE) else {"type": kind, "pool": pool}
-    address, port = parse_destination(str(item["destination"]))
+    criteria = str(item.get("trafficMatchingCriteria", NONE))
+    lists = "" if criteria == NONE else criteria
+    address, port = ("", ANY_PORT) if lists else parse_destination(str(item["destination"]))
     service = Service(
         id=str(item["fullPath"]),
         address=address,
@@ -148,6 +136,7 @@ def _virtual_server(item: Item) -> VirtualServer:
     )
     return VirtualServer(
         service,
+        lists=lists,
         pool=str(item.get("pool", "")),
         persistence=tuple(f"/{profile['partition']}/{profile['name']}" for profile in item.get("persist", [])),
         rules=tuple(str(rule) for rule in item.get("rules", [])),
@@ -268,9 +257,24 @@ def gateways(server: str, own: Sequence[SelfIp], traffic_group: str | None) -> t
 # Findings
 
 
+def list_findings(servers: Iterable[VirtualServer], *, chosen: bool) -> list[Finding]:
+    """Tell virtual servers that take addresses and ports from lists: those ``chosen`` are not to be changed."""
+    return [
+        Finding(
+            "unsupported_mode",
+            "blocker" if chosen else "warning",
+            server.service.id,
+            f"This virtual server takes addresses and ports from lists ({server.lists}), which are not looked at.",
+            "If it serves IKEv2, set its Source Address Translation by hand, or give UDP 500 and 4500 virtual servers of their own.",
+        )
+        for server in servers
+        if server.lists
+    ]
+
+
 def virtual_server_findings(server: VirtualServer) -> list[Finding]:
     """Tell what a virtual server's own properties say."""
-    name, findings = server.service.id, []
+    name, findings = server.service.id, list_findings([server], chosen=True)
     if not server.translates_destination:
         findings.append(
             Finding(
@@ -487,7 +491,7 @@ def subnet_findings(services: Iterable[Service], own: Sequence[SelfIp]) -> list[
     findings: dict[str, Finding] = {}
     for service in services:
         for item in own:
-            if item.is_near(service.address) and any(item.is_near(server.address) for server in service.servers):
+            if service.address and item.is_near(service.address) and any(item.is_near(server.address) for server in service.servers):
                 findings[service.address] = Finding(
                     "client_in_server_subnet",
                     "warning",

@@ -87,6 +87,8 @@ FAULTS: dict[str, Callable[[], dict[str, t.Any]]] = {
     "busy": lambda: {"answer": bigip.busy(), "times": 2},
     "restarting for long": lambda: {"answer": bigip.restarting(), "times": 3},
     "garbage": lambda: {"answer": bigip.garbage()},
+    "refused": lambda: {"answer": bigip.mcp(400, "01070734:3: Configuration error: no.").response},
+    "busy for good": lambda: {"answer": bigip.busy(), "times": 99},
     "reset before": lambda: {"reset": "before"},
     "reset after": lambda: {"reset": "after"},
     "reset for good": lambda: {"reset": "before", "times": 99},

@@ -6,7 +6,10 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
+from unittest.mock import patch as patched
+from urllib.parse import unquote
 
 import pytest
 import requests
@@ -16,6 +19,7 @@ from hypothesis import strategies as st
 from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip import PAGE, BigIp
 from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip_objects import VIRTUAL_SERVER, parse_destination
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
+from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Http
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import InvalidInput, Order, Snapshot
 from expectations import ENDPOINT, HOST, Expect, Expecting
 
@@ -145,7 +149,11 @@ def guards(
 
 BROKEN = (virtual("vs500", 500, "automap"), virtual("vs4500", 4500, SNAT))
 RIGHT = (virtual("vs500", 500, "none"), virtual("vs4500", 4500, "none"))
-OTHERS = (virtual("https", 443, "automap", ipProtocol="tcp"), virtual("dns", 53, "automap"))
+OTHERS = (
+    virtual("https", 443, "automap", ipProtocol="tcp"),
+    virtual("tcp500", 500, "automap", ipProtocol="tcp"),
+    virtual("dns", 53, "automap"),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -422,7 +430,7 @@ def test_a_group_that_is_none_is_refused() -> None:
 
 def clearing(port: int, answer_status: int = 200) -> Expect:
     """Expect the connections of one service to be cleared, never unfiltered."""
-    path = f"/mgmt/tm/sys/connection?options=cs-server-addr,203.0.113.10,cs-server-port,{port},protocol,udp"
+    path = f"/mgmt/tm/sys/connection?options=cs-server-addr+203.0.113.10+cs-server-port+{port}+protocol+udp"
     return Expect("DELETE", path, {"code": answer_status, "message": "No."}, answer_status, headers=WITH_TOKEN)
 
 
@@ -508,10 +516,10 @@ def test_thousands_of_virtual_servers_take_two_pages_more_at_most_and_are_read_a
 
     pages = [
         page("1", BROKEN[0], following="1&$skip=1"),
-        page("2&$skip=1", *OTHERS, following="2&$skip=3"),
+        page("2&$skip=1", *OTHERS[:2], following="2&$skip=3"),
         page("2&$skip=3", BROKEN[1]),
     ]
-    again = page("4", RIGHT[0], *OTHERS, RIGHT[1])
+    again = page("4", RIGHT[0], *OTHERS[:2], RIGHT[1])
     expecting([LOGIN, *pages, *guards(changing=True), *TO_NONE, again, SAVE, LOGOUT])
     assert go(Order(return_path=GOOD)).requests == 16
 
@@ -628,6 +636,14 @@ def test_what_a_virtual_server_says_itself(
 def test_a_list_of_addresses_and_ports_is_told_and_left_alone(expecting: Expecting) -> None:
     listed = virtual("listed", 0, "automap", trafficMatchingCriteria="/Common/criteria")
     assert told(expecting, *BROKEN, listed) == [("unsupported_mode", "warning", "/Common/listed")]
+
+
+def test_a_list_of_addresses_and_ports_is_refused_where_it_is_named(expecting: Expecting) -> None:
+    listed = virtual("listed", 0, "automap", trafficMatchingCriteria="/Common/criteria", pool="/Common/p500")
+    del listed["destination"]
+    expecting([LOGIN, reading(*BROKEN, listed), *guards(changing=True), LOGOUT])
+    with pytest.raises(RunFailed, match=r"unsupported_mode at /Common/listed.*from lists \(/Common/criteria\)"):
+        go(Order(services=("listed",), return_path=GOOD))
 
 
 @pytest.mark.parametrize(
@@ -794,6 +810,43 @@ def test_a_virtual_server_that_is_not_understood_is_an_error_in_words(
 def test_what_nobody_knows_yet_does_no_harm(expecting: Expecting) -> None:
     expecting([LOGIN, reading(*(dict(server, invented={"a": [1]}) for server in RIGHT)), LOGOUT])
     assert not go(Order()).changed
+
+
+PATHS = st.lists(st.text("abAB09 %-_.+&?#äß", min_size=1, max_size=6), min_size=2, max_size=4).map(
+    lambda parts: "/" + "/".join(parts)
+)
+
+
+@given(st.lists(PATHS, min_size=2, max_size=5, unique=True), st.integers(0, 3))
+def test_whatever_a_virtual_server_is_called_it_alone_is_changed(paths: list[str], which: int) -> None:
+    """By full path, and by the bare name where no other has it; the other of the pair stands as it should."""
+    named = paths[which % len(paths)]
+    items = [
+        virtual(path.rpartition("/")[2], 500, "none") | {"fullPath": path, "partition": path.split("/")[1]}
+        for path in paths
+    ]
+    items[paths.index(named)]["sourceAddressTranslation"] = {"type": "automap"}
+    changed = []
+
+    def answer(_http: Http, method: str, path: str, *, body: t.Any = None, **_how: t.Any) -> Answer:
+        given_back: dict[str, t.Any] = {"token": {"token": TOKEN, "timeout": 1200}}
+        if path.startswith("/mgmt/tm/ltm/virtual?"):
+            given_back = {"items": items}
+        if method == "PATCH":
+            changed.append(unquote(path.removeprefix("/mgmt/tm/ltm/virtual/")).replace("~", "/"))
+            assert not set(path) & set(" ?#&ä")
+            items[paths.index(changed[-1])] |= body
+        return Answer(200, json.dumps(given_back), "BIG-IP")
+
+    bare = named.rpartition("/")[2]
+    alone = [path.rpartition("/")[2] for path in paths].count(bare) == 1
+    accept = frozenset({"return_path_unverified", "not_active_unit", "pair_incomplete", "managed_elsewhere"})
+    with patched.object(Http, "send", answer):
+        for name in (named, *([bare] if alone and bare not in paths else [])):
+            items[paths.index(named)]["sourceAddressTranslation"] = {"type": "automap"}
+            assert go(Order(services=(name,), accept=accept)).changed
+            assert changed.pop() == named
+    assert changed == []
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ BASE = "/nitro/v1/config/"
 SESSION = "%23%23ABCDEF"
 COOKIE = {"Cookie": f"NITRO_AUTH_TOKEN={SESSION}"}
 DONE = {"errorcode": 0, "message": "Done", "severity": "NONE"}
-VIRTUAL_SERVER = "name,ipv46,port,servicetype,m,connfailover,processlocal,persistencetype,groupname"
+VIRTUAL_SERVER = "name,ipv46,port,servicetype,m,connfailover,processlocal,persistencetype,groupname,td"
 GOOD = {"10.10.0.11": "10.10.0.1"}
 
 LOGIN = Expect(
@@ -89,8 +89,8 @@ def settings(usip500: str, usip4500: str, *more: dict[str, t.Any]) -> list[Expec
         *more,
     ]
     return [
-        get("servicegroup?attrs=servicegroupname,servicetype,usip,state", servicegroup=groups),
-        get("service?attrs=name,servicetype,usip,svrstate,ipaddress,port"),
+        get("servicegroup?attrs=servicegroupname,servicetype,usip,state,td", servicegroup=groups),
+        get("service?attrs=name,servicetype,usip,svrstate,ipaddress,port,td"),
     ]
 
 
@@ -106,7 +106,7 @@ def guards(state: str = "Primary", **node: str) -> list[Expect]:
         {"ipaddress": "10.10.0.1", "netmask": "255.255.255.0", "type": "SNIP"},
     ]
     return [
-        get("nsip?attrs=ipaddress,netmask,type", nsip=addresses),
+        get("nsip?attrs=ipaddress,netmask,type,td", nsip=addresses),
         get("hanode/0", hanode=[{"id": "0", "state": state, **node}]),
     ]
 
@@ -319,7 +319,7 @@ def test_what_virtual_servers_show_is_a_warning(expecting: Expecting, virtual: d
 def test_servers_of_another_ip_version_are_a_blocker(expecting: Expecting) -> None:
     other = {"servicegroupname": "sg500", "ip": "2001:db8:0::b", "port": 500}
     six = get(
-        "nsip6?attrs=ipv6address,type",
+        "nsip6?attrs=ipv6address,type,td",
         nsip6=[{"ipv6address": "2001:db8::1/64", "type": "SNIP"}, {"ipv6address": "2001:db8::2/64", "type": "VIP"}],
     )
     reads = [modes(), *topology(members=[other]), *settings("NO", "NO"), *guards(), six]
@@ -340,8 +340,10 @@ def test_a_clusters_node_is_a_blocker_where_the_cluster_is_meant() -> None:
     assert (finding.code, finding.severity) == ("not_active_unit", "blocker")
     assert "192.0.2.30" in finding.remedy
     assert objects.cluster_findings(addresses, [], "192.0.2.30", "ADC") == []
-    (finding,) = objects.cluster_findings(addresses, [{"processlocal": "ENABLED"}], "192.0.2.30", "ADC")
-    assert finding.code == "unsupported_mode"
+    for process_local, words in (("ENABLED", "do not steer"), ("DISABLED", "does not work then")):
+        (finding,) = objects.cluster_findings(addresses, [{"processlocal": process_local}], "192.0.2.30", "ADC")
+        assert (finding.code, finding.severity) == ("unsupported_mode", "warning")
+        assert words in finding.message
 
 
 def test_modes_that_do_not_fit_are_warnings() -> None:
