@@ -578,6 +578,7 @@ class BigIp(Device):
             who = uuid.uuid5(uuid.NAMESPACE_DNS, str(name))
             raise rest(400, f"user {who} has reached maximum active login tokens", originalRequestBody=said)
         key = secrets.token_hex(13).upper()
+        self.issued.append(key)
         self.state["tokens"][key] = {"user": name, "provider": provider}
         self._lengthen(key, self.token_timeout)
         head = {"username": name, "loginProviderName": provider, "token": self._show_token(key)}

@@ -351,6 +351,7 @@ class NetScaler(Device):
         if sum(session["user"] == user for session in self.state["sessions"].values()) >= self.session_limit:
             raise Refusal(445)
         token = "##" + secrets.token_hex(41).upper()
+        self.issued.append(token.removeprefix("##"))
         self.state["sessions"][token] = {"user": user, "partition": "default"}
         answer = self._done({"sessionid": token}, 201, self._warned(changes=True))
         answer.headers.add("Set-Cookie", "SESSID=deleted; path=/")

@@ -183,6 +183,22 @@ def test_restored(expecting: Expecting, api: Api, check_mode: bool) -> None:
     assert api.go(Order(state="restored", snapshot=snapshot), check_mode=check_mode).changed
 
 
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_restored_changes_nothing_when_nothing_differs(expecting: Expecting, api: Api, check_mode: bool) -> None:
+    snapshot = Snapshot("loadmaster", HOST, dict.fromkeys(sorted(IDS), False), {})
+    expecting([listing(api, False, False)])
+    assert not api.go(Order(state="restored", snapshot=snapshot), check_mode=check_mode).changed
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_gathered_looks_at_everything_and_changes_nothing(expecting: Expecting, api: Api, check_mode: bool) -> None:
+    expecting([listing(api, False, False), *guards(api)])
+    result = api.go(Order(state="gathered"), check_mode=check_mode)
+    assert not result.changed
+    assert result.findings == []
+    assert [service.source_preserved for service in result.services] == [False, False]
+
+
 def test_layer_4_keeps_the_address_whatever_its_flag_says(expecting: Expecting, api: Api) -> None:
     expecting([api.expect("listvs", {"VS": [service(1, 500, False, Layer=4), service(2, 4500, False, Layer=4)]})])
     result = api.go(Order())
