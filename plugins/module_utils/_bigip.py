@@ -11,7 +11,7 @@ import re
 import time
 import typing as t
 from collections.abc import Sequence
-from urllib.parse import quote, quote_plus, urlsplit
+from urllib.parse import quote, quote_plus
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils import _bigip_objects as objects
 from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import Adapter
@@ -209,27 +209,20 @@ class BigIp(Adapter):
 
     # What these take
 
-    def _virtual_servers(self) -> t.Iterator[dict[str, t.Any]]:
+    def _virtual_servers(self) -> t.Iterator[objects.Item]:
         partition = "" if self._partition is None else f"$filter=partition eq {quote(self._partition)}&"
         listing = f"/mgmt/tm/ltm/virtual?{partition}$select={objects.VIRTUAL_SERVER}"
         # What the device has given once in pages, it gives again at once.
         size, listed = max(PAGE, self._listed or 0), 0
         path = f"{listing}&$top={size}"
         while path:
-            body = self._get(path).parse(
-                lambda body: {
-                    "items": [dict(item) for item in body.get("items", [])],
-                    "total": int(body.get("totalItems", 0)),
-                    "next": urlsplit(str(body.get("nextLink", ""))),  # on 'localhost', whatever the device is called
-                },
-                "virtual servers",
-            )
+            page = self._get(path).parse(objects.page, "virtual servers")
             # $filter lets through what other partitions show to this one.
-            yield from (item for item in body["items"] if self._partition in (None, item.get("partition")))
-            path = f"{body['next'].path}?{body['next'].query}" if body["next"].query else ""
-            if path and not listed and body["total"] > 3 * size:
-                path = f"{listing}&$top={-(-(body['total'] - size) // 2)}&$skip={size}"
-            listed += len(body["items"])
+            yield from (item for item in page.items if self._partition in (None, item.get("partition")))
+            path = page.following
+            if path and not listed and page.total > 3 * size:
+                path = f"{listing}&$top={-(-(page.total - size) // 2)}&$skip={size}"
+            listed += len(page.items)
         self._listed = listed
 
     def _write(self, changes: Sequence[Change], *, drop_pool: bool) -> None:

@@ -10,6 +10,7 @@ import re
 import typing as t
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
@@ -39,6 +40,15 @@ VIRTUAL_SERVER = (
 
 SNAT_IN_RULE = re.compile(r"^[^#\n]*\bsnat(pool)?\b", re.MULTILINE)
 """An iRule's commands ``snat`` and ``snatpool``, outside comments."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A part of a collection: ``total``: how many objects there are, 0 where that was not told; ``following``: the next part's path."""
+
+    items: Sequence[Item]
+    total: int
+    following: str
 
 
 @dataclass(frozen=True)
@@ -98,6 +108,16 @@ class SelfIp:
 def rest_name(full_path: str) -> str:
     """Write a full path as iControl REST names it: ``/Common/vs500`` -> ``~Common~vs500``."""
     return full_path.replace("/", "~")
+
+
+def page(body: Item) -> Page:
+    """Read a page of a collection."""
+    following = urlsplit(str(body.get("nextLink", "")))  # on 'localhost', whatever the device is called
+    return Page(
+        [dict(item) for item in body.get("items", [])],
+        int(body.get("totalItems", 0)),
+        f"{following.path}?{following.query}" if following.query else "",
+    )
 
 
 def parse_destination(destination: str) -> tuple[str, int]:
@@ -491,7 +511,11 @@ def subnet_findings(services: Iterable[Service], own: Sequence[SelfIp]) -> list[
     findings: dict[str, Finding] = {}
     for service in services:
         for item in own:
-            if service.address and item.is_near(service.address) and any(item.is_near(server.address) for server in service.servers):
+            if (
+                service.address
+                and item.is_near(service.address)
+                and any(item.is_near(server.address) for server in service.servers)
+            ):
                 findings[service.address] = Finding(
                     "client_in_server_subnet",
                     "warning",

@@ -54,7 +54,8 @@ class NetScaler(Adapter):
     """A Citrix ADC, or one ``admin_partition`` of it.
 
     ``nitro_auth_token`` is a session of the caller's: it is used, and left open. With ``username`` and ``password`` beside it,
-    one of our own takes its place when it has ended. ``subnet_ip_mode``: the mode Use Subnet IP is to be on. ``use_proxy_port``: what the client's source port becomes; None leaves it.
+    one of our own takes its place when it has ended. ``subnet_ip_mode``: the mode Use Subnet IP is to be on.
+    ``use_proxy_port``: what the client's source port becomes; None leaves it.
     ``proxy_port_in_value``: a service's value holds the proxy port too, which is so by itself where ``use_proxy_port`` is given.
     """
 

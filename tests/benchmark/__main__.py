@@ -27,7 +27,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmark", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=BENCHES, default=[*BENCHES])
     parser.add_argument("--pairs", type=int, nargs="+", default=[1, 10, 100])
-    parser.add_argument("--others", type=int, nargs="+", help="how many other services there are; by default as each table has it")
+    parser.add_argument(
+        "--others", type=int, nargs="+", help="how many other services there are; by default as each table has it"
+    )
     arguments = parser.parse_args()
     for name in arguments.only:
         with tempfile.TemporaryDirectory() as folder:

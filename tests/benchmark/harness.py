@@ -37,14 +37,14 @@ class Bench(abc.ABC):
 
     title: t.ClassVar[str]
     others: t.ClassVar[Sequence[int]] = (0, 500, 2000)
-    environment: t.ClassVar[dict[str, str]] = {}
-    published: t.ClassVar[dict[str, int]] = {}
+    published: t.ClassVar[t.Mapping[str, int]] = {}
     """Requests of a peer that is not run here, for one pair, unchanged and changed."""
 
     def __init__(self, device: Device, folder: Path) -> None:
         self.device = device
         self.folder = folder
         self.ca = folder / "ca.pem"
+        self.environment: dict[str, str] = {}
         authority = CertificateAuthority()
         authority.write(self.ca)
         device.start(authority)

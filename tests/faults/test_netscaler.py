@@ -217,7 +217,9 @@ def test_a_pair_in_a_traffic_domain_is_another_than_the_one_at_the_same_address(
         device.config["lbvserver"][f"other_{port}"]["td"] = device.config["servicegroup"][name]["td"] = "7"
     inside = device.config["nsip"]["10.10.0.1"]
     device.config["nsip"]["10.10.0.9"] = {**inside, "ipaddress": "10.10.0.9", "td": "7"}
-    assert "return_path_wrong" in str(go(device, ca, order=Order(addresses=("203.0.113.20%7",), return_path=ORDER.return_path)))
+    assert "return_path_wrong" in str(
+        go(device, ca, order=Order(addresses=("203.0.113.20%7",), return_path=ORDER.return_path))
+    )
     gateways = {"10.10.0.11": "10.10.0.9"}
     result = go(device, ca, order=Order(addresses=("203.0.113.20%7",), return_path=gateways))
     assert isinstance(result, Result)

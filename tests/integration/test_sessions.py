@@ -78,6 +78,6 @@ def test_a_group_that_an_operator_has_disabled_stays_disabled(ansible: Ansible, 
         {"servicegroup": [{"servicegroupname": name, "usip": "YES"} for name in ("sg_ikev2_500", "sg_ikev2_4500")]}
     ]
     assert not [entry for entry in lab.netscaler.writing() if entry.query.get("action") in ("disable", "unset")]
-    assert [entry.path.rpartition("/")[2] for entry in lab.netscaler.writing() if entry.query.get("action") == "enable"] == [
-        "nsmode"
-    ]
+    assert [
+        entry.path.rpartition("/")[2] for entry in lab.netscaler.writing() if entry.query.get("action") == "enable"
+    ] == ["nsmode"]

@@ -454,7 +454,9 @@ class BigIp(Device):
 
     def add_policy(self, key: str, action: Properties, *virtuals: str) -> None:
         """Add an LTM policy with one rule and one action, and attach it to virtual servers."""
-        rules: dict[str, Properties] = {"always": {"ordinal": 0, "actions": {"0": {"code": 0, "request": True, **action}}}}
+        rules: dict[str, Properties] = {
+            "always": {"ordinal": 0, "actions": {"0": {"code": 0, "request": True, **action}}}
+        }
         self.put("policy", key, props("status=published strategy=/Common/first-match", rules=rules))
         for virtual_server in virtuals:
             for config in (self.state, self.state["saved"]):

@@ -182,7 +182,9 @@ def test_unchanged_takes_three_requests(expecting: Expecting, check_mode: bool) 
 def test_changed(expecting: Expecting) -> None:
     none = {"type": "none"}
     changes = transaction(patch("vs500", none, IN_TRANSACTION), patch("vs4500", none, IN_TRANSACTION))
-    expecting([LOGIN, reading(*BROKEN, *OTHERS), *guards(changing=True), *changes, reading(*RIGHT, *OTHERS), SAVE, LOGOUT])
+    expecting(
+        [LOGIN, reading(*BROKEN, *OTHERS), *guards(changing=True), *changes, reading(*RIGHT, *OTHERS), SAVE, LOGOUT]
+    )
     result = go(Order(addresses=("203.0.113.10",), return_path=GOOD))
     assert result.changed
     assert [service.value for service in result.before] == ["automap", SNAT]
@@ -230,7 +232,14 @@ def test_one_of_a_pair_needs_no_transaction(expecting: Expecting) -> None:
 def test_save_is_left_out_on_request(expecting: Expecting) -> None:
     before = (virtual("vs500", 500, "none"), BROKEN[1])
     expecting(
-        [LOGIN, reading(*before), *guards(changing=True), patch("vs4500", {"type": "none"}, WITH_TOKEN), reading(*RIGHT), LOGOUT]
+        [
+            LOGIN,
+            reading(*before),
+            *guards(changing=True),
+            patch("vs4500", {"type": "none"}, WITH_TOKEN),
+            reading(*RIGHT),
+            LOGOUT,
+        ]
     )
     assert go(Order(return_path=GOOD), save=False).changed
 
@@ -378,7 +387,13 @@ def test_pending_changes_are_told(expecting: Expecting) -> None:
 
 def test_pending_changes_are_not_synced_with_ours(expecting: Expecting) -> None:
     expecting(
-        [LOGIN, reading(*BROKEN), status("Changes Pending"), *guards(changing=True, devices=[ACTIVE, PARTNER], sync=None), LOGOUT]
+        [
+            LOGIN,
+            reading(*BROKEN),
+            status("Changes Pending"),
+            *guards(changing=True, devices=[ACTIVE, PARTNER], sync=None),
+            LOGOUT,
+        ]
     )
     with pytest.raises(RunFailed, match="unsynced_changes"):
         go(Order(return_path=GOOD), sync_group="/Common/group")
@@ -411,9 +426,7 @@ def test_a_change_is_synced_to_exactly_the_group_and_waited_for(expecting: Expec
 
 def test_a_sync_that_does_not_arrive_is_said_and_the_change_stands(expecting: Expecting, pauses: list[float]) -> None:
     reads = [LOGIN, reading(*BROKEN), status("In Sync"), *guards(changing=True, devices=[ACTIVE, PARTNER], sync=None)]
-    expecting(
-        [*reads, *TO_NONE, reading(*RIGHT), SAVE, SYNC, *[status("Disconnected")] * 60, LOGOUT]
-    )
+    expecting([*reads, *TO_NONE, reading(*RIGHT), SAVE, SYNC, *[status("Disconnected")] * 60, LOGOUT])
     with pytest.raises(RunFailed, match=r"'Disconnected'.*The change itself stands and is kept") as caught:
         go(Order(return_path=GOOD), sync_group="/Common/group")
     assert caught.value.result.undone is False
@@ -442,7 +455,9 @@ def test_connections_of_the_changed_services_alone_are_cleared_on_request(expect
 
 
 def test_connections_that_cannot_be_cleared_are_told_and_the_change_stands(expecting: Expecting) -> None:
-    expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *TO_NONE, reading(*RIGHT), SAVE, clearing(500, 400), LOGOUT])
+    expecting(
+        [LOGIN, reading(*BROKEN), *guards(changing=True), *TO_NONE, reading(*RIGHT), SAVE, clearing(500, 400), LOGOUT]
+    )
     result = go(Order(return_path=GOOD), clear_connections=True)
     assert result.changed
     assert [(finding.code, finding.severity) for finding in result.findings] == [("existing_flows", "info")]
@@ -467,7 +482,9 @@ def test_a_pool_that_cannot_be_taken_off_is_a_failure_and_put_back(expecting: Ex
     stays = [patch("vs4500", {"type": "none", "pool": "none"}, WITH_TOKEN), reading(RIGHT[0], LEFT_OVER)]
     back = transaction(patch("vs4500", SNAT, IN_TRANSACTION), patch("vs500", {"type": "automap"}, IN_TRANSACTION))
     undo = [reading(RIGHT[0], LEFT_OVER), *back, reading(*BROKEN)]
-    expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *TO_NONE, reading(RIGHT[0], LEFT_OVER), *stays, *undo, LOGOUT])
+    expecting(
+        [LOGIN, reading(*BROKEN), *guards(changing=True), *TO_NONE, reading(RIGHT[0], LEFT_OVER), *stays, *undo, LOGOUT]
+    )
     with pytest.raises(RunFailed, match="without an error, and yet /Common/vs4500 is") as caught:
         go(Order(return_path=GOOD))
     assert caught.value.result.undone is True
@@ -510,9 +527,7 @@ def test_thousands_of_virtual_servers_take_two_pages_more_at_most_and_are_read_a
 
     def page(query: str, *items: dict[str, t.Any], following: str = "") -> Expect:
         more = {"nextLink": f"https://localhost{listing}{following}"} if following else {}
-        return Expect(
-            "GET", f"{listing}{query}", {"items": list(items), "totalItems": 4, **more}, headers=WITH_TOKEN
-        )
+        return Expect("GET", f"{listing}{query}", {"items": list(items), "totalItems": 4, **more}, headers=WITH_TOKEN)
 
     pages = [
         page("1", BROKEN[0], following="1&$skip=1"),

@@ -247,7 +247,9 @@ def test_what_nobody_can_read_is_not_claimed_to_stand() -> None:
                 raise Unreachable("gone")
             return super().read()
 
-    with pytest.raises(RunFailed, match=r"Not known to be as before: 203\.0\.113\.10-500, 203\.0\.113\.10-4500") as caught:
+    with pytest.raises(
+        RunFailed, match=r"Not known to be as before: 203\.0\.113\.10-500, 203\.0\.113\.10-4500"
+    ) as caught:
         go(Gone(pair()))
     result = caught.value.result
     assert (result.undone, result.changed) == (False, True)

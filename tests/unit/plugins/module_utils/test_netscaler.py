@@ -312,7 +312,7 @@ def test_a_login_that_fails_says_why_and_shows_no_password(
     assert "secret" not in str(caught.value)
 
 
-def with_token(token: str, order: Order, *, check_mode: bool = False, **login: str) -> Result:
+def with_token(token: str, order: Order, *, check_mode: bool = False, **login: t.Any) -> Result:
     """Run the engine in a session of the caller's."""
     return run(NetScaler(ENDPOINT, nitro_auth_token=token, **login), order, check_mode=check_mode)
 
