@@ -35,10 +35,8 @@ lab-down: .nox/lab/.ready ## stop the lab
 test: .venv/.ready ## lint, sanity, units and whole runs on the oldest and newest ansible-core; T=<path>: that test only
 	@$(NOX) $(if $(T),--tags newest -- $(T))
 
-bench: .nox/lab/.ready ## measure, BIG-IP beside f5_modules, in 40 minutes; B="--pairs 1 10 --others 0" for a part of it
-	@$(PYTHON) -m benchmark.netscaler $(B)
-	@$(PYTHON) -m benchmark.bigip $(B)
-	@$(PYTHON) -m benchmark.loadmaster $(B)
+bench: .nox/lab/.ready ## measure, BIG-IP beside f5_modules, in 40 minutes; B="--only bigip --pairs 1 10 --others 0" for a part of it
+	@$(PYTHON) -m benchmark $(B)
 
 clean: ## stop the lab and remove everything that these commands made
 	@if [ -e .lab ] && [ -e .nox/lab/.ready ]; then $(MAKE) --no-print-directory lab-down || true; fi

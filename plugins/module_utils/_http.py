@@ -160,6 +160,10 @@ class Http:
                     f"{self.device} cannot be asked: option 'host' or {self._files()} is not usable (no such file, or not a host name)."
                 ) from None
 
+    def remember(self, name: str, value: str) -> None:
+        """Send a cookie from now on."""
+        self._session.cookies.set(name, value)
+
     def forget(self) -> None:
         """Forget the device's cookies."""
         self._session.cookies.clear()

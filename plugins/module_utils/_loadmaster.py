@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils import _loadmaster_objects as objects
-from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Adapter
+from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import Adapter
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Auth, Endpoint, Http, understood
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     AccessDenied,
@@ -103,7 +103,7 @@ class LoadMaster(Adapter):
         findings = [finding for virtual in virtuals for finding in objects.service_findings(virtual)]
         return findings + objects.persistence_findings(virtuals)
 
-    def guard(self, services: Sequence[Service]) -> Reading:
+    def guard(self, services: Sequence[Service], *, changing: bool) -> Reading:
         fields = self._ask("getall")
         with understood(self.label, "settings"):
             device = objects.settings(fields)

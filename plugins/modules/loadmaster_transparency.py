@@ -123,6 +123,7 @@ before:
 services:
   description:
     - The services meant, as they are after the run; in check mode, as they would be.
+    - After a change that failed, as they stand; empty where nobody could read that any more.
     - Sorted by address and port.
   returned: always
   type: list

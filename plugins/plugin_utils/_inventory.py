@@ -27,7 +27,7 @@ Variables: t.TypeAlias = "Mapping[str, t.Any]"
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 MODULES: Mapping[str, tuple[Spec, Rules]] = {
     "bigip": (bigip_snat.SPEC, {}),
-    "netscaler": (netscaler_usip.SPEC, {}),
+    "netscaler": (netscaler_usip.SPEC, netscaler_usip.RULES),
     "loadmaster": (loadmaster_transparency.SPEC, loadmaster_transparency.RULES),
 }
 WINDOWS_CONNECTIONS = ("winrm", "psrp")

@@ -183,6 +183,22 @@ def test_restored(expecting: Expecting, api: Api, check_mode: bool) -> None:
     assert api.go(Order(state="restored", snapshot=snapshot), check_mode=check_mode).changed
 
 
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_restored_changes_nothing_when_nothing_differs(expecting: Expecting, api: Api, check_mode: bool) -> None:
+    snapshot = Snapshot("loadmaster", HOST, dict.fromkeys(sorted(IDS), False), {})
+    expecting([listing(api, False, False)])
+    assert not api.go(Order(state="restored", snapshot=snapshot), check_mode=check_mode).changed
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_gathered_looks_at_everything_and_changes_nothing(expecting: Expecting, api: Api, check_mode: bool) -> None:
+    expecting([listing(api, False, False), *guards(api)])
+    result = api.go(Order(state="gathered"), check_mode=check_mode)
+    assert not result.changed
+    assert result.findings == []
+    assert [service.source_preserved for service in result.services] == [False, False]
+
+
 def test_layer_4_keeps_the_address_whatever_its_flag_says(expecting: Expecting, api: Api) -> None:
     expecting([api.expect("listvs", {"VS": [service(1, 500, False, Layer=4), service(2, 4500, False, Layer=4)]})])
     result = api.go(Order())
@@ -596,19 +612,32 @@ def test_json_that_is_no_answer_is_not_understood(text: str) -> None:
 
 # Firmware
 
+BY_A_USER = ("CVE-2024-6658", "CVE-2024-8755", "CVE-2024-56133")
+BY_AN_ADMINISTRATOR = ("CVE-2025-13444", "CVE-2025-13447")
+BY_THE_BROWSER = ("CVE-2024-2448", "CVE-2024-2449")
+
 
 @pytest.mark.parametrize(
     ("version", "expected"),
     [
         ("7.2.63.2.23000.RELEASE", set()),
         ("7.2.63.0.22776.RELEASE", {"CVE-2026-8037"}),
+        ("7.2.62.2", {"CVE-2026-8037"}),
+        ("7.2.61.0", {*BY_AN_ADMINISTRATOR, "CVE-2026-8037"}),
+        ("7.2.60.1", {"CVE-2024-8755", "CVE-2024-56133", *BY_AN_ADMINISTRATOR, "CVE-2026-8037"}),
+        ("7.2.59.3", {"CVE-2024-7591", *BY_A_USER, *BY_AN_ADMINISTRATOR}),
+        ("7.2.59.2.22338", {*BY_THE_BROWSER, "CVE-2024-7591", *BY_A_USER, *BY_AN_ADMINISTRATOR}),
+        ("7.2.59.1", {"CVE-2024-1212", *BY_THE_BROWSER, "CVE-2024-7591", *BY_A_USER, *BY_AN_ADMINISTRATOR}),
         ("7.2.54.18.1.RELEASE", set()),
-        ("7.2.54.13.22707", {"CVE-2026-8037"}),
-        ("7.2.59.2.22338", {"CVE-2024-7591", "CVE-2024-8755", "CVE-2024-56133"}),
-        ("7.2.59.1", {"CVE-2024-1212", "CVE-2024-7591", "CVE-2024-8755", "CVE-2024-56133"}),
-        ("7.2.61.0", {"CVE-2026-8037"}),
-        ("7.1.35.5", {"CVE-2024-8755", "CVE-2024-56133"}),
-        ("7.1.35.4", {"CVE-2018-9091", "CVE-2024-8755", "CVE-2024-56133"}),
+        ("7.2.54.16", {"CVE-2026-8037"}),
+        ("7.2.54.13.22707", {*BY_AN_ADMINISTRATOR, "CVE-2026-8037"}),
+        ("7.2.54.12", {"CVE-2024-7591", "CVE-2024-8755", "CVE-2024-56133", *BY_AN_ADMINISTRATOR, "CVE-2026-8037"}),
+        ("7.2.54.9", {"CVE-2024-7591", *BY_A_USER, *BY_AN_ADMINISTRATOR, "CVE-2026-8037"}),
+        ("7.2.54.8", {*BY_THE_BROWSER, "CVE-2024-7591", *BY_A_USER, *BY_AN_ADMINISTRATOR, "CVE-2026-8037"}),
+        ("7.2.48.10", {*BY_THE_BROWSER, "CVE-2024-7591", *BY_A_USER, "CVE-2026-8037"}),
+        ("7.1.35.10", {*BY_THE_BROWSER, *BY_A_USER}),
+        ("7.1.35.5", {*BY_A_USER}),
+        ("7.1.35.4", {"CVE-2018-9091", *BY_A_USER}),
         ("8.0", set()),
         ("", set()),
         ("unknown", set()),
