@@ -92,7 +92,7 @@ def cross_check(load_balancers: Mapping[str, Facts], servers: Mapping[str, Facts
                     "Take it out of the group rras, or make it a member of the services of UDP 500 and UDP 4500.",
                 )
             )
-    return [finding.as_dict() for finding in findings]
+    return [{**finding.as_dict(), "host": finding.object} for finding in findings]
 
 
 def failure(results: Iterable[Facts], stage: str, failed: Facts) -> dict[str, t.Any]:

@@ -16,7 +16,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import canonica
 Json: t.TypeAlias = "dict[str, t.Any]"
 
 SEVERITIES = ("blocker", "warning", "info")
-STAGES = ("read", "change", "verify", "restore")
+STAGES = ("read", "check", "change", "verify", "restore")
 DEFAULT_LIMIT = 50000
 """The role rras' own default of the limit, which is no variable of the host."""
 
