@@ -20,7 +20,7 @@ description:
     from the address that was asked. A load balancer whose VPN servers answer past it gives no answer.
   - It asks from the host that the task runs on, so that host has to be where a client could be. From a network behind the load balancer, or from
     the servers' own subnet, it proves nothing about clients.
-  - No answer does not fail the task. Judge RV(probes).
+  - No answer does not fail the task. Judge RV(answers).
 options:
   addresses:
     description: The IPv4 and IPv6 addresses to ask. All are asked at the same time.
@@ -74,11 +74,11 @@ EXAMPLES = r"""
 
 - name: Stop where nobody answers
   ansible.builtin.assert:
-    that: probe.results | map(attribute='probes') | flatten | rejectattr('answered') | length == 0
+    that: probe.results | map(attribute='answers') | flatten | rejectattr('answered') | length == 0
 """
 
 RETURN = r"""
-probes:
+answers:
   description: What came of each address, in the order in which they were given.
   returned: success
   type: list
@@ -216,7 +216,7 @@ def main() -> None:
     except ValueError as error:
         module.fail_json(msg=str(error))
     ask(probes, options["timeout"], options["attempts"])
-    module.exit_json(changed=False, probes=[probe.as_dict() for probe in probes])
+    module.exit_json(changed=False, answers=[probe.as_dict() for probe in probes])
 
 
 if __name__ == "__main__":

@@ -128,6 +128,8 @@ class Device:
         self.faults: list[Fault] = []
         self.state: State = copy.deepcopy(self.initial())
         self.logfile: Path | None = None
+        self.before: list[t.Callable[[Entry], None]] = []  # told of each request, before it takes effect
+        self.after: list[t.Callable[[Entry | None], None]] = []  # and after it; None: the device changed by itself
         self.port = 0
         self._server: BaseWSGIServer | None = None
         self.app.before_request(self._arrive)
@@ -176,6 +178,12 @@ class Device:
             self.state = copy.deepcopy(self.initial())
             self.log.clear()
             self.faults.clear()
+        self.tell(None)
+
+    def tell(self, entry: Entry | None) -> None:
+        """Tell those who want to know that a request has taken effect, or that the device has changed by itself."""
+        for hook in self.after:
+            hook(entry)
 
     def fault(self, match: t.Callable[[Entry], bool] = lambda _entry: True, **how: t.Any) -> Fault:
         """Arm a fault; see Fault."""
@@ -201,16 +209,20 @@ class Device:
             self.log.append(entry)
             fault = next((fault for fault in self.faults if fault.due(entry)), None)
         g.fault = fault
-        if fault is None:
-            return None
-        time.sleep(fault.delay)
-        if fault.reset == "before":
-            self._cut()
-        return fault.answer
+        if fault is not None:
+            time.sleep(fault.delay)
+            if fault.reset == "before":
+                self._cut()
+            if fault.answer is not None:
+                return fault.answer
+        for hook in self.before:
+            hook(entry)
+        return None
 
     def _leave(self, response: Response) -> Response:
         entry: Entry = g.entry
         entry.status = response.status_code
+        self.tell(entry)
         if self.logfile:
             with self.lock, self.logfile.open("a", encoding="utf-8") as out:
                 out.write(json.dumps(vars(entry), ensure_ascii=False) + "\n")

@@ -122,6 +122,7 @@ class Plane:
             self.servers[address] = VpnServer(address, namespace, charon, Server({}, None, True))
         self._lock, self._rules, self._changing = Lock(), "", threading.RLock()
         self._counters: list[threading.Thread] = []
+        self._stopped = threading.Event()
 
     # Its life
 
@@ -139,6 +140,7 @@ class Plane:
             for charon in self._daemons():
                 charon.start()
             self._load()
+            self._stopped.clear()
             for server in self.servers.values():
                 thread = threading.Thread(target=self._count_on_events, args=(server,), daemon=True)
                 thread.start()
@@ -149,11 +151,12 @@ class Plane:
 
     def stop(self) -> None:
         """Remove it, and nothing else."""
-        for charon in self._daemons():
-            charon.stop()
+        self._stopped.set()
         for thread in self._counters:
             thread.join(5)
         self._counters.clear()
+        for charon in self._daemons():
+            charon.stop()
         remove()
         self._lock.release()
         self._rules = ""
@@ -283,7 +286,7 @@ class Plane:
                 server.full = full
 
     def _count_on_events(self, server: VpnServer) -> None:
-        for _dummy in server.charon.listen("ike-updown", "ike-rekey", "ike-update"):
+        for _dummy in server.charon.listen(("ike-updown", "ike-rekey", "ike-update"), self._stopped):
             self.count(server)
 
     # The load balancer's table of connections

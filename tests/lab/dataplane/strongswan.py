@@ -10,6 +10,7 @@ import contextlib
 import shutil
 import socket
 import subprocess
+import threading
 import time
 import typing as t
 from pathlib import Path
@@ -136,11 +137,17 @@ class Charon:
                         for _dummy in session.terminate({"ike-id": one["uniqueid"], "force": "yes", "timeout": "-1"}):
                             pass
 
-    def listen(self, *events: str) -> t.Iterator[str]:
-        """Give the names of these events as they come, until the daemon ends."""
-        with self.session() as session, contextlib.suppress(OSError):
-            for name, _dummy in session.listen(list(events)):
-                yield name.decode() if isinstance(name, bytes) else name
+    def listen(self, events: t.Sequence[str], stopped: threading.Event) -> t.Iterator[str]:
+        """Give the names of these events as they come, until ``stopped`` is set."""
+        with (
+            self.session() as session,
+            contextlib.closing(session.listen(list(events), timeout=0.2)) as found,
+        ):
+            for name, _dummy in found:
+                if stopped.is_set():
+                    return
+                if name:
+                    yield _text(name)
 
 
 def _all(session: vici.Session) -> list[dict[str, t.Any]]:

@@ -95,7 +95,7 @@ def free_port() -> int:
 def test_an_answer(run: t.Any, responder: t.Any, check: bool) -> None:
     server = responder(lambda request, _sender: [refusal(request)])
     result = run(addresses=["127.0.0.1"], port=server.port, check=check)
-    (probe,) = result["probes"]
+    (probe,) = result["answers"]
     assert (probe["address"], probe["answered"], probe["detail"]) == ("127.0.0.1", True, "NO_PROPOSAL_CHOSEN")
     assert 0 <= probe["ms"] < 2000
     assert result["changed"] is False
@@ -104,7 +104,7 @@ def test_an_answer(run: t.Any, responder: t.Any, check: bool) -> None:
 
 def test_ipv6_is_asked_too(run: t.Any, responder: t.Any) -> None:
     server = responder(lambda request, _sender: [refusal(request)], "::1")
-    (probe,) = run(addresses=["0::1"], port=server.port)["probes"]
+    (probe,) = run(addresses=["0::1"], port=server.port)["answers"]
     assert (probe["address"], probe["answered"]) == ("0::1", True)
 
 
@@ -112,14 +112,14 @@ def test_on_4500_the_marker_stands_before_both(run: t.Any, responder: t.Any) -> 
     server = responder(
         lambda request, _sender: [refusal(request[4:]), bytes(4) + refusal(request[4:])], "127.0.0.9", 4500
     )
-    (probe,) = run(addresses=["127.0.0.9"], port=4500)["probes"]
+    (probe,) = run(addresses=["127.0.0.9"], port=4500)["answers"]
     assert probe["answered"]
     assert server.requests[0][:4] == bytes(4)
 
 
 def test_a_request_that_got_lost_is_sent_again_unchanged(run: t.Any, responder: t.Any) -> None:
     server: Responder = responder(lambda request, _sender: [refusal(request)] if len(server.requests) == 3 else [])
-    (probe,) = run(addresses=["127.0.0.1"], port=server.port, timeout=0.1, attempts=3)["probes"]
+    (probe,) = run(addresses=["127.0.0.1"], port=server.port, timeout=0.1, attempts=3)["answers"]
     assert probe["answered"]
     assert len(server.requests) == 3
     assert len(set(server.requests)) == 1
@@ -129,7 +129,7 @@ def test_nobody_answers_and_the_others_do(run: t.Any, responder: t.Any) -> None:
     server = responder(lambda request, _sender: [refusal(request)])
     silent = responder(lambda _request, _sender: [b"", b"noise", refusal(bytes(28))], "127.0.0.2", server.port)
     asked = ["127.0.0.2", "127.0.0.1", "127.0.0.3"]
-    probes = run(addresses=asked, port=server.port, timeout=0.2, attempts=2)["probes"]
+    probes = run(addresses=asked, port=server.port, timeout=0.2, attempts=2)["answers"]
     assert [probe["address"] for probe in probes] == asked
     assert [probe["detail"] for probe in probes] == [
         "no answer",
@@ -148,13 +148,13 @@ def test_an_answer_from_another_address_is_none(run: t.Any, responder: t.Any) ->
         return []
 
     server = responder(past)
-    (probe,) = run(addresses=["127.0.0.1"], port=server.port, timeout=0.3, attempts=1)["probes"]
+    (probe,) = run(addresses=["127.0.0.1"], port=server.port, timeout=0.3, attempts=1)["answers"]
     assert server.requests
     assert (probe["answered"], probe["detail"]) == (False, "no answer")
 
 
 def test_what_the_network_refuses_at_once_is_told(run: t.Any) -> None:
-    (probe,) = run(addresses=["255.255.255.255"], port=free_port(), timeout=0.1)["probes"]
+    (probe,) = run(addresses=["255.255.255.255"], port=free_port(), timeout=0.1)["answers"]
     assert (probe["answered"], probe["detail"]) == (False, "no answer: Permission denied")
 
 
