@@ -131,7 +131,7 @@ class Device:
         self.before: list[t.Callable[[Entry], None]] = []  # told of each request, before it takes effect
         self.after: list[t.Callable[[Entry | None], None]] = []  # and after it; None: the device changed by itself
         self.port = 0
-        self._server: BaseWSGIServer | None = None
+        self._servers: list[BaseWSGIServer] = []
         self.app.before_request(self._arrive)
         self.app.after_request(self._leave)
 
@@ -157,20 +157,25 @@ class Device:
 
     def start(self, ca: CertificateAuthority) -> None:
         """Serve on a free loopback port until ``stop``."""
-        self._server = make_server(
+        self.listen(ca)
+
+    def listen(self, ca: CertificateAuthority) -> None:
+        """Serve on loopback; a second time, on the same port in the network namespace that the caller has entered."""
+        server = make_server(
             "127.0.0.1", self.port, self.app, threaded=True, request_handler=_Handler, ssl_context=ca.context()
         )
         # The handshake belongs to the connection's own thread: a client that says nothing must not keep the others waiting.
-        self._server.socket.do_handshake_on_connect = False  # type: ignore[attr-defined]
-        self.port = self._server.server_port
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True, name=self.name).start()
+        server.socket.do_handshake_on_connect = False  # type: ignore[attr-defined]
+        self.port = server.server_port
+        self._servers.append(server)
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True, name=self.name).start()
 
     def stop(self) -> None:
         """Stop serving."""
-        if self._server:
-            self._server.shutdown()
-            self._server.server_close()
-            self._server = None
+        while self._servers:
+            server = self._servers.pop()
+            server.shutdown()
+            server.server_close()
 
     def reset(self) -> None:
         """Become a fresh device again."""

@@ -7,12 +7,11 @@
 from __future__ import annotations
 
 import threading
-import typing as t
 from functools import partial
 from pathlib import Path
 
 from lab.bigip import PROTOCOLS
-from lab.core import Device, Entry
+from lab.core import Entry
 from lab.dataplane.plane import Flow, Plane
 from lab.dataplane.rules import SERVICES, bigip_services, server_of
 from lab.whole import Lab
@@ -22,38 +21,38 @@ EXTERNAL = 4  # the interface of the lab's Windows hosts that stands in the plan
 
 
 class DrivenLab(Lab):
-    """The lab with a data plane, which has been started. ``platforms``: the load balancers that this site has, by default all three.
+    """The lab with a data plane, which has been started.
 
     - After each request to a load balancer, the plane has the services that it is set to.
     - After each module on a Windows host, and each scheduled task there, its server has the routes that stand in the active store, and the limit
       that IKEEXT has read; where IKEEXT was stopped, its security associations are gone, unless ``stop_drops_sas`` says otherwise.
     - A Windows host's security associations are those of its server.
     - The BIG-IP's connections are the plane's flows, and those that it deletes are forgotten.
+
+    The stand-ins answer on loopback of the host and, with the same inventory, in the plane's namespace ``controller``, from which the services
+    can be reached as clients reach them.
     """
 
-    def __init__(self, folder: Path, plane: Plane, platforms: t.Collection[str] = tuple(SERVICES)) -> None:
+    def __init__(self, folder: Path, plane: Plane) -> None:
         super().__init__(folder)
-        self.plane, self.platforms = plane, platforms
+        self.plane = plane
         self._applying = threading.Lock()
         self._flows: list[tuple[Result, Flow]] = []
         self._starts: dict[str, tuple[int, str]] = {}
-
-    @property
-    def load_balancers(self) -> list[Device]:
-        """Give the load balancers of this site."""
-        return [device for device in super().load_balancers if device.platform in self.platforms]
 
     def start(self) -> None:
         """Start the stand-ins, and make the plane what they are."""
         for balancer in self.load_balancers:
             balancer.after.append(self._set_services)
-        if self.bigip in self.load_balancers:
-            self.bigip.before.append(self._show_connections)
-            self.bigip.after.append(self._forget_connections)
+        self.bigip.before.append(self._show_connections)
+        self.bigip.after.append(self._forget_connections)
         for host in self.servers:
             host.before.append(partial(self._show_associations, host))
             host.after.append(partial(self._set_server, host))
         super().start()
+        with self.plane.controller.entered():
+            for device in self.devices:
+                device.listen(self.authority)
         self._set_services()
         for host in self.servers:
             self._set_server(host)
@@ -85,7 +84,9 @@ class DrivenLab(Lab):
     def _show_associations(self, host: WindowsHost, _entry: Entry) -> None:
         with host.lock:
             seen = self.plane.sources(self.address(host))
-            host.state["sas"] = [{"remote_address": source} for source in sorted(seen) for _dummy in range(seen[source])]
+            host.state["sas"] = [
+                {"remote_address": source} for source in sorted(seen) for _dummy in range(seen[source])
+            ]
 
     def _show_connections(self, entry: Entry) -> None:
         if entry.path != "/mgmt/tm/sys/connection":

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import os
 import shutil
@@ -45,9 +46,7 @@ def packages() -> list[str]:
     """Name the Debian packages that are missing."""
     plugins = Path("/usr/lib/ipsec/plugins")
     wanted = {package for program, package in PROGRAMS.items() if not find(program)}
-    wanted |= {
-        package for name, package in PLUGINS.items() if not (plugins / f"libstrongswan-{name}.so").exists()
-    }
+    wanted |= {package for name, package in PLUGINS.items() if not (plugins / f"libstrongswan-{name}.so").exists()}
     return sorted(wanted)
 
 
@@ -141,6 +140,16 @@ class Namespace:
         """Make it a router."""
         self.call("sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
 
+    @contextlib.contextmanager
+    def entered(self) -> t.Iterator[None]:
+        """Let this thread be in it. A socket stays where it was made."""
+        with open("/proc/thread-self/ns/net", "rb") as own, open(f"/run/netns/{self.name}", "rb") as wanted:
+            _enter(wanted)
+            try:
+                yield
+            finally:
+                _enter(own)
+
     def command(self, *command: str) -> list[str]:
         """Give the command line that runs a command in it."""
         return [find("ip") or "ip", "netns", "exec", self.name, find(command[0]) or command[0], *command[1:]]
@@ -148,6 +157,12 @@ class Namespace:
     def call(self, *command: str, given: str | None = None, check: bool = True) -> str:
         """Run a command in it."""
         return run(*self.command(*command), given=given, check=check)
+
+
+def _enter(opened: t.IO[bytes]) -> None:
+    # os.setns would do it from Python 3.12 on.
+    if ctypes.CDLL(None, use_errno=True).setns(opened.fileno(), 0):
+        raise PlaneError(f"A network namespace cannot be entered: {os.strerror(ctypes.get_errno())}.")
 
 
 def leftovers() -> list[str]:

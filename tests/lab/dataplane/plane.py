@@ -24,6 +24,9 @@ from lab.dataplane.strongswan import ESP, IDENTITY, IKE, Charon
 VIPS = ("203.0.113.10", "203.0.113.20", "203.0.113.30")
 SERVERS = ("10.10.0.11", "10.10.0.12")
 GATEWAY, WRONG_GATEWAY, SNAT_POOL = "10.10.0.1", "10.10.0.254", "10.10.0.5"
+CONTROLLER = "192.0.2.2"
+"""Whom the load balancer sees when Ansible, run in the namespace ``controller``, probes from outside."""
+
 SYSTEM_LIMIT = 3
 """What stands for the system's own limit of security associations per address. Windows' own figure is not confirmed."""
 
@@ -113,6 +116,7 @@ class Plane:
         self.addresses = [f"198.51.100.{number}" for number in range(2, clients + 2)]
         self.router, self.balancer, self.inside = Namespace("router"), Namespace("balancer"), Namespace("inside")
         self.other, self.outside = Namespace("other"), Namespace("clients")
+        self.controller = Namespace("controller")
         threads = 3 * clients + 16
         self.clients = Charon(self.outside, folder / "clients.log", threads)
         self.servers: dict[str, VpnServer] = {}
@@ -166,11 +170,13 @@ class Plane:
 
     def _build(self) -> None:
         machines = [server.namespace for server in self.servers.values()]
-        for namespace in (self.router, self.balancer, self.inside, self.other, self.outside, *machines):
+        own = (self.router, self.balancer, self.inside, self.other, self.outside, self.controller)
+        for namespace in (*own, *machines):
             namespace.make()
         for namespace in (self.router, self.balancer, self.other):
             namespace.forward()
         _link(self.outside, "outside", self.router, "clients")
+        _link(self.controller, "outside", self.router, "controller")
         _link(self.router, "balancer", self.balancer, "outside")
         _link(self.router, "other", self.other, "outside")
         self.inside.ip("link add bridge type bridge", "link set bridge up")
@@ -179,6 +185,7 @@ class Plane:
             self.inside.ip(f"link set port{number} master bridge")
         self.router.ip(
             "address add 198.51.100.1/24 dev clients",
+            "address add 192.0.2.1/24 dev controller",
             "address add 203.0.113.1/25 dev balancer",
             "address add 203.0.113.129/25 dev other",
         )
@@ -195,14 +202,18 @@ class Plane:
             "route add default via 203.0.113.129",
         )
         for number, server in enumerate(self.servers.values(), 1):
-            server.namespace.ip(f"address add {server.address}/24 dev inside", f"address add {_target(number)}/32 dev lo")
+            server.namespace.ip(
+                f"address add {server.address}/24 dev inside", f"address add {_target(number)}/32 dev lo"
+            )
             server.namespace.nft(SERVER_RULES)
         self.outside.ip(
             *(f"address add {address}/24 dev outside" for address in self.addresses),
             "route add default via 198.51.100.1",
         )
+        self.controller.ip(f"address add {CONTROLLER}/24 dev outside", "route add default via 192.0.2.1")
         self.router.nft(ROUTER_RULES)
-        self.outside.nft(CLIENT_RULES)
+        for namespace in (self.outside, self.controller):
+            namespace.nft(CLIENT_RULES)
         self.balancer.nft(BALANCER_RULES)
         self.other.nft(OTHER_RULES)
 
@@ -261,7 +272,11 @@ class Plane:
                     *(f"route del {dest} via {hop}" for dest, hop in before.routes.items() if dest not in own),
                 )
             if wanted.answers != before.answers:
-                rule = "" if wanted.answers else f"add rule ip ike stopped udp dport {{ {', '.join(map(str, IKE_PORTS))} }} drop"
+                rule = (
+                    ""
+                    if wanted.answers
+                    else f"add rule ip ike stopped udp dport {{ {', '.join(map(str, IKE_PORTS))} }} drop"
+                )
                 server.namespace.nft(f"flush chain ip ike stopped\n{rule}\n")
             self.count(server)
 
@@ -348,7 +363,9 @@ class Plane:
             for one in server.charon.associations()
         }
         prefix = _connection(vip, "")
-        numbers = (int(one["name"][len(prefix) :]) for one in self.clients.associations() if one["name"].startswith(prefix))
+        numbers = (
+            int(one["name"][len(prefix) :]) for one in self.clients.associations() if one["name"].startswith(prefix)
+        )
         return {number: seen.get(f"client{number}", "") for number in sorted(numbers)}
 
     def disconnect(self, vip: str | None = None) -> None:
@@ -361,7 +378,12 @@ class Plane:
         self._until(lambda: not [one for one in self.clients.associations() if names is None or one["name"] in names])
         self.forget(self.flows(vip))
         if vip is None:
-            for namespace in (self.other, self.outside, *(server.namespace for server in self.servers.values())):
+            for namespace in (
+                self.other,
+                self.outside,
+                self.controller,
+                *(server.namespace for server in self.servers.values()),
+            ):
                 namespace.call("conntrack", "-F")
         for server in self.servers.values():
             self.count(server)

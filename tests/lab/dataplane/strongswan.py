@@ -117,7 +117,9 @@ class Charon:
         """Connect, wait for what comes of it, and give the error, if there is one."""
         with self.session() as session:
             try:
-                for _dummy in session.initiate({"ike": connection, "child": "net", "timeout": "15000", "loglevel": "-1"}):
+                for _dummy in session.initiate(
+                    {"ike": connection, "child": "net", "timeout": "15000", "loglevel": "-1"}
+                ):
                     pass
             except vici.exception.CommandException as error:
                 return str(error)
