@@ -62,7 +62,7 @@ class ActionModule(ActionBase):
             result.update(self._run(options))
         except Lost as error:
             if isinstance(error.__cause__, AnsibleConnectionFailure):
-                raise error.__cause__ from None
+                raise AnsibleConnectionFailure(f"{error}. The default gateway was not changed.") from error
             raise AnsibleActionFail(f"{error}. The default gateway was not changed; run this again.") from None
         except _routes.PlanError as error:
             result.update(failed=True, msg=f"{self._task_vars.get('inventory_hostname', 'The server')}: {error}")

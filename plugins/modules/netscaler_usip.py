@@ -216,23 +216,26 @@ import typing as t
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Snapshot
-from ansible_collections.aovpn.ikev2.plugins.module_utils._module import SAVE, credential, run_module
+from ansible_collections.aovpn.ikev2.plugins.module_utils._module import SAVE, Spec, credential, run_module
 from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler import NetScaler
 from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler_objects import snapshot_has_proxy_port
+
+
+SPEC: Spec = {
+    "host": credential("NETSCALER_NSIP", aliases=["nsip"]),
+    "username": credential("NETSCALER_NITRO_USER", aliases=["nitro_user"]),
+    "password": credential("NETSCALER_NITRO_PASS", aliases=["nitro_pass"], secret=True),
+    "subnet_ip_mode": {"type": "bool", "default": True},
+    "use_proxy_port": {"type": "bool"},
+    "admin_partition": {"type": "str"},
+    **SAVE,
+}
 
 
 def main() -> None:
     """Run the module."""
     run_module(
-        {
-            "host": credential("NETSCALER_NSIP", aliases=["nsip"]),
-            "username": credential("NETSCALER_NITRO_USER", aliases=["nitro_user"]),
-            "password": credential("NETSCALER_NITRO_PASS", aliases=["nitro_pass"], secret=True),
-            "subnet_ip_mode": {"type": "bool", "default": True},
-            "use_proxy_port": {"type": "bool"},
-            "admin_partition": {"type": "str"},
-            **SAVE,
-        },
+        SPEC,
         _adapter,
     )
 
