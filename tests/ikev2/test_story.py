@@ -27,10 +27,10 @@ WRONG = dict.fromkeys(SERVERS, WRONG_GATEWAY)
 each_platform = pytest.mark.parametrize("platform", PLATFORMS)
 
 
-def connect(site: Site, platform: str, numbers: t.Iterable[int], *, together: bool = False) -> dict[int, str]:
+def connect(site: Site, platform: str, numbers: t.Iterable[int]) -> dict[int, str]:
     """Let clients connect to a platform, nobody else being connected; give those that did, with whom their servers see."""
     site.plane.disconnect()
-    made = site.plane.connect(site.vip(platform), numbers, together=together)
+    made = site.plane.connect(site.vip(platform), numbers)
     seen = site.plane.connected(site.vip(platform))
     assert list(seen) == made
     return seen
@@ -145,7 +145,7 @@ def test_a_wrong_gateway_is_refused_and_would_cut_off_everybody(broken: Site, pl
 
     forced = broken.module(platform, state="preserved", return_path=WRONG, accept=["return_path_wrong"])
     assert forced["changed"]
-    assert connect(broken, platform, TEN, together=True) == {}
+    assert connect(broken, platform, TEN) == {}
     assert not broken.probe(platform, timeout=1, attempts=2)["answered"]
 
     host = broken.lab.rras1
@@ -153,7 +153,7 @@ def test_a_wrong_gateway_is_refused_and_would_cut_off_everybody(broken: Site, pl
         if route["next_hop"] == WRONG_GATEWAY:
             route["next_hop"] = "10.10.0.1"
     host.tell(None)
-    seen = connect(broken, platform, TEN, together=True)
+    seen = connect(broken, platform, TEN)
     assert [sorted(counts) for counts in broken.sources()] == [sorted(seen.values()), []]
     assert 0 < len(seen) < len(TEN)
 

@@ -50,6 +50,33 @@ def packages() -> list[str]:
     return sorted(wanted)
 
 
+def install() -> None:
+    """Install the Debian packages that are missing. The system's own VPN service, which one of them brings, is neither started nor enabled."""
+    if not (wanted := packages()):
+        return
+    if os.geteuid() or not find("apt-get"):
+        raise PlaneError(f"Missing, and to be installed by root with the system's package manager: {' '.join(wanted)}.")
+    print(f"Installing {' '.join(wanted)}", flush=True)
+    policy = Path("/usr/sbin/policy-rc.d")
+    ours = not policy.exists() or "aovpn.ikev2" in policy.read_text(encoding="utf-8")
+    if ours:
+        # Starting services is forbidden (101) for as long as this process lives, however that ends.
+        text = f"#!/bin/sh\n# Of the lab of aovpn.ikev2, removed by it.\nkill -0 {os.getpid()} && exit 101\nexit 0\n"
+        policy.write_text(text, encoding="utf-8")
+        policy.chmod(0o755)
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    try:
+        for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *wanted]):
+            subprocess.run([find("apt-get") or "apt-get", *command], env=environment, check=True, timeout=600)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        raise PlaneError(f"{' '.join(wanted)} cannot be installed: {error}") from error
+    finally:
+        if ours:
+            policy.unlink(missing_ok=True)
+    if "charon-systemd" in wanted and Path("/run/systemd/system").exists():
+        run("systemctl", "disable", "strongswan.service", check=False)
+
+
 def missing() -> list[str]:
     """Say what is missing here, in words."""
     found = [] if os.geteuid() == 0 else ["it needs root, to make network namespaces"]

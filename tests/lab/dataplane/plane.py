@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
 import shutil
@@ -125,6 +126,7 @@ class Plane:
             charon = Charon(namespace, folder / f"server{number}.log", threads=32)
             self.servers[address] = VpnServer(address, namespace, charon, Server({}, None, True))
         self._lock, self._rules, self._changing = Lock(), "", threading.RLock()
+        self._services: list[Service] = []
         self._counters: list[threading.Thread] = []
         self._stopped = threading.Event()
 
@@ -255,7 +257,8 @@ class Plane:
     def set_services(self, services: t.Iterable[Service]) -> None:
         """Make these the services of the load balancer. Flows that exist go on as they are."""
         with self._changing:
-            rules = balancer_rules(one for one in services if one.address in VIPS)
+            self._services = [one for one in services if one.address in VIPS]
+            rules = balancer_rules(self._services)
             if rules != self._rules:
                 self.balancer.nft(rules)
                 self._rules = rules
@@ -332,28 +335,27 @@ class Plane:
 
     # The clients
 
-    def connect(self, vip: str, numbers: t.Iterable[int] | None = None, *, together: bool = False) -> list[int]:
-        """Let these clients, or all, connect to an address, and give those that did.
+    def connect(self, vip: str, numbers: t.Iterable[int] | None = None) -> list[int]:
+        """Let these clients, or all, connect to an address, and give those that did. What fails takes four seconds.
 
-        One after the other, so that a server's limit is kept exactly. Once each server has an address that is full, or with ``together``,
-        those that are left try at the same time: what fails takes its four seconds.
+        Where the servers see one address, one comes after the other, so that a server's limit is kept exactly. All at once where they
+        see the clients' own, or where that one address is full on each server.
         """
         wanted = list(range(len(self.addresses))) if numbers is None else list(numbers)
+        sources = {one.translation for one in self._services if one.address == vip and one.port == 4500}
         with ThreadPoolExecutor(max_workers=max(1, len(wanted))) as pool:
             started: dict[int, Future[str]] = {}
             for number in wanted:
                 started[number] = pool.submit(self.clients.initiate, _connection(vip, number))
-                if not together and not all(server.full for server in self.servers.values()):
+                if sources != {None} and not all(sources <= server.full for server in self.servers.values()):
                     self._wait(started[number])
             return [number for number in wanted if not started[number].result()]
 
     def _wait(self, attempt: Future[str]) -> None:
-        try:
+        with contextlib.suppress(TimeoutError):
             attempt.result(PATIENCE)
-        except TimeoutError:
-            return
-        for server in self.servers.values():
-            self.count(server)
+            for server in self.servers.values():
+                self.count(server)
 
     def connected(self, vip: str) -> dict[int, str]:
         """Give the clients that are connected to an address, each with the address that its server sees."""
