@@ -487,10 +487,13 @@ class WindowsHost(WinRMHost):
     def _watch_tasks(self) -> None:
         while not self._stopped.wait(0.05):
             with self.lock:
-                self._run_tasks(lambda task: task["due"] is not None and task["due"] <= time.time())
+                fired = self._run_tasks(lambda task: task["due"] is not None and task["due"] <= time.time())
+            if fired:
+                self.tell(None)
 
-    def _run_tasks(self, is_due: Callable[[Result], bool]) -> None:
-        for name in [name for name, task in self.state["tasks"].items() if is_due(task)]:
+    def _run_tasks(self, is_due: Callable[[Result], bool]) -> list[str]:
+        due = [name for name, task in self.state["tasks"].items() if is_due(task)]
+        for name in due:
             task = self.state["tasks"][name]
             task["due"] = None
             self.state["fired"].append(name)
@@ -501,6 +504,7 @@ class WindowsHost(WinRMHost):
                 task["result"] = 0
             except CmdletError:
                 task["result"] = 1
+        return due
 
     def is_dark(self) -> bool:
         """Say whether nobody reaches the host now: for a while, or because its answers leave by a dead gateway, or by none."""
@@ -534,6 +538,7 @@ class WindowsHost(WinRMHost):
                 if service["start_mode"] in ("auto", "delayed"):
                     start_service(state, name)
             self._run_tasks(lambda task: task["at_startup"])
+        self.tell(None)
 
     # What WinRM hands over
 

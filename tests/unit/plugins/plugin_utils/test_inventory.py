@@ -23,7 +23,9 @@ def judged(load_balancer: Mapping[str, t.Any] | None = None, server: Mapping[str
     """Judge an inventory of at most one host of each kind."""
     hosts = {"lb": load_balancer, "rras": server}
     known = {name: variables for name, variables in hosts.items() if variables is not None}
-    return problems(known, known, [name for name in known if name == "lb"], [name for name in known if name == "rras"], "ssh")
+    return problems(
+        known, known, [name for name in known if name == "lb"], [name for name in known if name == "rras"], "ssh"
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +62,10 @@ def test_a_host_in_both_groups() -> None:
         ({"load_balancer_connection": {**CONNECTION, "port": "https"}}, "port"),
         ({"load_balancer_connection": {**CONNECTION, "api_key": "k"}}, "api_key"),
         ({"load_balancer_options": {"subnet_ip_mode": True}}, "subnet_ip_mode"),
-        ({"load_balancer_platform": "loadmaster", "load_balancer_connection": {"host": "h"}}, "api_key, username, client_cert"),
+        (
+            {"load_balancer_platform": "loadmaster", "load_balancer_connection": {"host": "h"}},
+            "api_key, username, client_cert",
+        ),
         ({"load_balancer_addresses": []}, "'addresses' is an empty list"),
         ({"load_balancer_addresses": ["vpn.example.net"]}, "vpn.example.net"),
         ({"load_balancer_addresses": ["203.0.113.10"], "load_balancer_services": ["vs"]}, "exclude each other"),
@@ -96,7 +101,12 @@ def test_a_server_that_cannot_be_meant(changes: dict[str, t.Any], words: str) ->
 
 
 def test_everything_is_told_at_once() -> None:
-    load_balancer = {**BIGIP, "load_balancer_addresses": ["x"], "load_balancer_accept": ["y"], "load_balancer_connection": {}}
+    load_balancer = {
+        **BIGIP,
+        "load_balancer_addresses": ["x"],
+        "load_balancer_accept": ["y"],
+        "load_balancer_connection": {},
+    }
     lines = judged(load_balancer, {"rras_gateway": "x", "rras_ike_limit": 0})
     assert [line.partition(":")[0] for line in lines] == ["lb", "lb", "lb", "rras", "rras", "rras"]
 
