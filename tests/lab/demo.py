@@ -86,7 +86,12 @@ def demo(folder: Path, plane: Plane | None = None) -> int:
     console.print(f"{time.monotonic() - started:.0f} s. The report of each, to look at: {folder}/*.html")
     connected = [all(row[0] == CLIENTS for row in measured.values()) for measured in traffic]
     shown = [reports[name]["verdict"]["status"] in verdicts for _playbook, name, verdicts, _title, _more in STEPS]
-    if all(shown) and changed["remediate"] and not changed["remediate-again"] and (not plane or connected == [False, True]):
+    if (
+        all(shown)
+        and changed["remediate"]
+        and not changed["remediate-again"]
+        and (not plane or connected == [False, True])
+    ):
         return 0
     console.print("[red]That is not what this demo promises to show.[/red]")
     return 1
@@ -168,7 +173,9 @@ def _traffic(lab: Lab) -> dict[str, tuple[int, list[str]]]:
 
 
 def _clients(before: dict[str, tuple[int, list[str]]], after: dict[str, tuple[int, list[str]]]) -> Table:
-    table = Table(title=f"IKEv2: how many of {CLIENTS} clients connect, and whom the VPN servers see", title_justify="left")
+    table = Table(
+        title=f"IKEv2: how many of {CLIENTS} clients connect, and whom the VPN servers see", title_justify="left"
+    )
     for column in ("load balancer", "connected", "rras1 sees", "rras2 sees"):
         table.add_column(column, overflow="fold")
     for host, (count, seen) in before.items():
