@@ -31,46 +31,59 @@ STATUSES = {
     "unknown": ("open", "?", "Unknown"),
 }
 OUTCOMES = {
-    "unchanged": ("open", "–"),
+    "unchanged": ("open", "="),
     "changed": ("good", "✓"),
     "undone": ("warn", "↺"),
     "failed": ("bad", "✕"),
     "not read": ("open", "?"),
 }
 SEVERITIES = {"blocker": ("bad", "Blocker"), "warning": ("warn", "Warning"), "info": ("open", "Note")}
-STAGES = {"read": "while reading", "change": "while changing", "verify": "while verifying", "restore": "while restoring", "unknown": ""}
+STAGES = {
+    "read": "while reading",
+    "change": "while changing",
+    "verify": "while verifying",
+    "restore": "while restoring",
+    "unknown": "",
+}
 
 
 def render(report: Mapping[str, t.Any]) -> str:
     """Write the page. Whatever came from a device is escaped, and its control characters are made visible."""
     report = plain(report)
-    return _environment().get_template("report.html.j2").render(
-        report=report,
-        figures=count(report),
-        paths=[
-            {**path, "words": words(path), "wide": picture(path, wide=True), "narrow": picture(path, wide=False)}
-            for path in report["paths"]
-        ],
-        services=_services(report),
-        servers={host: {**item, "bars": _bars(item)} for host, item in report["servers"].items() if item["read"]},
-        findings=_grouped(report["findings"]),
-        devices=[
-            {
-                **item,
-                "host": host,
-                "kind": kind,
-                "changes": [line.removeprefix(f"{host}: ") for line in item["changes"]],
-                "left": left(item) if item["failure"] else "",
-            }
-            for host, kind, item in (
-                *((host, PLATFORMS.get(item["platform"], "load balancer"), item) for host, item in report["load_balancers"].items()),
-                *((host, "VPN server", item) for host, item in report["servers"].items()),
-            )
-        ],
-        statuses=STATUSES,
-        outcomes=OUTCOMES,
-        severities=SEVERITIES,
-        stages=STAGES,
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            report=report,
+            figures=count(report),
+            paths=[
+                {**path, "words": words(path), "wide": picture(path, wide=True), "narrow": picture(path, wide=False)}
+                for path in report["paths"]
+            ],
+            services=_services(report),
+            servers={host: {**item, "bars": _bars(item)} for host, item in report["servers"].items() if item["read"]},
+            findings=_grouped(report["findings"]),
+            devices=[
+                {
+                    **item,
+                    "host": host,
+                    "kind": kind,
+                    "changes": [line.removeprefix(f"{host}: ") for line in item["changes"]],
+                    "left": left(item) if item["failure"] else "",
+                }
+                for host, kind, item in (
+                    *(
+                        (host, PLATFORMS.get(item["platform"], "load balancer"), item)
+                        for host, item in report["load_balancers"].items()
+                    ),
+                    *((host, "VPN server", item) for host, item in report["servers"].items()),
+                )
+            ],
+            statuses=STATUSES,
+            outcomes=OUTCOMES,
+            severities=SEVERITIES,
+            stages=STAGES,
+        )
     )
 
 
@@ -94,11 +107,13 @@ def _shown(value: t.Any) -> t.Any:
     if isinstance(value, Markup):
         return value
     if isinstance(value, str):
-        return visible(value if len(value) <= LONGEST else f"{value[:LONGEST]}… (cut here; the JSON file has all of it)")
+        return visible(
+            value if len(value) <= LONGEST else f"{value[:LONGEST]}… (cut here; the JSON file has all of it)"
+        )
     return value
 
 
-def _services(report: Json) -> list[Json]:
+def _services(report: Mapping[str, t.Any]) -> list[Json]:
     """Put each service beside what it was at first."""
     rows = []
     for host, item in report["load_balancers"].items():

@@ -6,19 +6,17 @@
 
 from __future__ import annotations
 
-import typing as t
-
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_input import Json
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_text import counted, listed
 
 PLATFORMS = {"bigip": "F5 BIG-IP", "netscaler": "Citrix ADC (NetScaler)", "loadmaster": "Kemp LoadMaster"}
 SERVERS_SHOWN = 6
 
-GOOD, BAD, OPEN = "good", "bad", "open"
+GOOD, BAD, WARN, OPEN = "good", "bad", "warn", "open"
 
 SEES = {
     "seen": (GOOD, "sees its clients' own addresses"),
-    "partly": (BAD, "sees the load balancer for some"),
+    "partly": (WARN, "sees the load balancer for some"),
     "hidden": (BAD, "sees the load balancer only"),
     "none": (OPEN, "sees nobody: no association"),
     None: (OPEN, "what it sees is not known"),
@@ -38,11 +36,10 @@ def words(path: Json) -> str:
         f" which {'keeps' if path['preserved'] else 'hides'} their addresses."
     ]
     for server in path["servers"]:
-        sentences.append(
-            f"{server['host'] or 'A server outside the inventory'} at {server['address']}"
-            f": {f'gateway {server["gateway"]}, ' if server['gateway'] else ''}{ANSWERS[server['return_path_ok']][1]},"
-            f" {SEES[server['sees']][1]}."
-        )
+        who = server["host"] or "A server that was not read,"
+        gateway = f"gateway {server['gateway']}, " if server["gateway"] else ""
+        back, sees = ANSWERS[server["return_path_ok"]][1], SEES[server["sees"]][1]
+        sentences.append(f"{who} at {server['address']}: {gateway}{back}, {sees}.")
     if not path["servers"]:
         sentences.append("Which servers are behind it was not read.")
     return " ".join(sentences)
@@ -69,7 +66,7 @@ def _short(text: str, most: int) -> str:
 def _box(x: int, y: int, width: int, height: int, tone: str, *rows: tuple[str, str]) -> Json:
     """``rows`` are pairs of a class and a text; the first one is the box's name."""
     # 13 px of a monospaced or a proportional font; both stay within these widths.
-    room = {"name": 8.0, "mono": 7.0, "small": 6.3, GOOD: 6.3, BAD: 6.3, OPEN: 6.3}
+    room = {"name": 8.0, "mono": 7.0, "small": 6.3, GOOD: 6.3, BAD: 6.3, WARN: 6.3, OPEN: 6.3}
     top = y + (height - 19 * len(rows)) / 2 + 14
     return {
         "x": x,
@@ -107,9 +104,9 @@ def _server(server: Json, x: int, y: int, width: int, height: int) -> Json:
     tone, sees = SEES[server["sees"]]
     if server["host"] is None:
         return _box(
-            x, y, width, height, OPEN, ("name", server["address"]), ("small", "not in the inventory, not read")
+            x, y, width, height, OPEN, ("name", server["address"]), ("small", "not among the servers that were read")
         )
-    mark = {GOOD: "✓", BAD: "✕", OPEN: "–"}[tone]
+    mark = {GOOD: "✓", BAD: "✕", WARN: "!", OPEN: "?"}[tone]
     return _box(
         x,
         y,
