@@ -55,7 +55,8 @@ def build(raw: Mapping[str, t.Any]) -> Json:
         item["sees"] = _audit.sources(item, known) if item["read"] else None
         item["sources"] = _sources(item, known)
     for host, item in load_balancers.items():
-        item["changes"] = _load_balancer_changes(host, item, check_mode)
+        first_look = mapping(mapping(mapping(raw.get("load_balancers"))[host]).get("before"))
+        item["changes"] = _load_balancer_changes(host, item, first_look, check_mode)
     for host, item in servers.items():
         item["changes"] = _server_changes(host, item, check_mode)
     for item in (*load_balancers.values(), *servers.values()):
@@ -171,7 +172,8 @@ def _changed(host: str, what: str, change: tuple[t.Any, t.Any], check_mode: bool
     return visible(f"{host}: {what} {'would change' if check_mode else 'changed'} from {before} to {after}")
 
 
-def _load_balancer_changes(host: str, item: Json, check_mode: bool) -> list[str]:
+def _load_balancer_changes(host: str, item: Json, first_look: Json, check_mode: bool) -> list[str]:
+    due = [text(one.get("message")) for one in items(first_look.get("findings")) if one.get("code") == "device_setting"]
     first = {service_key(service): service for service in item["before"]}
     lines = [
         _changed(
@@ -184,11 +186,16 @@ def _load_balancer_changes(host: str, item: Json, check_mode: bool) -> list[str]
         if (key := service_key(service)) in first and first[key]["value"] != service["value"]
     ]
     device = item["device"]
-    return lines + [
+    lines += [
         _changed(host, f"the device's setting {key}", (setting(value), setting(device["after"][key])), check_mode)
         for key, value in device["before"].items()
         if key in device["after"] and device["after"][key] != value
     ]
+    if item["changed"]:
+        # A result that changed something knows the device's settings as they were, so only the first look tells which were due.
+        form = "would change" if check_mode else "changed"
+        lines += [visible(f"{host}: a setting of the device {form}. Before: {message}") for message in due]
+    return lines
 
 
 def _server_changes(host: str, item: Json, check_mode: bool) -> list[str]:

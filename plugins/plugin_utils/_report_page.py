@@ -50,40 +50,19 @@ STAGES = {
 def render(report: Mapping[str, t.Any]) -> str:
     """Write the page. Whatever came from a device is escaped, and its control characters are made visible."""
     report = plain(report)
-    return (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            report=report,
-            figures=count(report),
-            paths=[
-                {**path, "words": words(path), "wide": picture(path, wide=True), "narrow": picture(path, wide=False)}
-                for path in report["paths"]
-            ],
-            services=_services(report),
-            servers={host: {**item, "bars": _bars(item)} for host, item in report["servers"].items() if item["read"]},
-            findings=_grouped(report["findings"]),
-            devices=[
-                {
-                    **item,
-                    "host": host,
-                    "kind": kind,
-                    "changes": [line.removeprefix(f"{host}: ") for line in item["changes"]],
-                    "left": left(item) if item["failure"] else "",
-                }
-                for host, kind, item in (
-                    *(
-                        (host, PLATFORMS.get(item["platform"], "load balancer"), item)
-                        for host, item in report["load_balancers"].items()
-                    ),
-                    *((host, "VPN server", item) for host, item in report["servers"].items()),
-                )
-            ],
-            statuses=STATUSES,
-            outcomes=OUTCOMES,
-            severities=SEVERITIES,
-            stages=STAGES,
-        )
+    template = _environment().get_template("report.html.j2")
+    return template.render(
+        report=report,
+        figures=count(report),
+        paths=_paths(report),
+        services=_services(report),
+        servers={host: {**item, "bars": _bars(item)} for host, item in report["servers"].items() if item["read"]},
+        findings=_grouped(report["findings"]),
+        devices=_devices(report),
+        statuses=STATUSES,
+        outcomes=OUTCOMES,
+        severities=SEVERITIES,
+        stages=STAGES,
     )
 
 
@@ -111,6 +90,41 @@ def _shown(value: t.Any) -> t.Any:
             value if len(value) <= LONGEST else f"{value[:LONGEST]}… (cut here; the JSON file has all of it)"
         )
     return value
+
+
+def _paths(report: Mapping[str, t.Any]) -> list[Json]:
+    """Give the paths with their pictures."""
+    foretold = report["check_mode"]
+    return [
+        {
+            **path,
+            "words": words(path, foretold=foretold),
+            "wide": picture(path, wide=True, foretold=foretold),
+            "narrow": picture(path, wide=False, foretold=foretold),
+        }
+        for path in report["paths"]
+    ]
+
+
+def _devices(report: Mapping[str, t.Any]) -> list[Json]:
+    """Give all devices, with their kind and what is said of them."""
+    kinds = [
+        *(
+            (host, PLATFORMS.get(item["platform"], "load balancer"), item)
+            for host, item in report["load_balancers"].items()
+        ),
+        *((host, "VPN server", item) for host, item in report["servers"].items()),
+    ]
+    return [
+        {
+            **item,
+            "host": host,
+            "kind": kind,
+            "changes": [line.removeprefix(visible(f"{host}: ")) for line in item["changes"]],
+            "left": left(item) if item["failure"] else "",
+        }
+        for host, kind, item in kinds
+    ]
 
 
 def _services(report: Mapping[str, t.Any]) -> list[Json]:

@@ -28,8 +28,14 @@ ANSWERS = {
 }
 
 
-def words(path: Json) -> str:
-    """Say in words what the picture shows."""
+def _sees(server: Json, foretold: bool) -> tuple[str, str]:
+    """Give tone and words for what a server sees; in check mode it is what it sees now, and says nothing of what would be."""
+    tone, said = SEES[server["sees"]]
+    return (OPEN, f"now {said}") if foretold and server["sees"] else (tone, said)
+
+
+def words(path: Json, *, foretold: bool = False) -> str:
+    """Say in words what the picture shows; ``foretold``: in check mode."""
     device = f"{path['device']} ({PLATFORMS.get(path['platform'], 'load balancer')})"
     sentences = [
         f"Clients reach {path['vip'] or 'the services'} on {_ports(path)} of {device},"
@@ -38,19 +44,19 @@ def words(path: Json) -> str:
     for server in path["servers"]:
         who = server["host"] or "A server that was not read,"
         gateway = f"gateway {server['gateway']}, " if server["gateway"] else ""
-        back, sees = ANSWERS[server["return_path_ok"]][1], SEES[server["sees"]][1]
+        back, sees = ANSWERS[server["return_path_ok"]][1], _sees(server, foretold)[1]
         sentences.append(f"{who} at {server['address']}: {gateway}{back}, {sees}.")
     if not path["servers"]:
         sentences.append("Which servers are behind it was not read.")
     return " ".join(sentences)
 
 
-def picture(path: Json, *, wide: bool) -> Json:
+def picture(path: Json, *, wide: bool, foretold: bool = False) -> Json:
     """Lay a path out: ``width``, ``height``, and lists of ``boxes``, ``lines`` and ``labels``.
 
-    ``wide`` runs from left to right, the other from top to bottom for narrow screens.
+    ``wide`` runs from left to right, the other from top to bottom for narrow screens. ``foretold``: in check mode.
     """
-    shown = path["servers"][:SERVERS_SHOWN]
+    shown = [{**server, "foretold": foretold} for server in path["servers"][:SERVERS_SHOWN]]
     more = len(path["servers"]) - len(shown)
     return (_wide if wide else _narrow)(path, shown, more)
 
@@ -101,12 +107,12 @@ def _device(path: Json, x: int, y: int, width: int, height: int) -> Json:
 
 
 def _server(server: Json, x: int, y: int, width: int, height: int) -> Json:
-    tone, sees = SEES[server["sees"]]
+    tone, sees = _sees(server, server["foretold"])
     if server["host"] is None:
         return _box(
             x, y, width, height, OPEN, ("name", server["address"]), ("small", "not among the servers that were read")
         )
-    mark = {GOOD: "✓", BAD: "✕", WARN: "!", OPEN: "?"}[tone]
+    mark = {GOOD: "✓", BAD: "✕", WARN: "!", OPEN: ""}[tone]
     return _box(
         x,
         y,
@@ -116,7 +122,7 @@ def _server(server: Json, x: int, y: int, width: int, height: int) -> Json:
         ("name", server["host"]),
         ("mono", server["address"]),
         ("small", f"gateway {server['gateway'] or 'missing'}"),
-        (tone, f"{mark} {sees}"),
+        (tone, f"{mark} {sees}".strip()),
     )
 
 

@@ -259,6 +259,25 @@ def test_changes_are_told_with_what_was_before() -> None:
     assert "6 changes would be made." in summary(foretold)
 
 
+def test_a_setting_of_the_device_that_was_due_is_told_of_a_run_that_has_not_looked_again() -> None:
+    raw = clean()
+    bigip = raw["load_balancers"]["bigip"]
+    message = "The setting usnip is False, and to keep the clients' addresses it has to be True."
+    bigip["before"]["findings"] = [finding("device_setting", "warning", message=message)]
+    bigip["result"]["changed"] = True
+    assert made(raw)["changes"][-1] == f"bigip: a setting of the device changed. Before: {message}"
+    foretold = made({**raw, "check_mode": True})
+    assert foretold["changes"][-1] == f"bigip: a setting of the device would change. Before: {message}"
+    bigip["result"]["changed"] = False
+    assert len(made(raw)["changes"]) == len(foretold["changes"]) - 1
+
+
+def test_what_servers_see_now_is_no_foretelling() -> None:
+    page = Page(render(made({**clean(), "check_mode": True}))).text
+    assert "now sees its clients' own addresses" in page
+    assert "own addresses, as of now" in page
+
+
 def test_a_run_that_changes_nothing_says_so_of_every_device() -> None:
     report = made(drifted())
     assert report["changes"] == []
