@@ -453,6 +453,17 @@ def test_a_subnet_that_overlaps_is_told(expecting: Expecting, api: Api) -> None:
     assert codes(api.go(Order(state="gathered"))) == [("client_in_server_subnet", "warning")]
 
 
+@pytest.mark.parametrize("addresses", ["10.20.0.1/24", ["10.20.0.1/24", "10.10.0.2/24"]])
+def test_additional_addresses_of_an_interface_are_its_own(expecting: Expecting, api: Api, addresses: t.Any) -> None:
+    servers = [{"Addr": "10.20.0.11", "Port": 500}]
+    services = [service(index, port, False, Rs=servers) for index, port in ((1, 500), (2, 4500))]
+    inside = {"AdditionalAddresses": {"IPaddress": addresses}}
+    expecting([api.expect("listvs", {"VS": services}), *guards(api, inside=inside)])
+    result = api.go(Order(state="gathered"))
+    assert codes(result) == []
+    assert result.services[0].servers[0].gateways == ("10.20.0.1",)
+
+
 def test_server_nat_says_what_follows(expecting: Expecting, api: Api) -> None:
     expecting([listing(api, False, False), *guards(api, snat=False)])
     assert "know the way back" in api.go(Order(state="gathered")).findings[0].message
