@@ -17,11 +17,11 @@ PYTHON = exec env \
 LAB = $(PYTHON) -m lab --dir .lab
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab lab-down test bench clean
+.PHONY: help demo demo-ikev2 lab lab-down lab-ikev2 test bench clean
 
 help: ## list these commands
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
-		printf 'make %-10s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
+		printf 'make %-11s %s\n' "$$name" "$$text"; done
 
 demo: .nox/lab/.ready ## start the lab, audit, remediate twice, audit again; show before and after; stop the lab
 	@$(LAB) demo
@@ -31,6 +31,12 @@ lab: .nox/lab/.ready ## start the lab and leave it up; says which inventory to u
 
 lab-down: .nox/lab/.ready ## stop the lab
 	@$(LAB) down
+
+lab-ikev2: .nox/lab/.ready ## as root: the lab with real IKEv2 clients and servers, until Ctrl-C; says which inventory to use
+	@$(LAB) ikev2
+
+demo-ikev2: .nox/lab/.ready ## as root: the demo with real IKEv2 clients and servers
+	@$(LAB) demo-ikev2
 
 test: .venv/.ready ## lint, sanity, units and whole runs on the oldest and newest ansible-core; T=<path>: that test only
 	@$(NOX) $(if $(T),--tags newest -- $(T))

@@ -53,6 +53,7 @@ class Ansible:
 
     lab: Lab
     folder: Path
+    within: t.Sequence[str] = ()  # a command that runs commands somewhere else, in a network namespace for example
 
     def command(
         self,
@@ -65,7 +66,7 @@ class Ansible:
         """Run a command; ``inventory`` adds the lab's; ``cut_off``: where a connection was lost, its session may be left open."""
         written = len(self.lab.writing())
         process = subprocess.run(
-            [str(COMMANDS / name), *(("-i", str(self.lab.inventory)) if inventory else ()), *arguments],
+            [*self.within, str(COMMANDS / name), *(("-i", str(self.lab.inventory)) if inventory else ()), *arguments],
             cwd=self.folder,
             env={
                 **os.environ,

@@ -18,7 +18,7 @@ author:
   - The aovpn.ikev2 authors (@aovpn)
 description:
   - Compares what was read from load balancers and VPN servers with what it has to be, and says the differences in words.
-positional: servers, gateways
+positional: servers, gateways, limits
 options:
   _input:
     description: Results of the device modules, by host.
@@ -32,6 +32,9 @@ options:
     description: The default gateway that each server is to have, by host. A server that is not named is not judged.
     type: dict
     required: true
+  limits:
+    description: The registry limit that each server is to have, by host. A server that is not named is not judged.
+    type: dict
 """
 
 EXAMPLES = r"""

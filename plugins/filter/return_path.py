@@ -18,11 +18,15 @@ author:
   - The aovpn.ikev2 authors (@aovpn)
 description:
   - Makes the option O(aovpn.ikev2.bigip_snat#module:return_path) of the device modules from what the role P(aovpn.ikev2.rras#role) has read.
+positional: planned
 options:
   _input:
     description: What the role set as C(rras_facts), by host; each a dictionary with C(gateway) and C(addresses).
     type: dict
     required: true
+  planned:
+    description: Default gateways that are going to be set, by host. They count instead of what was read.
+    type: dict
 """
 
 EXAMPLES = r"""

@@ -18,6 +18,8 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import MISS
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import IKE_PORTS, InvalidInput, Order
 
 Spec: t.TypeAlias = "dict[str, dict[str, t.Any]]"
+Rules: t.TypeAlias = "dict[str, t.Any]"
+"""Limits between options, as AnsibleModule takes them: ``required_one_of`` and the like."""
 
 COMMON: Spec = {
     "port": {"type": "int", "default": 443},

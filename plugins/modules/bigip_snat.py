@@ -235,25 +235,28 @@ undone:
 """
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip import BigIp
-from ansible_collections.aovpn.ikev2.plugins.module_utils._module import SAVE, credential, run_module
+from ansible_collections.aovpn.ikev2.plugins.module_utils._module import SAVE, Spec, credential, run_module
 
 OPTIONS = ("username", "password", "login_provider", "partition", "save", "sync_group", "clear_connections")
+
+
+SPEC: Spec = {
+    "host": credential("F5_SERVER", aliases=["server"]),
+    "port": credential("F5_SERVER_PORT", aliases=["server_port"], required=False, type="int", default=443),
+    "username": credential("F5_USER", aliases=["user"]),
+    "password": credential("F5_PASSWORD", secret=True),
+    "login_provider": {"type": "str", "default": "tmos"},
+    "partition": {"type": "str"},
+    "sync_group": {"type": "str"},
+    "clear_connections": {"type": "bool", "default": False},
+    **SAVE,
+}
 
 
 def main() -> None:
     """Run the module."""
     run_module(
-        {
-            "host": credential("F5_SERVER", aliases=["server"]),
-            "port": credential("F5_SERVER_PORT", aliases=["server_port"], required=False, type="int", default=443),
-            "username": credential("F5_USER", aliases=["user"]),
-            "password": credential("F5_PASSWORD", secret=True),
-            "login_provider": {"type": "str", "default": "tmos"},
-            "partition": {"type": "str"},
-            "sync_group": {"type": "str"},
-            "clear_connections": {"type": "bool", "default": False},
-            **SAVE,
-        },
+        SPEC,
         lambda endpoint, options: BigIp(endpoint, **{name: options[name] for name in OPTIONS}),
     )
 

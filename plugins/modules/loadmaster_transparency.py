@@ -231,30 +231,36 @@ undone:
 """
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster import LoadMaster
-from ansible_collections.aovpn.ikev2.plugins.module_utils._module import credential, run_module
+from ansible_collections.aovpn.ikev2.plugins.module_utils._module import Rules, Spec, credential, run_module
+
+
+SPEC: Spec = {
+    "host": credential("LOADMASTER_HOST"),
+    "username": credential("LOADMASTER_USERNAME", required=False),
+    "password": credential("LOADMASTER_PASSWORD", required=False, secret=True),
+    "api_key": credential("LOADMASTER_API_KEY", required=False, secret=True),
+    "api_version": {"type": "str", "choices": ["auto", "1", "2"], "default": "auto"},
+    "client_cert": {"type": "path"},
+    "client_key": {"type": "path"},
+    "gateway": {"type": "str"},
+}
+RULES: Rules = {
+    "required_one_of": [("api_key", "username", "client_cert")],
+    "required_together": [("username", "password")],
+    "required_by": {"client_key": "client_cert"},
+}
 
 
 def main() -> None:
     """Run the module."""
     run_module(
-        {
-            "host": credential("LOADMASTER_HOST"),
-            "username": credential("LOADMASTER_USERNAME", required=False),
-            "password": credential("LOADMASTER_PASSWORD", required=False, secret=True),
-            "api_key": credential("LOADMASTER_API_KEY", required=False, secret=True),
-            "api_version": {"type": "str", "choices": ["auto", "1", "2"], "default": "auto"},
-            "client_cert": {"type": "path"},
-            "client_key": {"type": "path"},
-            "gateway": {"type": "str"},
-        },
+        SPEC,
         lambda endpoint, options: LoadMaster(
             endpoint,
             **{name: options[name] for name in ("username", "password", "api_key", "gateway")},
             api_version=None if options["api_version"] == "auto" else int(options["api_version"]),
         ),
-        required_one_of=[("api_key", "username", "client_cert")],
-        required_together=[("username", "password")],
-        required_by={"client_key": "client_cert"},
+        **RULES,
     )
 
 

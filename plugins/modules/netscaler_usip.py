@@ -235,27 +235,33 @@ import typing as t
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Snapshot
-from ansible_collections.aovpn.ikev2.plugins.module_utils._module import SAVE, credential, run_module
+from ansible_collections.aovpn.ikev2.plugins.module_utils._module import SAVE, Rules, Spec, credential, run_module
 from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler import NetScaler
 from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler_objects import snapshot_has_proxy_port
+
+
+SPEC: Spec = {
+    "host": credential("NETSCALER_NSIP", aliases=["nsip"]),
+    "username": credential("NETSCALER_NITRO_USER", aliases=["nitro_user"], required=False),
+    "password": credential("NETSCALER_NITRO_PASS", aliases=["nitro_pass"], required=False, secret=True),
+    "nitro_auth_token": credential("NETSCALER_NITRO_AUTH_TOKEN", required=False, secret=True),
+    "subnet_ip_mode": {"type": "bool", "default": True},
+    "use_proxy_port": {"type": "bool"},
+    "admin_partition": {"type": "str"},
+    **SAVE,
+}
+RULES: Rules = {
+    "required_one_of": [("nitro_auth_token", "username")],
+    "required_together": [("username", "password")],
+}
 
 
 def main() -> None:
     """Run the module."""
     run_module(
-        {
-            "host": credential("NETSCALER_NSIP", aliases=["nsip"]),
-            "username": credential("NETSCALER_NITRO_USER", aliases=["nitro_user"], required=False),
-            "password": credential("NETSCALER_NITRO_PASS", aliases=["nitro_pass"], required=False, secret=True),
-            "nitro_auth_token": credential("NETSCALER_NITRO_AUTH_TOKEN", required=False, secret=True),
-            "subnet_ip_mode": {"type": "bool", "default": True},
-            "use_proxy_port": {"type": "bool"},
-            "admin_partition": {"type": "str"},
-            **SAVE,
-        },
+        SPEC,
         _adapter,
-        required_one_of=[("nitro_auth_token", "username")],
-        required_together=[("username", "password")],
+        **RULES,
     )
 
 

@@ -6,13 +6,16 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import canonical_address
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Finding, canonical_address
 
 Facts: t.TypeAlias = "Mapping[str, t.Any]"
+
+SNAPSHOT_FORMAT = 1
 
 
 def collected(hosts: Iterable[str], hostvars: Mapping[str, Facts], name: str) -> dict[str, t.Any]:
@@ -20,21 +23,178 @@ def collected(hosts: Iterable[str], hostvars: Mapping[str, Facts], name: str) ->
     return {host: hostvars[host][name] for host in hosts if name in hostvars[host]}
 
 
-def return_path(servers: Mapping[str, Facts]) -> dict[str, str]:
+def return_path(servers: Mapping[str, Facts], planned: Mapping[str, str] | None = None) -> dict[str, str]:
     """Tell for each address of each server its default gateway, as the device modules take it.
 
-    ``servers`` are facts as the role rras sets them, by host; a server without a default gateway is left out.
+    ``servers`` are facts as the role rras sets them, by host; ``planned`` are default gateways that are going to be set, by host.
+    A server that has neither is left out.
     """
+    gateways = {host: (planned or {}).get(host) or facts["gateway"] for host, facts in servers.items()}
     return {
-        address: facts["gateway"] for facts in servers.values() for address in facts["addresses"] if facts["gateway"]
+        address: gateways[host] for host, facts in servers.items() for address in facts["addresses"] if gateways[host]
     }
 
 
-def drift(load_balancers: Mapping[str, Facts], servers: Mapping[str, Facts], gateways: Mapping[str, str]) -> list[str]:
+def is_due(result: Facts) -> bool:
+    """Say whether state ``preserved`` would change a device, from what it gave with ``gathered``."""
+    return any(not service["source_preserved"] for service in result["services"]) or any(
+        finding["code"] == "device_setting" for finding in result["findings"]
+    )
+
+
+def obstacles(result: Facts, accept: Collection[str]) -> list[str]:
+    """List in words what forbids a change that is due on a load balancer, or a change of its servers' gateways.
+
+    ``result`` is what the device module gave with ``gathered`` and the gateways that are planned.
+    """
+    return [
+        f"{finding['code']} at {finding['object']}: {finding['message']} {finding['remedy']}"
+        for finding in result["findings"]
+        if finding["severity"] == "blocker"
+        and finding["code"] not in accept
+        and (is_due(result) or finding["code"] == "return_path_wrong")
+    ]
+
+
+def cross_check(load_balancers: Mapping[str, Facts], servers: Mapping[str, Facts]) -> list[dict[str, str]]:
+    """Tell the servers that several load balancers lead to, and those that none leads to, as findings.
+
+    ``load_balancers`` are results of the device modules with ``gathered``, ``servers`` facts of the role rras, both by host.
+    """
+    leading = {
+        host: [
+            name
+            for name, result in sorted(load_balancers.items())
+            if {server["address"].partition("%")[0] for service in result["services"] for server in service["servers"]}
+            & set(facts["addresses"])
+        ]
+        for host, facts in sorted(servers.items())
+    }
+    findings = []
+    for host, names in leading.items():
+        if len(names) > 1:
+            findings.append(
+                Finding(
+                    "server_shared",
+                    "info",
+                    host,
+                    f"Several load balancers lead to this server: {', '.join(names)}. It has one default gateway, so its answers go back through one of them.",
+                    "Let them share that address, as the units of one cluster do, or give each its own servers.",
+                )
+            )
+        if load_balancers and not names:
+            findings.append(
+                Finding(
+                    "server_not_served",
+                    "warning",
+                    host,
+                    f"None of these load balancers leads to an address of this server: {', '.join(sorted(load_balancers))}.",
+                    "Take it out of the group rras, or make it a member of the services of UDP 500 and UDP 4500.",
+                )
+            )
+    return [{**finding.as_dict(), "host": finding.object} for finding in findings]
+
+
+def failure(results: Iterable[Facts], stage: str, failed: Facts) -> dict[str, t.Any]:
+    """Say what failed on a host, and whether that left it as it was: True, False, or None where nobody knows.
+
+    ``results`` are what its tasks registered so far, ``failed`` is the result of the one that failed, ``stage`` what was being done.
+    """
+    known = [result for result in results if result]
+    unreached = next((result for result in known if result.get("unreachable")), None)
+    if unreached:
+        undone = None
+    elif "undone" in failed:
+        undone = bool(failed["undone"])
+    else:
+        undone = not any(result.get("changed") for result in known)
+    message = str((unreached or failed).get("msg") or "no reason was given").strip()
+    return {"stage": stage, "msg": message, "undone": undone}
+
+
+def cut_off(facts: Facts, gateway: str | None, load_balancers: Mapping[str, Facts]) -> list[str]:
+    """List in words the load balancers that keep clients' addresses and to which ``gateway`` would not lead the answers of a server.
+
+    ``facts`` are the server's, as the role rras sets them, ``load_balancers`` results of the device modules by host.
+    """
+    return [
+        f"{host} keeps the clients' addresses at {service['id']}, and expects the answers of {server['address']}"
+        f" at {', '.join(server['gateways'])} and not at {gateway or 'no default gateway'}"
+        for host, result in sorted(load_balancers.items())
+        for service in result["services"]
+        for server in service["servers"]
+        if service["source_preserved"]
+        and server["address"].partition("%")[0] in facts["addresses"]
+        and server["gateways"]
+        and gateway not in {address.partition("%")[0] for address in server["gateways"]}
+    ]
+
+
+def take_snapshot(
+    taken: str, load_balancers: Mapping[str, Facts], servers: Mapping[str, Facts]
+) -> dict[str, t.Any]:
+    """Put together what the file of a snapshot holds: what it takes to put everything back, and what to compare with.
+
+    ``load_balancers`` are results of the device modules, ``servers`` facts of the role rras, both by host; ``taken`` is a time.
+    """
+    return {
+        "format": SNAPSHOT_FORMAT,
+        "taken": taken,
+        "load_balancers": {host: result["snapshot"] for host, result in load_balancers.items() if "snapshot" in result},
+        "services": {host: result["services"] for host, result in load_balancers.items() if "snapshot" in result},
+        "servers": dict(servers),
+    }
+
+
+def read_snapshot(text: str) -> dict[str, t.Any]:
+    """Give each host's part of a snapshot's file: of a load balancer ``snapshot`` and ``services``, of a server its facts.
+
+    :raises ValueError: where it is no such file.
+    """
+    try:
+        raw = json.loads(text)
+        if raw["format"] != SNAPSHOT_FORMAT:
+            raise ValueError(f"its format is {raw['format']!r} and not {SNAPSHOT_FORMAT}")
+        return {
+            "taken": str(raw["taken"]),
+            "load_balancers": {
+                host: {"snapshot": snapshot, "services": list(raw["services"][host]), "findings": []}
+                for host, snapshot in raw["load_balancers"].items()
+            },
+            "servers": {host: dict(facts) for host, facts in raw["servers"].items()},
+        }
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"This is no snapshot that a playbook of this collection wrote ({error!r}).") from error
+
+
+def due(
+    load_balancers: Mapping[str, Facts],
+    servers: Mapping[str, Facts],
+    gateways: Mapping[str, str],
+    limits: Mapping[str, int],
+) -> list[str]:
+    """List the hosts on which there is something to change; the arguments are those of ``drift``."""
+    return [
+        *(host for host, result in sorted(load_balancers.items()) if is_due(result)),
+        *(
+            host
+            for host, facts in sorted(servers.items())
+            if facts["gateway"] != gateways.get(host, facts["gateway"])
+            or facts["ike_limit"] != int(limits.get(host, facts["ike_limit"] or 0)) and host in limits
+        ),
+    ]
+
+
+def drift(
+    load_balancers: Mapping[str, Facts],
+    servers: Mapping[str, Facts],
+    gateways: Mapping[str, str],
+    limits: Mapping[str, int] | None = None,
+) -> list[str]:
     """List in words, host by host, what is not as it has to be; empty when all is well.
 
     ``load_balancers`` are results of the device modules, ``servers`` facts of the role rras, both by host;
-    ``gateways`` is the default gateway that each server is to have.
+    ``gateways`` is the default gateway that each server is to have, ``limits`` the registry limit.
     """
     lines = [
         f"{host}: {service['id']} ({service['address']}, UDP {service['port']}) hides the clients' addresses"
@@ -53,6 +213,15 @@ def drift(load_balancers: Mapping[str, Facts], servers: Mapping[str, Facts], gat
         for host, facts in sorted(servers.items())
         if host in gateways and facts["gateway"] != gateways[host]
     ]
+    for host, limit in sorted((limits or {}).items()):
+        if host not in servers:
+            continue
+        facts = servers[host]
+        if facts["ike_limit"] != int(limit):
+            stands = "the system's own" if facts["ike_limit"] is None else facts["ike_limit"]
+            lines.append(f"{host}: the limit of IKE security associations is {stands} and has to be {limit}")
+        elif facts["restart_owed"]:
+            lines.append(f"{host}: IKEEXT does not know of the limit {facts['ike_limit']} before it is restarted")
     return lines
 
 

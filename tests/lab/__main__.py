@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Starts and stops the lab, and runs the demo: ``python -m lab up|down|demo``."""
+"""Starts and stops the lab, and runs the demo: ``python -m lab up|down|demo``; ``ikev2`` and ``demo-ikev2``: on the data plane, as root."""
 
 from __future__ import annotations
 
@@ -16,8 +16,13 @@ import time
 import typing as t
 from pathlib import Path
 
+from lab.alwayson import watch
+from lab.dataplane.network import PlaneError, install, missing
+from lab.dataplane.plane import Plane
 from lab.demo import demo
 from lab.whole import Lab
+
+IKEV2 = ("ikev2", "demo-ikev2", "packages")  # `packages` installs what the two others need
 
 
 class Interrupted(Exception):
@@ -101,11 +106,27 @@ def down(folder: Path) -> int:
     return 1
 
 
+def on_plane(command: str, folder: Path) -> int:
+    """Carry out a command that needs the data plane, or say what is missing."""
+    try:
+        if os.geteuid():
+            raise PlaneError(f"The data plane cannot be made here: {'; '.join(missing())}.")
+        install()
+        if command == "ikev2":
+            watch(folder / "ikev2")
+        if command == "demo-ikev2":
+            return demo(folder / "demo-ikev2", Plane(folder / "demo-ikev2-plane"))
+    except PlaneError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
 def main() -> int:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="lab", description=__doc__)
     parser.add_argument("--dir", type=Path, default=Path(".lab"), help="where inventory, certificate and log go")
-    parser.add_argument("command", choices=["up", "down", "serve", "demo"])
+    parser.add_argument("command", choices=["up", "down", "serve", "demo", *IKEV2])
     arguments = parser.parse_args()
     folder: Path = arguments.dir.resolve()
     signal.signal(signal.SIGTERM, _interrupt)
@@ -113,9 +134,9 @@ def main() -> int:
     if arguments.command == "serve":
         serve(folder)
         return 0
-    if arguments.command == "demo":
+    if arguments.command in ("demo", *IKEV2):
         try:
-            return demo(folder / "demo")
+            return demo(folder / "demo") if arguments.command == "demo" else on_plane(arguments.command, folder)
         except Interrupted:
             print("\nInterrupted; the lab is down.", file=sys.stderr)
             return 130

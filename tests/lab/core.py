@@ -129,8 +129,10 @@ class Device:
         self.faults: list[Fault] = []
         self.state: State = copy.deepcopy(self.initial())
         self.logfile: Path | None = None
+        self.before: list[t.Callable[[Entry], None]] = []  # told of each request, before it takes effect
+        self.after: list[t.Callable[[Entry | None], None]] = []  # and after it; None: the device changed by itself
         self.port = 0
-        self._server: BaseWSGIServer | None = None
+        self._servers: list[BaseWSGIServer] = []
         self.app.before_request(self._arrive)
         self.app.after_request(self._leave)
 
@@ -156,20 +158,25 @@ class Device:
 
     def start(self, ca: CertificateAuthority) -> None:
         """Serve on a free loopback port until ``stop``."""
-        self._server = make_server(
+        self.listen(ca)
+
+    def listen(self, ca: CertificateAuthority) -> None:
+        """Serve on loopback; a second time, on the same port in the network namespace that the caller has entered."""
+        server = make_server(
             "127.0.0.1", self.port, self.app, threaded=True, request_handler=_Handler, ssl_context=ca.context()
         )
         # The handshake belongs to the connection's own thread: a client that says nothing must not keep the others waiting.
-        self._server.socket.do_handshake_on_connect = False  # type: ignore[attr-defined]
-        self.port = self._server.server_port
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True, name=self.name).start()
+        server.socket.do_handshake_on_connect = False  # type: ignore[attr-defined]
+        self.port = server.server_port
+        self._servers.append(server)
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True, name=self.name).start()
 
     def stop(self) -> None:
         """Stop serving."""
-        if self._server:
-            self._server.shutdown()
-            self._server.server_close()
-            self._server = None
+        while self._servers:
+            server = self._servers.pop()
+            server.shutdown()
+            server.server_close()
 
     def reset(self) -> None:
         """Become a fresh device again."""
@@ -177,6 +184,12 @@ class Device:
             self.state = copy.deepcopy(self.initial())
             self.log.clear()
             self.faults.clear()
+        self.tell(None)
+
+    def tell(self, entry: Entry | None) -> None:
+        """Tell those who want to know that a request has taken effect, or that the device has changed by itself."""
+        for hook in self.after:
+            hook(entry)
 
     def fault(self, match: t.Callable[[Entry], bool] = lambda _entry: True, **how: t.Any) -> Fault:
         """Arm a fault; see Fault."""
@@ -202,16 +215,20 @@ class Device:
             self.log.append(entry)
             fault = next((fault for fault in self.faults if fault.due(entry)), None)
         g.fault = fault
-        if fault is None:
-            return None
-        time.sleep(fault.delay)
-        if fault.reset == "before":
-            self._cut()
-        return fault.answer
+        if fault is not None:
+            time.sleep(fault.delay)
+            if fault.reset == "before":
+                self._cut()
+            if fault.answer is not None:
+                return fault.answer
+        for hook in self.before:
+            hook(entry)
+        return None
 
     def _leave(self, response: Response) -> Response:
         entry: Entry = g.entry
         entry.status = response.status_code
+        self.tell(entry)
         if self.logfile:
             with self.lock, self.logfile.open("a", encoding="utf-8") as out:
                 out.write(json.dumps(vars(entry), ensure_ascii=False) + "\n")

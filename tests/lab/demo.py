@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import re
@@ -19,8 +20,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from lab.dataplane.plane import Plane
+from lab.driven import DrivenLab
 from lab.whole import Lab
 
+CLIENTS = 10  # of each load balancer, where the demo runs on the data plane
 STEPS = (
     ("audit", "before", "Look at everything, change nothing"),
     ("remediate", "remediate", "Make it right: first the servers' gateways, one by one, then the load balancers"),
@@ -34,15 +38,18 @@ def ansible_playbook(lab: Lab, *arguments: str) -> list[str]:
     return [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(lab.inventory), *arguments]
 
 
-def demo(folder: Path) -> int:
-    """Run the demo in ``folder``, and give 0 when it showed what it promises."""
+def demo(folder: Path, plane: Plane | None = None) -> int:
+    """Run the demo in ``folder``, with ``plane`` on real IKEv2, and give 0 when it showed what it promises."""
     console = Console(width=None if sys.stdout.isatty() else 120)
     shutil.rmtree(folder, ignore_errors=True)
-    lab = Lab(folder)
+    lab = DrivenLab(folder, plane) if plane else Lab(folder)
     started = time.monotonic()
     changed = {}
     try:
+        if plane:
+            plane.start()
         lab.start()
+        traffic = [_traffic(lab)]
         for number, (playbook, name, title) in enumerate(STEPS, 1):
             console.rule(f"[bold]{number} of {len(STEPS)}: aovpn.ikev2.{playbook}[/bold]", align="left")
             console.print(title)
@@ -53,16 +60,22 @@ def demo(folder: Path) -> int:
         reports = {
             name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in ("before", "after")
         }
+        traffic.append(_traffic(lab))
     finally:
         lab.stop()
+        if plane:
+            plane.stop()
     console.print(_services(reports["before"], reports["after"]))
     console.print(_servers(reports["before"], reports["after"]))
+    if plane:
+        console.print(_clients(*traffic))
     console.print(
         f"Drift: {len(reports['before']['drift'])} before, {len(reports['after']['drift'])} after."
         f" Changed: {changed['remediate']} by the first remediate, {changed['again']} by the second."
         f" {time.monotonic() - started:.0f} s. Reports: {folder}"
     )
-    shown = (
+    connected = [all(row[0] == CLIENTS for row in measured.values()) for measured in traffic]
+    shown = (not plane or connected == [False, True]) and (
         reports["before"]["drift"] and changed["remediate"] and not changed["again"] and not reports["after"]["drift"]
     )
     if not shown:
@@ -121,6 +134,28 @@ def _servers(before: dict[str, t.Any], after: dict[str, t.Any]) -> Table:
         table.add_column(column, overflow="fold")
     for host, facts in before["servers"].items():
         table.add_row(host, ", ".join(facts["addresses"]), _arrow(facts["gateway"], after["servers"][host]["gateway"]))
+    return table
+
+
+def _traffic(lab: Lab) -> dict[str, tuple[int, list[str]]]:
+    """Let clients connect to one load balancer after the other, and give how many did, and whom each VPN server sees."""
+    measured = {}
+    for balancer in lab.load_balancers if isinstance(lab, DrivenLab) else []:
+        (vip,) = balancer.variables(lab.ca)["load_balancer_addresses"]
+        lab.plane.disconnect()
+        made = lab.plane.connect(vip, range(CLIENTS))
+        seen = [sorted(lab.plane.sources(address), key=ipaddress.ip_address) for address in lab.plane.servers]
+        measured[balancer.name] = (len(made), [", ".join(one) or "nobody" for one in seen])
+    return measured
+
+
+def _clients(before: dict[str, tuple[int, list[str]]], after: dict[str, tuple[int, list[str]]]) -> Table:
+    table = Table(title=f"IKEv2: how many of {CLIENTS} clients connect, and whom the VPN servers see", title_justify="left")
+    for column in ("load balancer", "connected", "rras1 sees", "rras2 sees"):
+        table.add_column(column, overflow="fold")
+    for host, (count, seen) in before.items():
+        now, seen_now = after[host]
+        table.add_row(host, _arrow(count, now), *map(_arrow, seen, seen_now))
     return table
 
 

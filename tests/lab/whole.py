@@ -64,11 +64,11 @@ class Lab:
         """Start all stand-ins, and write inventory and certificate."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.logfile.write_text("", encoding="utf-8")
-        authority = CertificateAuthority()
-        authority.write(self.ca)
+        self.authority = CertificateAuthority()
+        self.authority.write(self.ca)
         for device in self.devices:
             device.logfile = self.logfile
-            device.start(authority)
+            device.start(self.authority)
         self.write_inventory()
 
     def write_inventory(self, changes: t.Mapping[str, t.Mapping[str, t.Any]] | None = None) -> None:

@@ -441,7 +441,7 @@ class WindowsHost(WinRMHost):
             "radius_servers": [],
             "administrator": True,
             "dead_gateways": [],  # through these, no answer of the host reaches anybody
-            "sessions": [session],
+            "sessions": [session],  # the first is Ansible's own
             "services": services,
             "registry": {
                 IKEEXT_KEY: {"ServiceDll": {"type": "expandstring", "data": r"%SystemRoot%\System32\ikeext.dll"}}
@@ -487,10 +487,13 @@ class WindowsHost(WinRMHost):
     def _watch_tasks(self) -> None:
         while not self._stopped.wait(0.05):
             with self.lock:
-                self._run_tasks(lambda task: task["due"] is not None and task["due"] <= time.time())
+                fired = self._run_tasks(lambda task: task["due"] is not None and task["due"] <= time.time())
+            if fired:
+                self.tell(None)
 
-    def _run_tasks(self, is_due: Callable[[Result], bool]) -> None:
-        for name in [name for name, task in self.state["tasks"].items() if is_due(task)]:
+    def _run_tasks(self, is_due: Callable[[Result], bool]) -> list[str]:
+        due = [name for name, task in self.state["tasks"].items() if is_due(task)]
+        for name in due:
             task = self.state["tasks"][name]
             task["due"] = None
             self.state["fired"].append(name)
@@ -501,11 +504,26 @@ class WindowsHost(WinRMHost):
                 task["result"] = 0
             except CmdletError:
                 task["result"] = 1
+        return due
 
     def is_dark(self) -> bool:
-        """Say whether nobody reaches the host now: for a while, or because its answers leave by a dead gateway."""
-        defaults = {r["next_hop"] for r in self.state["routes"]["active"] if r["dest"] == "0.0.0.0/0"}
-        return super().is_dark() or (bool(defaults) and defaults <= set(self.state["dead_gateways"]))
+        """Say whether nobody reaches the host now: for a while, or because its answers leave by a dead gateway, or by none."""
+        manager = ipaddress.IPv4Address(self.state["sessions"][0]["remote_address"])
+        return super().is_dark() or self.way_to(manager) in (None, *self.state["dead_gateways"])
+
+    def way_to(self, address: ipaddress.IPv4Address) -> str | None:
+        """Give the next hop by which packets to an address leave, 0.0.0.0 where that is on a subnet of the host; None where there is none."""
+        metrics = {nic["if_index"]: nic["metric"] for nic in self.state["nics"]}
+        routes = [(ipaddress.IPv4Network(route["dest"]), route) for route in self.state["routes"]["active"]]
+        best = min(
+            (
+                (-network.prefixlen, route["metric"] + metrics.get(route["if_index"], 0), route["next_hop"])
+                for network, route in routes
+                if address in network
+            ),
+            default=None,
+        )
+        return best[2] if best else None
 
     def reboot(self, dark: float = 0.0) -> None:
         """Restart the server, which is ``dark`` for so many seconds: what stood in the active store alone is gone."""
@@ -520,6 +538,7 @@ class WindowsHost(WinRMHost):
                 if service["start_mode"] in ("auto", "delayed"):
                     start_service(state, name)
             self._run_tasks(lambda task: task["at_startup"])
+        self.tell(None)
 
     # What WinRM hands over
 

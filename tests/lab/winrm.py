@@ -446,6 +446,8 @@ class WinRMHost(core.Device):
         time.sleep(fault.delay)
         output = Output()
         if fault.reset != "before":
+            for hook in self.before:
+                hook(entry)
             with self.lock:
                 before = copy.deepcopy(self.state)
                 output, changed = self._effect(work)
@@ -454,6 +456,7 @@ class WinRMHost(core.Device):
                 if self.logfile:
                     with self.logfile.open("a", encoding="utf-8") as out:
                         out.write(json.dumps(vars(entry), ensure_ascii=False) + "\n")
+            self.tell(entry)
         if fault.dark:
             self.go_dark(fault.dark)
         output.cut = bool(fault.reset)

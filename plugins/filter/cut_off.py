@@ -1,0 +1,56 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The filter cut_off."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._audit import cut_off
+
+DOCUMENTATION = r"""
+name: cut_off
+short_description: Tell whether a default gateway would cut off the VPN
+version_added: 0.1.0
+author:
+  - The aovpn.ikev2 authors (@aovpn)
+description:
+  - Lists the load balancers that keep the clients' addresses, and to which a default gateway would not lead the answers of a VPN server.
+positional: gateway, load_balancers
+options:
+  _input:
+    description: What the role P(aovpn.ikev2.rras#role) set as C(rras_facts).
+    type: dict
+    required: true
+  gateway:
+    description: The default gateway that the server is going to have.
+    type: str
+    required: true
+  load_balancers:
+    description: Results of the device modules, by host.
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Refuse what would cut off the VPN
+  ansible.builtin.assert:
+    that: not (rras_facts | aovpn.ikev2.cut_off('10.10.0.254', {'bigip': load_balancer_result}))
+"""
+
+RETURN = r"""
+_value:
+  description: A sentence for each; empty when nothing speaks against it.
+  type: list
+  elements: str
+"""
+
+
+class FilterModule:
+    """Offers the filter."""
+
+    def filters(self) -> dict[str, t.Any]:
+        """Name it."""
+        return {"cut_off": cut_off}

@@ -1,0 +1,174 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is missing or contradictory in an inventory, told before any device is touched.
+
+The options of the device modules and of the roles are judged by their own specifications, so that nothing is said twice.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import yaml
+from jinja2 import Undefined
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import InvalidInput, Order
+from ansible_collections.aovpn.ikev2.plugins.module_utils._module import COMMON, Rules, Spec
+from ansible_collections.aovpn.ikev2.plugins.modules import bigip_snat, loadmaster_transparency, netscaler_usip
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils import _routes, _vpn
+
+Variables: t.TypeAlias = "Mapping[str, t.Any]"
+
+ROLES = Path(__file__).resolve().parents[2] / "roles"
+MODULES: Mapping[str, tuple[Spec, Rules]] = {
+    "bigip": (bigip_snat.SPEC, {}),
+    "netscaler": (netscaler_usip.SPEC, netscaler_usip.RULES),
+    "loadmaster": (loadmaster_transparency.SPEC, loadmaster_transparency.RULES),
+}
+WINDOWS_CONNECTIONS = ("winrm", "psrp")
+WINDOWS_SHELLS = ("powershell", "cmd")
+
+
+def problems(
+    hosts: Iterable[str],
+    hostvars: Mapping[str, Variables],
+    load_balancers: Iterable[str],
+    servers: Iterable[str],
+    transport: str,
+) -> list[str]:
+    """List in words everything that cannot be meant, host by host; empty when the inventory can be used.
+
+    ``hosts`` are those of this run, ``load_balancers`` and ``servers`` all members of the two groups, and ``transport`` is the
+    connection of hosts that name none.
+    """
+    load_balancers, servers = list(load_balancers), list(servers)
+    if not (load_balancers or servers):
+        return ["The groups ikev2_load_balancers and rras have no hosts: put the load balancers into the one, the VPN servers into the other."]
+    found = [f"{host}: it is in both groups, ikev2_load_balancers and rras." for host in load_balancers if host in servers]
+    for host in hosts:
+        for members, spec, judge in (
+            (load_balancers, _role_spec("load_balancer"), _load_balancer),
+            (servers, _role_spec("rras"), lambda variables: _server(variables, transport)),
+        ):
+            if host in members:
+                found += [f"{host}: {line}" for line in _of_host(hostvars[host], spec, judge)]
+    return found
+
+
+def _of_host(host: Variables, spec: Spec, judge: Callable[[dict[str, t.Any]], list[str]]) -> list[str]:
+    variables, undefined = _read(host, (*spec, "ansible_host", "ansible_connection", "ansible_shell_type"))
+    if undefined:
+        return undefined
+    given = {name: variables[name] for name in spec if name in variables}
+    wrong = [_sentence(message) for message in ArgumentSpecValidator(spec).validate(given).error_messages]
+    return wrong or judge(variables)
+
+
+def _read(host: Variables, names: Iterable[str]) -> tuple[dict[str, t.Any], list[str]]:
+    """Read variables, and tell those that lean on others that are not there."""
+    variables, undefined = {}, []
+    for name in names:
+        try:
+            if name in host:
+                variables[name] = _plain(host[name])
+        except Exception as error:  # templating raises what it likes, other errors in each version
+            undefined.append(f"{name} cannot be read: {_sentence(str(error))}")
+    return variables, undefined
+
+
+def _plain(value: t.Any) -> t.Any:
+    """Give a value of its own, every part of it looked at.
+
+    What is not defined stays a template up to ansible-core 2.18, and is one of Jinja's undefined values after that.
+    """
+    if isinstance(value, Undefined):
+        raise ValueError(str(value) or "it leans on a variable that is not defined")
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, str) and "{{" in value:
+        raise ValueError(f"{value} leans on a variable that is not defined")
+    return value
+
+
+def _load_balancer(variables: dict[str, t.Any]) -> list[str]:
+    spec, rules = MODULES[variables["load_balancer_platform"]]
+    connection = variables.get("load_balancer_connection", {})
+    options = {"host": variables.get("ansible_host"), **connection, **variables.get("load_balancer_options", {})}
+    given = {name: value for name, value in options.items() if value is not None}
+    result = ArgumentSpecValidator({**COMMON, **spec}, **rules).validate(given)
+    wrong = [
+        f"load_balancer_connection, load_balancer_options or the environment: {_sentence(message)}"
+        for message in result.error_messages
+    ]
+    names: dict[str, t.Any] = dict.fromkeys(("addresses", "services"))
+    chosen = {name: variables[f"load_balancer_{name}"] for name in names if f"load_balancer_{name}" in variables}
+    for part in ({"addresses": chosen.get("addresses")}, {"services": chosen.get("services")}, chosen if len(chosen) > 1 else {}):
+        wrong += _order({**names, **part}, [])
+    wrong += _order(names, variables.get("load_balancer_accept", []))
+    return list(dict.fromkeys(wrong))
+
+
+def _order(names: Mapping[str, t.Any], accept: list[str]) -> list[str]:
+    try:
+        Order.parse(
+            state="gathered",
+            addresses=names["addresses"],
+            services=names["services"],
+            ports=[1],
+            snapshot=None,
+            return_path=None,
+            accept=accept,
+        )
+    except InvalidInput as error:
+        return [str(error).replace("Option '", "load_balancer option '").replace("Options '", "load_balancer options '")]
+    return []
+
+
+def _server(variables: dict[str, t.Any], transport: str) -> list[str]:
+    wrong = []
+    connection = str(variables.get("ansible_connection", transport)).rpartition(".")[2]
+    if connection not in WINDOWS_CONNECTIONS and variables.get("ansible_shell_type") not in WINDOWS_SHELLS:
+        wrong.append(
+            f"ansible_connection is {connection}, and a Windows server takes winrm, psrp, or ssh with ansible_shell_type=powershell."
+        )
+    options = {
+        name: variables.get(f"rras_{name}", default)
+        for name, default in (
+            ("interface_alias", None),
+            ("mac", None),
+            ("preserve_routes", []),
+            ("remove_other_defaults", False),
+            ("allow_dhcp", False),
+        )
+    }
+    if "rras_gateway" in variables:
+        try:
+            _routes.Wanted.parse(gateway=str(variables["rras_gateway"]), **options)
+        except _routes.PlanError as error:
+            wrong.append(str(error).replace("Option '", "option 'rras_"))
+    for name, least, most in (
+        ("rras_rollback_timeout", _routes.SHORTEST_TIMEOUT, _routes.LONGEST_TIMEOUT),
+        ("rras_ike_limit", 1, _vpn.LARGEST_DWORD),
+    ):
+        if name in variables and not least <= int(variables[name]) <= most:
+            wrong.append(f"{name} is {variables[name]}, and has to be a number from {least} to {most}.")
+    return wrong
+
+
+def _role_spec(role: str) -> Spec:
+    """Read the role's own specification of its variables."""
+    text = (ROLES / role / "meta" / "argument_specs.yml").read_text(encoding="utf-8")
+    spec: Spec = yaml.safe_load(text)["argument_specs"]["main"]["options"]
+    return spec
+
+
+def _sentence(text: str) -> str:
+    text = " ".join(text.split())
+    return text if text.endswith(".") else f"{text}."

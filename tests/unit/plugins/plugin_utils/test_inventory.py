@@ -1,0 +1,146 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What cannot be meant in an inventory is told at once, for every host."""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Iterator, Mapping
+
+import pytest
+from jinja2 import StrictUndefined, Undefined
+
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._inventory import problems
+
+CONNECTION = {"host": "bigip.example.net", "username": "admin", "password": "secret"}
+BIGIP: dict[str, t.Any] = {"load_balancer_platform": "bigip", "load_balancer_connection": CONNECTION}
+SERVER: dict[str, t.Any] = {"ansible_connection": "winrm", "rras_gateway": "10.10.0.1"}
+
+
+def judged(load_balancer: Mapping[str, t.Any] | None = None, server: Mapping[str, t.Any] | None = None) -> list[str]:
+    """Judge an inventory of at most one host of each kind."""
+    hosts = {"lb": load_balancer, "rras": server}
+    known = {name: variables for name, variables in hosts.items() if variables is not None}
+    return problems(
+        known, known, [name for name in known if name == "lb"], [name for name in known if name == "rras"], "ssh"
+    )
+
+
+@pytest.fixture(autouse=True)
+def no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take away what the environment might give."""
+    for name in ("F5_SERVER", "F5_USER", "F5_PASSWORD", "LOADMASTER_API_KEY", "LOADMASTER_USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_an_inventory_that_can_be_used() -> None:
+    assert judged(BIGIP, SERVER) == []
+    assert judged(BIGIP) == []
+    assert judged(None, {"ansible_connection": "ssh", "ansible_shell_type": "powershell"}) == []
+    assert judged(None, {"ansible_connection": "ansible.builtin.winrm", "rras_ike_limit_enabled": "yes"}) == []
+
+
+def test_an_inventory_without_either_group() -> None:
+    (line,) = problems(["localhost"], {"localhost": {}}, [], [], "ssh")
+    assert "ikev2_load_balancers" in line
+    assert "rras" in line
+
+
+def test_a_host_in_both_groups() -> None:
+    assert problems([], {}, ["a"], ["a"], "ssh") == ["a: it is in both groups, ikev2_load_balancers and rras."]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"load_balancer_platform": "bigiron"}, "bigiron"),
+        ({"load_balancer_platform": None}, "load_balancer_platform"),
+        ({"load_balancer_connection": {"host": "h"}}, "missing required arguments: password, username"),
+        ({"load_balancer_connection": {**CONNECTION, "pasword": "x"}}, "pasword"),
+        ({"load_balancer_connection": {**CONNECTION, "port": "https"}}, "port"),
+        ({"load_balancer_connection": {**CONNECTION, "api_key": "k"}}, "api_key"),
+        ({"load_balancer_options": {"subnet_ip_mode": True}}, "subnet_ip_mode"),
+        (
+            {"load_balancer_platform": "loadmaster", "load_balancer_connection": {"host": "h"}},
+            "api_key, username, client_cert",
+        ),
+        ({"load_balancer_addresses": []}, "'addresses' is an empty list"),
+        ({"load_balancer_addresses": ["vpn.example.net"]}, "vpn.example.net"),
+        ({"load_balancer_addresses": ["203.0.113.10"], "load_balancer_services": ["vs"]}, "exclude each other"),
+        ({"load_balancer_accept": ["everything"]}, "everything"),
+        ({"load_balancer_connection": {**CONNECTION, "password": "{{ vault_password }}"}}, "vault_password"),
+    ],
+)
+def test_a_load_balancer_that_cannot_be_meant(changes: dict[str, t.Any], words: str) -> None:
+    lines = judged({key: value for key, value in {**BIGIP, **changes}.items() if value is not None})
+    assert len(lines) == 1
+    assert lines[0].startswith("lb: ")
+    assert words in lines[0]
+    assert "secret" not in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"ansible_connection": "ssh"}, "ansible_connection is ssh"),
+        ({"rras_gateway": "gateway.example.net"}, "'rras_gateway' is 'gateway.example.net'"),
+        ({"rras_gateway": "2001:db8::1"}, "only the IPv4 default gateway"),
+        ({"rras_preserve_routes": ["10.0.0.0/8", "10.1.0.0/16"]}, "which overlap"),
+        ({"rras_rollback_timeout": 1}, "rras_rollback_timeout is 1"),
+        ({"rras_rollback_timeout": "soon"}, "rras_rollback_timeout"),
+        ({"rras_ike_limit": 2**32}, "rras_ike_limit is 4294967296"),
+    ],
+)
+def test_a_server_that_cannot_be_meant(changes: dict[str, t.Any], words: str) -> None:
+    lines = judged(None, {**SERVER, **changes})
+    assert len(lines) == 1
+    assert lines[0].startswith("rras: ")
+    assert words in lines[0]
+
+
+def test_everything_is_told_at_once() -> None:
+    load_balancer = {
+        **BIGIP,
+        "load_balancer_addresses": ["x"],
+        "load_balancer_accept": ["y"],
+        "load_balancer_connection": {},
+    }
+    lines = judged(load_balancer, {"rras_gateway": "x", "rras_ike_limit": 0})
+    assert [line.partition(":")[0] for line in lines] == ["lb", "lb", "lb", "rras", "rras", "rras"]
+
+
+def test_what_the_environment_gives_is_not_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("F5_USER", "admin")
+    monkeypatch.setenv("F5_PASSWORD", "secret")
+    assert judged({"load_balancer_platform": "bigip", "ansible_host": "bigip.example.net"}) == []
+
+
+class Broken(dict[str, t.Any]):
+    """Variables one of which cannot be templated, as ansible-core 2.19 and newer show them."""
+
+    def __getitem__(self, name: str) -> t.Any:
+        if name == "rras_gateway":
+            raise KeyError("'vault_gateway' is undefined")
+        return super().__getitem__(name)
+
+
+def test_a_variable_that_leans_on_one_that_is_not_there() -> None:
+    (line,) = judged(None, Broken(SERVER))
+    assert line.startswith("rras: rras_gateway cannot be read")
+    assert "vault_gateway" in line
+
+
+@pytest.mark.parametrize("kind", [Undefined, StrictUndefined])
+def test_a_variable_that_jinja_does_not_know(kind: type[Undefined]) -> None:
+    value = {"password": [kind(name="vault_password")]}
+    (line,) = judged({**BIGIP, "load_balancer_connection": value})
+    assert line.startswith("lb: load_balancer_connection cannot be read")
+
+
+def test_only_the_hosts_of_the_run_are_judged() -> None:
+    def hosts() -> Iterator[str]:
+        yield "lb"
+
+    assert problems(hosts(), {"lb": BIGIP, "rras": {}}, ["lb"], ["rras"], "ssh") == []
