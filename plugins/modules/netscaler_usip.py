@@ -96,6 +96,14 @@ EXAMPLES = r"""
       10.10.0.12: 10.10.0.1
   register: adc
 
+- name: Do the same in a session that another task has opened, and will close
+  aovpn.ikev2.netscaler_usip:
+    host: adc.example.net
+    nitro_auth_token: "{{ adc_login.sessionid }}"
+    return_path:
+      10.10.0.11: 10.10.0.1
+      10.10.0.12: 10.10.0.1
+
 - name: Put back what the task before has changed
   aovpn.ikev2.netscaler_usip:
     host: adc.example.net

@@ -151,6 +151,37 @@ def test_a_left_over_pool_is_gone_whatever_the_device_does(
         device.stop()
 
 
+@pytest.mark.parametrize("behaviour", ["dropped", "kept", "refused"])
+def test_a_pool_for_large_scale_nat_is_taken_off_and_put_back(
+    authority: CertificateAuthority, ca: str, behaviour: t.Any
+) -> None:
+    device = BigIp("bigip", leftover_pool=behaviour)
+    device.put("lsn-pool", "/Common/lsn", {"mode": "napt", "members": ["198.51.100.0/24"]})
+    lsn = {"type": "lsn", "pool": "/Common/lsn"}
+    device.start(authority)
+    try:
+        for name in NAMES:
+            device.state["virtual"][name]["sourceAddressTranslation"] = dict(lsn)
+        result = go(device, ca)
+        assert isinstance(result, Result), str(result)
+        assert translations(device) == AFTER
+        restored = go(device, ca, order=Order(state="restored", snapshot=result.snapshot))
+        assert isinstance(restored, Result)
+        assert translations(device) == [lsn, lsn]
+    finally:
+        device.stop()
+
+
+@pytest.mark.parametrize("pairs", [10, 100])
+def test_any_number_of_pairs_is_read_at_once(device: BigIp, ca: str, pairs: int) -> None:
+    for number in range(pairs - 1):
+        device.add_pair(f"/Common/ike{number}", f"198.51.100.{number + 1}", {"type": "none"})
+    go(device, ca)
+    result = go(device, ca)
+    assert isinstance(result, Result)
+    assert (result.changed, len(result.services), result.requests) == (False, 2 * pairs, 3)
+
+
 def test_a_guest_may_look_and_not_change(device: BigIp, ca: str) -> None:
     assert isinstance(go(device, ca, "auditor", Order(state="gathered")), Result)
     came = go(device, ca, "auditor")

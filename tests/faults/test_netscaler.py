@@ -230,6 +230,18 @@ def test_a_pair_in_a_traffic_domain_is_another_than_the_one_at_the_same_address(
     assert [device.config["servicegroup"][name]["usip"] for name in (*names, *GROUPS)] == ["YES", "YES", "NO", "NO"]
 
 
+def test_a_pair_of_the_protocol_any_and_a_server_that_serves_both_ports(device: NetScaler, ca: str) -> None:
+    names = device.add_pair("203.0.113.40", "any", ["10.10.0.11"], servicetype="ANY")
+    result = go(device, ca, order=Order(addresses=("203.0.113.40",), return_path=ORDER.return_path))
+    assert isinstance(result, Result), str(result)
+    assert [service.protocol for service in result.services] == ["any", "any"]
+    assert [[(server.address, server.port) for server in service.servers] for service in result.services] == [
+        [("10.10.0.11", 500)],
+        [("10.10.0.11", 4500)],
+    ]
+    assert [device.config["servicegroup"][name]["usip"] for name in (*names, *GROUPS)] == ["YES", "YES", "NO", "NO"]
+
+
 def test_a_pair_of_ipv6(device: NetScaler, ca: str) -> None:
     names = device.add_pair("2001:db8::20", "six", ["2001:db8:a::11", "2001:db8:a::12"])
     for address, kind in (("2001:db8:a::1/64", "SNIP"), ("2001:db8:a::20/128", "VIP")):

@@ -579,6 +579,16 @@ def test_a_busy_device_is_waited_for(expecting: Expecting, pauses: list[float], 
     )
 
 
+@pytest.mark.parametrize("answer", [{"code": 503, "message": "Something else."}, "<html>Service Unavailable</html>"])
+def test_what_else_comes_with_503_is_not_repeated(expecting: Expecting, pauses: list[float], answer: t.Any) -> None:
+    other = reading(*RIGHT)
+    other.answer, other.status = answer, 503
+    expecting([LOGIN, other, LOGOUT])
+    with pytest.raises(RunFailed, match=f"BIG-IP {HOST}"):
+        go(Order())
+    assert pauses == []
+
+
 def test_a_device_that_stays_busy_is_given_up(expecting: Expecting, pauses: list[float]) -> None:
     answer = {"code": 503, "message": "There is an active asynchronous task executing."}
     expecting([Expect("POST", LOGIN.path, answer, 503, body=LOGIN.body)] * 4)
@@ -792,6 +802,13 @@ def test_a_disabled_virtual_server_is_changed_stays_disabled_and_is_told(expecti
 def test_a_server_in_another_route_domain_is_not_near(expecting: Expecting) -> None:
     expecting([LOGIN, reading(*BROKEN), *guards(pools=[pool(500, "10.10.0.11%2"), pool(4500, "10.10.0.11%2")]), LOGOUT])
     assert go(Order(state="gathered")).services[0].servers[0].gateways == ()
+
+
+def test_a_server_that_is_on_no_connected_subnet_stops_a_change(expecting: Expecting) -> None:
+    far = [pool(500, "192.0.2.11"), pool(4500, "192.0.2.11")]
+    expecting([LOGIN, reading(*BROKEN), *guards(changing=True, pools=far), LOGOUT])
+    with pytest.raises(RunFailed, match=r"return_path_wrong at 192\.0\.2\.11.*and it has none there"):
+        go(Order(return_path={"192.0.2.11": "10.10.0.1"}))
 
 
 def test_any_port_is_meant_only_when_its_address_is_named(expecting: Expecting) -> None:

@@ -83,6 +83,14 @@ def api(request: pytest.FixtureRequest) -> Api:
     return Api(request.param)
 
 
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Collect the pauses instead of making them."""
+    made: list[float] = []
+    monkeypatch.setattr("time.sleep", made.append)
+    return made
+
+
 def service(index: int, port: int, transparent: bool, **more: t.Any) -> dict[str, t.Any]:
     """Give a virtual service as the device shows it."""
     return {
@@ -246,8 +254,40 @@ def test_a_refused_second_half_puts_back_the_first(expecting: Expecting, api: Ap
 def test_a_lost_answer_to_a_write_is_looked_up_and_not_repeated(expecting: Expecting, api: Api) -> None:
     lost = change(api, 4500, True)
     lost.answer = requests.exceptions.ConnectionError("Connection aborted.")
-    expecting([listing(api, False, False), *guards(api), change(api, 500, True), lost, listing(api, True, True)])
+    seen = listing(api, True, True)
+    expecting([listing(api, False, False), *guards(api), change(api, 500, True), lost, seen, seen])
     assert api.go(Order(return_path=GOOD)).changed
+
+
+def test_a_write_that_was_dropped_is_repeated_when_it_was_looked_up(expecting: Expecting, api: Api) -> None:
+    lost = change(api, 4500, True)
+    lost.answer = requests.exceptions.ConnectionError("Connection aborted.")
+    seen, after = listing(api, True, False), listing(api, True, True)
+    writing = [change(api, 500, True), lost, seen, change(api, 4500, True), after]
+    expecting([listing(api, False, False), *guards(api), *writing])
+    assert api.go(Order(return_path=GOOD)).changed
+
+
+def test_a_write_that_is_dropped_twice_is_put_back(expecting: Expecting, api: Api) -> None:
+    lost = change(api, 4500, True)
+    lost.answer = requests.exceptions.ConnectionError("Connection aborted.")
+    seen, before = listing(api, True, False), listing(api, False, False)
+    writing = [change(api, 500, True), lost, seen, lost, seen, seen, change(api, 500, False), before]
+    expecting([listing(api, False, False), *guards(api), *writing])
+    with pytest.raises(RunFailed, match="Everything is as it was before") as caught:
+        api.go(Order(return_path=GOOD))
+    assert caught.value.result.undone is True
+    assert [service.value for service in caught.value.result.services] == [False, False]
+
+
+def test_a_read_that_was_dropped_is_repeated_when_no_calls_are_counted_any_more(
+    expecting: Expecting, api: Api, pauses: list[float]
+) -> None:
+    dropped = listing(api, True, True)
+    dropped.answer = requests.exceptions.ConnectionError("Connection aborted.")
+    expecting([dropped, listing(api, True, True)])
+    assert api.go(Order()).requests == 2
+    assert pauses == [3.0]
 
 
 def test_auto_takes_version_2_with_one_request(expecting: Expecting) -> None:
@@ -411,6 +451,17 @@ def test_different_real_servers(expecting: Expecting, api: Api, port: int, serve
 def test_a_subnet_that_overlaps_is_told(expecting: Expecting, api: Api) -> None:
     expecting([listing(api, False, False), *guards(api, {"Id": 2, "IPAddress": "10.0.0.1/8"})])
     assert codes(api.go(Order(state="gathered"))) == [("client_in_server_subnet", "warning")]
+
+
+@pytest.mark.parametrize("addresses", ["10.20.0.1/24", ["10.20.0.1/24", "10.10.0.2/24"]])
+def test_additional_addresses_of_an_interface_are_its_own(expecting: Expecting, api: Api, addresses: t.Any) -> None:
+    servers = [{"Addr": "10.20.0.11", "Port": 500}]
+    services = [service(index, port, False, Rs=servers) for index, port in ((1, 500), (2, 4500))]
+    inside = {"AdditionalAddresses": {"IPaddress": addresses}}
+    expecting([api.expect("listvs", {"VS": services}), *guards(api, inside=inside)])
+    result = api.go(Order(state="gathered"))
+    assert codes(result) == []
+    assert result.services[0].servers[0].gateways == ("10.20.0.1",)
 
 
 def test_server_nat_says_what_follows(expecting: Expecting, api: Api) -> None:
