@@ -25,9 +25,9 @@ import yaml
 
 from harness import COMMANDS, Ansible, Run
 from lab.core import Device, Entry
-from lab.scripts import APPLY, HANDLERS, ROLLBACK
+from lab.scripts import ADDED_ROUTES, APPLY, HANDLERS, MARKER_KEY, ROLLBACK
 from lab.whole import Lab
-from lab.windows import WindowsHost
+from lab.windows import WindowsHost, find_value
 from lab.winrm import Fault
 
 OLD, NEW = "10.10.0.254", "10.10.0.1"
@@ -117,6 +117,11 @@ def settle(ansible: Ansible) -> None:
     for host in hosts:
         assert len(gateways(host)) == 1, (host.name, gateways(host))
         assert not [path for path in host.state["files"] if "aovpn" in path]
+        # Whatever happened, it knows exactly the routes that it was given.
+        given = [item for item in host.state["routes"]["persistent"] if item["dest"].startswith("172.16.")]
+        memory = find_value(host.state, MARKER_KEY, ADDED_ROUTES)
+        known = sorted(f"{item['dest']} {item['next_hop']} External" for item in given)
+        assert (memory["data"] if memory else []) == known, host.name
 
 
 def gateways(host: WindowsHost) -> set[str]:
@@ -138,7 +143,9 @@ def converge(ansible: Ansible) -> None:
     assert set(last.changed.values()) == {0}
     # One round trip, which reads; nothing is armed.
     for host in ansible.lab.servers:
-        assert [entry.query["script"] for entry in host.log[seen[host.name] :]] == ["read_network.ps1"]
+        (entry,) = host.log[seen[host.name] :]
+        assert entry.query["script"] == "read_network.ps1"
+        assert entry.body["parameters"]["Ports"] == sorted({22, 5985, 5986, host.port})
 
 
 FAULTS: dict[str, dict[str, t.Any]] = {
