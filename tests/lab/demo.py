@@ -150,7 +150,9 @@ def _traffic(lab: Lab) -> dict[str, tuple[int, list[str]]]:
 
 
 def _clients(before: dict[str, tuple[int, list[str]]], after: dict[str, tuple[int, list[str]]]) -> Table:
-    table = Table(title=f"IKEv2: how many of {CLIENTS} clients connect, and whom the VPN servers see", title_justify="left")
+    table = Table(
+        title=f"IKEv2: how many of {CLIENTS} clients connect, and whom the VPN servers see", title_justify="left"
+    )
     for column in ("load balancer", "connected", "rras1 sees", "rras2 sees"):
         table.add_column(column, overflow="fold")
     for host, (count, seen) in before.items():

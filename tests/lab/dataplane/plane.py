@@ -31,6 +31,9 @@ CONTROLLER = "192.0.2.2"
 SYSTEM_LIMIT = 3
 """What stands for the system's own limit of security associations per address. Windows' own figure is not confirmed."""
 
+IDLE = {"nf_conntrack_udp_timeout": 10, "nf_conntrack_udp_timeout_stream": 60}
+"""Seconds until the load balancer forgets a flow: one that was never answered, and one that was (the default of a BIG-IP's UDP profile)."""
+
 DEAD_PEER = "2s"  # after so long without a packet, a client asks whether its server is still there
 PATIENCE = 1.0  # seconds until a client that has not connected yet no longer keeps the next one waiting
 
@@ -156,7 +159,9 @@ class Plane:
             raise
 
     def stop(self) -> None:
-        """Remove it, and nothing else."""
+        """Remove it, and nothing else: without the lock, what stands is another's."""
+        if not self._lock.is_held():
+            return
         self._stopped.set()
         for thread in self._counters:
             thread.join(5)
@@ -217,6 +222,8 @@ class Plane:
         for namespace in (self.outside, self.controller):
             namespace.nft(CLIENT_RULES)
         self.balancer.nft(BALANCER_RULES)
+        for name, seconds in IDLE.items():
+            self.balancer.call("sh", "-c", f"echo {seconds} > /proc/sys/net/netfilter/{name}")
         self.other.nft(OTHER_RULES)
 
     def _load(self) -> None:
