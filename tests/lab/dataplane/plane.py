@@ -15,7 +15,7 @@ import time
 import typing as t
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab.dataplane.network import Lock, Namespace, PlaneError, leftovers, missing, remove
@@ -87,13 +87,14 @@ table ip ike {
 
 @dataclass
 class VpnServer:
-    """A VPN server: its namespace and daemon, what it is set to, and the addresses that have reached its limit."""
+    """A VPN server: its namespace and daemon, what it is set to, the addresses that have reached its limit, and what its daemon has loaded."""
 
     address: str
     namespace: Namespace
     charon: Charon
     is_set: Server
     full: frozenset[str] = frozenset()
+    connection: dict[str, t.Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -230,7 +231,7 @@ class Plane:
         common = {"version": "2", "proposals": [IKE], "encap": "yes", "mobike": "no", "unique": "never"}
         for number, server in enumerate(self.servers.values(), 1):
             child = {"local_ts": [f"{_target(number)}/32"], "esp_proposals": [ESP]}
-            connection = {
+            server.connection = {
                 **common,
                 "local_addrs": ["%any"],
                 "remote_addrs": ["%any"],
@@ -240,7 +241,7 @@ class Plane:
                 "children": {"net": child},
             }
             network = _target(number).rpartition(".")[0]
-            server.charon.load({"clients": connection}, {"clients": {"addrs": f"{network}.1-{network}.250"}})
+            server.charon.load({"clients": server.connection}, {"clients": {"addrs": f"{network}.1-{network}.250"}})
         self.clients.load(
             {
                 _connection(vip, number): {
