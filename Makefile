@@ -23,7 +23,7 @@ help: ## list these commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
 		printf 'make %-11s %s\n' "$$name" "$$text"; done
 
-demo: .nox/lab/.ready ## start the lab, audit, remediate twice, audit again; show before and after; stop the lab
+demo: .nox/lab/.ready ## the five playbooks on the lab, with before and after; starts and stops the lab
 	@$(LAB) demo
 
 lab: .nox/lab/.ready ## start the lab and leave it up; says which inventory to use
@@ -41,10 +41,8 @@ demo-ikev2: .nox/lab/.ready ## as root: the demo with real IKEv2 clients and ser
 test: .venv/.ready ## lint, sanity, units and whole runs on the oldest and newest ansible-core; T=<path>: that test only
 	@$(NOX) $(if $(T),--tags newest -- $(T))
 
-bench: .nox/lab/.ready ## measure, BIG-IP beside f5_modules, in 40 minutes; B="--pairs 1 10 --others 0" for a part of it
-	@$(PYTHON) -m benchmark.netscaler $(B)
-	@$(PYTHON) -m benchmark.bigip $(B)
-	@$(PYTHON) -m benchmark.loadmaster $(B)
+bench: .nox/lab/.ready ## measure, BIG-IP beside f5_modules, in 40 minutes; B="--only bigip --pairs 1 10 --others 0" for a part of it
+	@$(PYTHON) -m benchmark $(B)
 
 clean: ## stop the lab and remove everything that these commands made
 	@if [ -e .lab ] && [ -e .nox/lab/.ready ]; then $(MAKE) --no-print-directory lab-down || true; fi

@@ -12,7 +12,7 @@ import typing as t
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import MISSING
@@ -33,8 +33,13 @@ ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "remove_other_defaults": {"type": "bool", "default": False},
     "allow_dhcp": {"type": "bool", "default": False},
     "rollback_timeout": {"type": "int", "default": 180},
-    "state": {"type": "str", "choices": ["present", "gathered"], "default": "present"},
+    "snapshot": {"type": "dict"},
+    "state": {"type": "str", "choices": ["present", "restored", "gathered"], "default": "present"},
 }
+REQUIRED = [("state", "present", ["gateway"]), ("state", "restored", ["snapshot"])]
+MANAGEMENT_PORTS = (5985, 5986, 22)
+
+Planner: t.TypeAlias = "Callable[[_routes.Network], _routes.Plan]"
 
 Answer = t.TypeVar("Answer")
 
@@ -52,7 +57,7 @@ class ActionModule(ActionBase):
         """Run the task. Sends one script when there is nothing to change."""
         self._supports_check_mode = True
         result: dict[str, t.Any] = super().run(tmp, task_vars)
-        _dummy, options = self.validate_argument_spec(ARGUMENTS, required_if=[("state", "present", ["gateway"])])
+        _dummy, options = self.validate_argument_spec(ARGUMENTS, required_if=REQUIRED)
         if "netaddr" in MISSING:
             raise AnsibleActionFail(
                 "The Python library netaddr is missing on the controller. Install it beside ansible-core."
@@ -77,21 +82,21 @@ class ActionModule(ActionBase):
         if options["state"] == "gathered":
             network = self._gather()
             return _result(network, network, _routes.Plan(findings=_routes.pending_findings(network)))
-        wanted = _routes.Wanted.parse(**{name: options[name] for name in _routes.Wanted.__dataclass_fields__})
+        plan_for = _planner(options)
         if not _routes.SHORTEST_TIMEOUT <= options["rollback_timeout"] <= _routes.LONGEST_TIMEOUT:
             raise _routes.PlanError(
                 f"Option 'rollback_timeout' is {options['rollback_timeout']}; it takes {_routes.SHORTEST_TIMEOUT} to {_routes.LONGEST_TIMEOUT} seconds."
             )
         network = self._gather()
-        plan = _routes.plan_default_gateway(network, wanted)
+        plan = plan_for(network)
         if self._task.check_mode or not (plan.steps or network.pending):
             return _result(network, _routes.foretell(network, plan.steps), plan)
         if network.pending:
             network = self._wait_for_the_end_of(network.pending)
-            plan = _routes.plan_default_gateway(network, wanted)
+            plan = plan_for(network)
             if not plan.steps:
                 return _result(network, network, plan)
-        return _result(network, self._change(network, plan, wanted, options["rollback_timeout"]), plan)
+        return _result(network, self._change(network, plan, plan_for, options["rollback_timeout"]), plan)
 
     def _wait_for_the_end_of(self, pending: _routes.Pending) -> _routes.Network:
         """Wait until a change of another run has ended, by its own hand or by the way back that it has armed."""
@@ -105,21 +110,20 @@ class ActionModule(ActionBase):
 
     # The change: preserve, arm, apply, reconnect, confirm; or the way back
 
-    def _change(
-        self, network: _routes.Network, plan: _routes.Plan, wanted: _routes.Wanted, timeout: int
-    ) -> _routes.Network:
+    def _change(self, network: _routes.Network, plan: _routes.Plan, plan_for: Planner, timeout: int) -> _routes.Network:
         if plan.preserve:
-            self._powershell("change_routes.ps1", Steps=_plain(plan.preserve))
+            self._powershell("change_routes.ps1", Steps=_plain(plan.preserve), Remember=[*plan.remember])
+        # Whoever runs out of time has to leave the server alone: the last quarter belongs to the way back: what is not confirmed by then is left to it.
+        end = time.monotonic() + 0.75 * timeout
         self._powershell(
             "arm_rollback.ps1",
             Steps=_plain(plan.rollback),
+            Remember=[*network.remembered],
             Seconds=timeout,
             ChangeScript=_text("change_routes.ps1"),
             EndScript=_text("end_change.ps1"),
         )
-        armed = time.monotonic()
-        # Whoever runs out of time has to leave the server alone: the last quarter belongs to the way back: what is not confirmed by then is left to it.
-        end = armed + 0.75 * timeout
+        due = time.monotonic() + timeout
 
         def has_switched(found: _routes.Network) -> bool:
             if found.pending and found.pending.applied:
@@ -134,20 +138,23 @@ class ActionModule(ActionBase):
                     self._powershell("apply_detached.ps1", Steps=_plain(plan.switch))
                 if not self._until(end, has_switched):
                     raise _routes.PlanError("the server was not reached by the new gateway")
-            if plan.keep:
-                self._again(end, lambda: self._powershell("change_routes.ps1", Steps=_plain(plan.keep)))
+            if plan.keep or plan.remember != network.remembered:
+                kept = {"Steps": _plain(plan.keep), "Remember": [*plan.remember]}
+                self._again(end, lambda: self._powershell("change_routes.ps1", **kept))
             self._again(end, lambda: self._powershell("end_change.ps1"))
             after = self._again(end, self._gather)
         except (_routes.PlanError, Lost) as error:
-            return self._undone(str(error), armed + timeout, wanted, network)
-        if left := _routes.plan_default_gateway(after, wanted).steps:
+            return self._undone(str(error), due, network, plan, plan_for)
+        if left := plan_for(after).steps:
             reason = (
                 f"the routes were changed without an error, and yet these steps are left: {'; '.join(map(str, left))}"
             )
-            return self._undone(reason, armed + timeout, wanted, network)
+            return self._undone(reason, due, network, plan, plan_for)
         return after
 
-    def _undone(self, reason: str, due: float, wanted: _routes.Wanted, before: _routes.Network) -> _routes.Network:
+    def _undone(
+        self, reason: str, due: float, before: _routes.Network, plan: _routes.Plan, plan_for: Planner
+    ) -> _routes.Network:
         """Go the way back if the server answers, else wait until it has gone it by itself, and say what stands.
 
         Gives the network where the change turns out to have been confirmed, and only the answer was lost.
@@ -163,11 +170,11 @@ class ActionModule(ActionBase):
                 f"{reason}. The server does not answer. It was told to take its old default gateway back {GRACE:.0f} s ago,"
                 " and does so at its next start in any case. Look at it from its console."
             )
-        if not _routes.plan_default_gateway(after, wanted).steps:
+        if not plan_for(after).steps:
             return after
-        back = all(after.defaults(store) == before.defaults(store) for store in (_routes.ACTIVE, _routes.PERSISTENT))
+        back = _routes.stands(after, plan.rollback)
         stands = (
-            "the old default gateway is back"
+            "the routes are what they were before"
             if back
             else "the routes are neither the old nor the new ones: look at them"
         )
@@ -179,7 +186,15 @@ class ActionModule(ActionBase):
     # Looking, and asking again
 
     def _gather(self) -> _routes.Network:
-        return _routes.Network.parse(self._powershell("read_network.ps1"))
+        return _routes.Network.parse(self._powershell("read_network.ps1", Ports=self._ports()))
+
+    def _ports(self) -> list[int]:
+        """Give the ports by which servers are managed, with the one that this connection was told to use."""
+        try:
+            port = int(self._connection.get_option("port") or 0)
+        except (KeyError, TypeError, ValueError, AnsibleError):
+            port = 0
+        return sorted({*MANAGEMENT_PORTS, port} - {0})
 
     def _until(self, end: float, suits: Callable[[_routes.Network], bool]) -> _routes.Network | None:
         """Look at the server until what is found suits; None where that was not so by ``end``."""
@@ -227,12 +242,27 @@ class ActionModule(ActionBase):
         return answer.get("result")
 
     def _hang_up(self) -> None:
-        """Forget the connection, so that the next script makes a new one."""
-        try:
-            self._connection.close()
-        except Exception:  # it was broken
-            with contextlib.suppress(Exception):
-                self._connection.reset()
+        """Forget the connection, so that the next script makes a new one.
+
+        Not by ``close``, which for winrm and psrp says goodbye first, and waits a time-out long for an answer. The server ends such a session by itself.
+        """
+        for name in ("protocol", "shell_id", "runspace"):
+            if hasattr(self._connection, name):
+                setattr(self._connection, name, None)
+        self._connection._connected = False
+        with contextlib.suppress(Exception):
+            self._connection.reset()  # what else there is, such as ssh's master
+
+
+def _planner(options: Mapping[str, t.Any]) -> Planner:
+    """Check the options that say what is wanted, and give what plans it.
+
+    :raises PlanError: naming the option.
+    """
+    if options["state"] == "restored":
+        return lambda network: _routes.plan_restoration(network, options["snapshot"], options["allow_dhcp"])
+    wanted = _routes.Wanted.parse(**{name: options[name] for name in _routes.Wanted.__dataclass_fields__})
+    return lambda network: _routes.plan_default_gateway(network, wanted)
 
 
 def _text(script: str) -> str:
@@ -259,7 +289,6 @@ def _table(network: _routes.Network) -> str:
     """Write the routes that matter as lines that Ansible's diff compares."""
     lines = {
         f"{route.destination} by {route.next_hop} on interface {route.interface_index}, metric {route.metric}, {route.store}\n"
-        for route in network.routes
-        if route.next_hop != "0.0.0.0"  # on-link routes come and go with the addresses
+        for route in network.by_gateway()
     }
     return "".join(sorted(lines))

@@ -35,6 +35,7 @@ options:
   addresses:
     description:
       - Virtual addresses, IPv4 or IPv6 in any notation. The UDP services of O(ports) at these addresses are meant.
+      - An address in another than the default route domain (BIG-IP) or traffic domain (NetScaler) has its number behind it, as in V(203.0.113.10%2).
       - It is an error when one of them has no such service.
       - Excludes O(services). With neither, every IKEv2 pair of the device is meant.
     type: list

@@ -11,12 +11,13 @@ import re
 import time
 import typing as t
 from collections.abc import Sequence
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, quote_plus
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils import _bigip_objects as objects
-from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import ANY_PORT, Adapter
+from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import Adapter
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Endpoint, Http, understood
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
+    ANY_PORT,
     IKE_PORTS,
     AccessDenied,
     Change,
@@ -29,7 +30,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
 )
 
 PAGE = 1000
-"""How many virtual servers are asked for at once."""
+"""How many virtual servers are asked for at first; what is left then, in two pages at most."""
 
 BUSY = ("There is an active asynchronous task executing", "Configuration Utility restarting")
 """The two transient answers (HTTP 503). The request was not carried out, so sending it again is safe."""
@@ -79,10 +80,16 @@ class BigIp(Adapter):
         self._token: str | None = None
         self._basic = False
         self._servers: dict[str, objects.VirtualServer] = {}
+        self._listed: int | None = None
+        self._progress: list[str] = []
 
     @property
     def requests(self) -> int:
         return self._http.requests
+
+    @property
+    def progress(self) -> Sequence[str]:
+        return self._progress
 
     # Session
 
@@ -126,12 +133,14 @@ class BigIp(Adapter):
     # The engine's way through
 
     def read(self) -> Reading:
+        first = self._listed is None
         items = list(self._virtual_servers())
         with understood(self.label, "virtual servers"):
             found = objects.virtual_servers(items)
-            findings = objects.list_findings(items)
+        findings = objects.list_findings(found, chosen=False)
         self._servers = {server.service.id: server for server in found}
-        findings += self._sync_findings() if self._sync_group else []
+        if first and self._sync_group:  # a later look would find our own change pending
+            findings += self._sync_findings()
         return Reading(tuple(server.service for server in found), findings=tuple(findings))
 
     def inspect(self, services: Sequence[Service]) -> Sequence[Finding]:
@@ -139,7 +148,7 @@ class BigIp(Adapter):
             finding for service in services for finding in objects.virtual_server_findings(self._servers[service.id])
         ]
 
-    def guard(self, services: Sequence[Service]) -> Reading:
+    def guard(self, services: Sequence[Service], *, changing: bool) -> Reading:
         servers = [self._servers[service.id] for service in services]
         pools = self._get("/mgmt/tm/ltm/pool?expandSubcollections=true").parse(objects.pools, "pools")
         own = self._get("/mgmt/tm/net/self").parse(objects.self_ips, "self IPs")
@@ -152,9 +161,9 @@ class BigIp(Adapter):
         findings += self._get("/mgmt/tm/ltm/snat").parse(
             lambda body: objects.snat_findings(body, own, self.label), "SNAT objects"
         )
-        profiles = {name for server in servers for name in server.persistence}
-        across: dict[str, bool] = {}
-        if profiles:
+        findings += self._policy_findings(servers)
+        across: dict[str, bool] | None = None
+        if not changing and any(server.persistence for server in servers):
             answer = self._get("/mgmt/tm/ltm/persistence/source-addr")
             across = answer.parse(objects.match_across_services, "persistence profiles")
         findings += objects.persistence_findings(servers, across)
@@ -192,25 +201,29 @@ class BigIp(Adapter):
         try:
             for service in services:
                 for port in IKE_PORTS if service.port == ANY_PORT else (service.port,):
-                    options = f"cs-server-addr,{service.address},cs-server-port,{port},protocol,udp"
-                    self._send("DELETE", f"/mgmt/tm/sys/connection?options={quote(options, safe=',')}")
+                    options = f"cs-server-addr {service.address} cs-server-port {port} protocol udp"
+                    self._send("DELETE", f"/mgmt/tm/sys/connection?options={quote_plus(options)}")
         except DeviceError as error:
             return [self._flows(f"They could not be cleared: {error}")]
         return []
 
     # What these take
 
-    def _virtual_servers(self) -> t.Iterator[dict[str, t.Any]]:
+    def _virtual_servers(self) -> t.Iterator[objects.Item]:
         partition = "" if self._partition is None else f"$filter=partition eq {quote(self._partition)}&"
-        path = f"/mgmt/tm/ltm/virtual?{partition}$select={objects.VIRTUAL_SERVER}&$top={PAGE}"
+        listing = f"/mgmt/tm/ltm/virtual?{partition}$select={objects.VIRTUAL_SERVER}"
+        # What the device has given once in pages, it gives again at once.
+        size, listed = max(PAGE, self._listed or 0), 0
+        path = f"{listing}&$top={size}"
         while path:
-            body = self._get(path).parse(
-                lambda body: {**body, "items": [dict(item) for item in body.get("items", [])]}, "virtual servers"
-            )
+            page = self._get(path).parse(objects.page, "virtual servers")
             # $filter lets through what other partitions show to this one.
-            yield from (item for item in body["items"] if self._partition in (None, item.get("partition")))
-            following = urlsplit(str(body.get("nextLink", "")))  # on 'localhost', whatever the device is called
-            path = f"{following.path}?{following.query}" if following.query else ""
+            yield from (item for item in page.items if self._partition in (None, item.get("partition")))
+            path = page.following
+            if path and not listed and page.total > 3 * size:
+                path = f"{listing}&$top={-(-(page.total - size) // 2)}&$skip={size}"
+            listed += len(page.items)
+        self._listed = listed
 
     def _write(self, changes: Sequence[Change], *, drop_pool: bool) -> None:
         if len(changes) == 1:
@@ -234,6 +247,18 @@ class BigIp(Adapter):
     def _rule(self, name: str) -> str:
         answer = self._get(f"/mgmt/tm/ltm/rule/{quote(objects.rest_name(name), safe='~')}")
         return answer.parse(lambda body: str(body.get("apiAnonymous", "")), "iRule")
+
+    def _policy_findings(self, servers: Sequence[objects.VirtualServer]) -> list[Finding]:
+        """Tell attached LTM policies that translate. Which are attached is asked for only where one translates at all."""
+        translating = self._get("/mgmt/tm/ltm/policy?expandSubcollections=true").parse(
+            objects.translating_policies, "LTM policies"
+        )
+        findings: list[Finding] = []
+        for server in servers if translating else ():
+            path = f"/mgmt/tm/ltm/virtual/{quote(objects.rest_name(server.service.id), safe='~')}/policies"
+            attached = self._get(path).parse(objects.full_paths, "policies of a virtual server")
+            findings += objects.policy_findings(server, attached & translating)
+        return findings
 
     def _owners(self, servers: Sequence[objects.VirtualServer]) -> list[Finding]:
         """Tell virtual servers that an iApp or an AS3 declaration owns. Asks only where there may be one."""
@@ -260,8 +285,10 @@ class BigIp(Adapter):
     def _sync(self, group: str) -> None:
         self._send("POST", "/mgmt/tm/cm", {"command": "run", "utilCmdArgs": f"config-sync to-group {group}"})
         status = ""
-        for _dummy in range(SYNC_POLLS):
-            status = self._sync_status()
+        for poll in range(SYNC_POLLS):
+            former, status = status, self._sync_status()
+            if status != former:
+                self._progress.append(f"Sync to {group}: {status} after {poll * SYNC_PAUSE} s.")
             if status == "In Sync":
                 return
             time.sleep(SYNC_PAUSE)
@@ -302,6 +329,9 @@ class BigIp(Adapter):
             answer = self._http.send(method, path, body=body, **self._credentials(headers))
             if answer.status != 503 or not any(words in answer.text for words in BUSY) or not pause:
                 break
+            self._progress.append(
+                f"Busy at {self._shown(f'{method} {path}'.partition('?')[0])}: asked again after {pause} s."
+            )
             time.sleep(pause)
         return answer
 

@@ -10,9 +10,11 @@ import re
 import typing as t
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
+    ANY_PORT,
     Finding,
     Server,
     Service,
@@ -41,10 +43,23 @@ SNAT_IN_RULE = re.compile(r"^[^#\n]*\bsnat(pool)?\b", re.MULTILINE)
 
 
 @dataclass(frozen=True)
+class Page:
+    """A part of a collection: ``total``: how many objects there are, 0 where that was not told; ``following``: the next part's path."""
+
+    items: Sequence[Item]
+    total: int
+    following: str
+
+
+@dataclass(frozen=True)
 class VirtualServer:
-    """A UDP virtual server: the service, and what else about it matters."""
+    """A UDP virtual server: the service, and what else about it matters.
+
+    ``lists`` names what it takes addresses and ports from, where it has none of its own: it serves no address and any port then.
+    """
 
     service: Service
+    lists: str
     pool: str
     persistence: tuple[str, ...]
     rules: tuple[str, ...]
@@ -95,6 +110,16 @@ def rest_name(full_path: str) -> str:
     return full_path.replace("/", "~")
 
 
+def page(body: Item) -> Page:
+    """Read a page of a collection."""
+    following = urlsplit(str(body.get("nextLink", "")))  # on 'localhost', whatever the device is called
+    return Page(
+        [dict(item) for item in body.get("items", [])],
+        int(body.get("totalItems", 0)),
+        f"{following.path}?{following.query}" if following.query else "",
+    )
+
+
 def parse_destination(destination: str) -> tuple[str, int]:
     """Split a virtual server's destination into canonical address and port (0 for any port).
 
@@ -109,34 +134,17 @@ def parse_destination(destination: str) -> tuple[str, int]:
 
 
 def virtual_servers(items: Iterable[Item]) -> list[VirtualServer]:
-    """Read the UDP virtual servers; those that take addresses and ports from a list have none of their own."""
-    return [_virtual_server(item) for item in items if item.get("ipProtocol") == "udp" and not _has_list(item)]
-
-
-def list_findings(items: Iterable[Item]) -> list[Finding]:
-    """Tell the UDP virtual servers that take addresses and ports from a list."""
-    return [
-        Finding(
-            "unsupported_mode",
-            "warning",
-            str(item["fullPath"]),
-            f"This virtual server takes addresses and ports from lists ({item['trafficMatchingCriteria']}), which are not looked at.",
-            "If it serves IKEv2, set its Source Address Translation by hand, or give UDP 500 and 4500 virtual servers of their own.",
-        )
-        for item in items
-        if item.get("ipProtocol") == "udp" and _has_list(item)
-    ]
-
-
-def _has_list(item: Item) -> bool:
-    return item.get("trafficMatchingCriteria", NONE) not in ("", NONE)
+    """Read the UDP virtual servers."""
+    return [_virtual_server(item) for item in items if item.get("ipProtocol") == "udp"]
 
 
 def _virtual_server(item: Item) -> VirtualServer:
     translation = item["sourceAddressTranslation"]
     kind, pool = str(translation["type"]), str(translation.get("pool", NONE))
     value: Value = kind if pool in ("", NONE) else {"type": kind, "pool": pool}
-    address, port = parse_destination(str(item["destination"]))
+    criteria = str(item.get("trafficMatchingCriteria", NONE))
+    lists = "" if criteria == NONE else criteria
+    address, port = ("", ANY_PORT) if lists else parse_destination(str(item["destination"]))
     service = Service(
         id=str(item["fullPath"]),
         address=address,
@@ -148,6 +156,7 @@ def _virtual_server(item: Item) -> VirtualServer:
     )
     return VirtualServer(
         service,
+        lists=lists,
         pool=str(item.get("pool", "")),
         persistence=tuple(f"/{profile['partition']}/{profile['name']}" for profile in item.get("persist", [])),
         rules=tuple(str(rule) for rule in item.get("rules", [])),
@@ -198,6 +207,30 @@ def match_across_services(body: Item) -> dict[str, bool]:
     return {str(item["fullPath"]): item["matchAcrossServices"] == "enabled" for item in body.get("items", [])}
 
 
+def full_paths(body: Item) -> set[str]:
+    """Read the full paths of a collection's objects."""
+    return {str(item["fullPath"]) for item in body.get("items", [])}
+
+
+def translating_policies(body: Item) -> set[str]:
+    """Read LTM policies down to their actions (``expandSubcollections``): the full paths of those that translate the source."""
+    return {
+        str(policy["fullPath"])
+        for policy in body.get("items", [])
+        for rule in policy.get("rulesReference", {}).get("items", [])
+        for action in rule.get("actionsReference", {}).get("items", [])
+        if _translates(action)
+    }
+
+
+def _translates(action: Item) -> bool:
+    # Public clients have 'snat' and 'snatpool' with a word or a name; flags such as 'snatAutomap' are read as well.
+    return any(
+        key.lower().startswith("snat") and key != "snatNone" and value not in (None, False, "", NONE)
+        for key, value in action.items()
+    )
+
+
 def sync_status(body: Item) -> str:
     """Read the one status that all device groups come to."""
     (entry,) = body["entries"].values()
@@ -244,9 +277,24 @@ def gateways(server: str, own: Sequence[SelfIp], traffic_group: str | None) -> t
 # Findings
 
 
+def list_findings(servers: Iterable[VirtualServer], *, chosen: bool) -> list[Finding]:
+    """Tell virtual servers that take addresses and ports from lists: those ``chosen`` are not to be changed."""
+    return [
+        Finding(
+            "unsupported_mode",
+            "blocker" if chosen else "warning",
+            server.service.id,
+            f"This virtual server takes addresses and ports from lists ({server.lists}), which are not looked at.",
+            "If it serves IKEv2, set its Source Address Translation by hand, or give UDP 500 and 4500 virtual servers of their own.",
+        )
+        for server in servers
+        if server.lists
+    ]
+
+
 def virtual_server_findings(server: VirtualServer) -> list[Finding]:
     """Tell what a virtual server's own properties say."""
-    name, findings = server.service.id, []
+    name, findings = server.service.id, list_findings([server], chosen=True)
     if not server.translates_destination:
         findings.append(
             Finding(
@@ -347,6 +395,20 @@ def rule_findings(server: VirtualServer, texts: Mapping[str, str]) -> list[Findi
     ]
 
 
+def policy_findings(server: VirtualServer, translating: Iterable[str]) -> list[Finding]:
+    """Tell attached LTM policies that translate."""
+    return [
+        Finding(
+            "hidden_translation",
+            "warning",
+            server.service.id,
+            f"The attached LTM policy {name} has an action with SNAT, which may translate the clients' addresses.",
+            "Read the policy; take the action out, or the policy off this virtual server.",
+        )
+        for name in sorted(translating)
+    ]
+
+
 def snat_findings(body: Item, own: Sequence[SelfIp], label: str) -> list[Finding]:
     """Tell global SNAT objects that translate others than the servers' own subnets."""
     findings = []
@@ -412,14 +474,18 @@ def owner_findings(
     return []
 
 
-def persistence_findings(servers: Sequence[VirtualServer], across: Mapping[str, bool]) -> list[Finding]:
-    """Tell virtual servers of one address whose persistence does not hold a client's two ports together."""
+def persistence_findings(servers: Sequence[VirtualServer], across: Mapping[str, bool] | None) -> list[Finding]:
+    """Tell virtual servers of one address whose persistence does not hold a client's two ports together.
+
+    ``across``: which profiles match across services; None where nobody has looked, and only the virtual servers' own part is told.
+    """
     findings = []
     for address in dict.fromkeys(server.service.address for server in servers):
         of_address = [server for server in servers if server.service.address == address]
         profiles = {server.persistence for server in of_address}
         shared = next(iter(profiles))
-        if len(of_address) < 2 or (len(profiles) == 1 and shared and all(across.get(name, False) for name in shared)):
+        held = across is None or all(across.get(name, False) for name in shared)
+        if len(of_address) < 2 or (len(profiles) == 1 and shared and held):
             continue
         reason = (
             "have different persistence profiles"
@@ -445,7 +511,11 @@ def subnet_findings(services: Iterable[Service], own: Sequence[SelfIp]) -> list[
     findings: dict[str, Finding] = {}
     for service in services:
         for item in own:
-            if item.is_near(service.address) and any(item.is_near(server.address) for server in service.servers):
+            if (
+                service.address
+                and item.is_near(service.address)
+                and any(item.is_near(server.address) for server in service.servers)
+            ):
                 findings[service.address] = Finding(
                     "client_in_server_subnet",
                     "warning",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 import typing as t
 from dataclasses import dataclass
 
@@ -123,10 +124,12 @@ class Http:
         headers: Mapping[str, str] | None = None,
         auth: Auth = None,
         repeat: bool | None = None,
+        pause: float = 0.0,
     ) -> Answer:
         """Send one request; ``body`` goes as JSON, ``form`` as a form.
 
-        ``repeat`` says that a dropped connection may be answered by asking once more; by default that is so for GET alone.
+        ``repeat`` says that a dropped connection may be answered by asking once more, after so many seconds of ``pause``;
+        by default that is so for GET alone.
 
         :raises Unreachable: where there is no answer.
         :raises UnexpectedAnswer: where it is larger than any that is meant.
@@ -152,6 +155,7 @@ class Http:
                     return Answer(response.status_code, self._text(response), self.device)
             except requests.exceptions.RequestException as error:
                 if tries and _dropped(error):
+                    time.sleep(pause)
                     continue
                 raise self._unreachable(error) from None
             except (OSError, ValueError):
@@ -159,6 +163,10 @@ class Http:
                 raise Unreachable(
                     f"{self.device} cannot be asked: option 'host' or {self._files()} is not usable (no such file, or not a host name)."
                 ) from None
+
+    def remember(self, name: str, value: str) -> None:
+        """Send a cookie from now on."""
+        self._session.cookies.set(name, value)
 
     def forget(self) -> None:
         """Forget the device's cookies."""

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils import _loadmaster_objects as objects
-from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Adapter
+from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import Adapter
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Auth, Endpoint, Http, understood
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     AccessDenied,
@@ -24,6 +24,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     Refused,
     Server,
     Service,
+    Unreachable,
     Value,
     canonical_address,
 )
@@ -103,7 +104,7 @@ class LoadMaster(Adapter):
         findings = [finding for virtual in virtuals for finding in objects.service_findings(virtual)]
         return findings + objects.persistence_findings(virtuals)
 
-    def guard(self, services: Sequence[Service]) -> Reading:
+    def guard(self, services: Sequence[Service], *, changing: bool) -> Reading:
         fields = self._ask("getall")
         with understood(self.label, "settings"):
             device = objects.settings(fields)
@@ -124,7 +125,13 @@ class LoadMaster(Adapter):
     def apply(self, changes: Sequence[Change]) -> None:
         for change in changes:
             # Who they are and the one key: what else stands in a record is not to be written back.
-            self._ask("modvs", {**self._services[change.id].identity, "Transparent": change.after})
+            parameters = {**self._services[change.id].identity, "Transparent": change.after}
+            try:
+                self._ask("modvs", parameters)
+            except Unreachable:
+                # Perhaps only dropped because somebody asks too often, and perhaps made all the same: look before asking again.
+                if self.read().value(change) != change.after:
+                    self._ask("modvs", parameters)
 
     def keep(self) -> None:
         """Do nothing: a LoadMaster keeps each change at once."""
@@ -207,8 +214,8 @@ class LoadMaster(Adapter):
         if len(self._calls) == CALLS and (early := self._calls[0] + SECONDS - time.monotonic()) > 0:
             time.sleep(early)
         self._calls.append(time.monotonic())
-        # A write whose answer was lost is looked up by the engine before anything else; a read may be asked again.
-        return self._http.send("POST", path, repeat=command != "modvs", **how)
+        # A write is not repeated before it was looked up; a read is, when the calls of anybody else are no longer counted.
+        return self._http.send("POST", path, repeat=command != "modvs", pause=SECONDS, **how)
 
     def _denied(self, command: str, status: int) -> AccessDenied:
         who = (

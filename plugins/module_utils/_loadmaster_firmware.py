@@ -28,6 +28,14 @@ class Hole:
 # CVE-2024-8755 names the long-term lines; the record of CVE-2024-7591 names 7.2.60.1 alone, and they are taken to be the same.
 LONG_TERM = (("7.2.49.0", "7.2.54.13"), ("7.2.55.0", "7.2.60.2"))
 
+# CVE-2024-2448 and -2449, which were published together.
+MARCH_2024 = (
+    ("7.1.35.10", "7.1.35.11"),
+    ("7.2.48.10", "7.2.48.11"),
+    ("7.2.49.0", "7.2.54.9"),
+    ("7.2.55.0", "7.2.59.3"),
+)
+
 HOLES: t.Final = (
     Hole(
         "CVE-2018-9091",
@@ -40,6 +48,24 @@ HOLES: t.Final = (
         "commands without a login, by the API",
         (("7.2.48.1", "7.2.48.10"), ("7.2.54.0", "7.2.54.8"), ("7.2.55.0", "7.2.59.2")),
         f"{RECORD}/2024/1xxx/CVE-2024-1212.json",
+    ),
+    Hole(
+        "CVE-2024-2448",
+        "commands by any user of the web interface",
+        MARCH_2024,
+        f"{RECORD}/2024/2xxx/CVE-2024-2448.json",
+    ),
+    Hole(
+        "CVE-2024-2449",
+        "an administrator's browser sends what another site wants",
+        MARCH_2024,
+        f"{RECORD}/2024/2xxx/CVE-2024-2449.json",
+    ),
+    Hole(
+        "CVE-2024-6658",
+        "commands by any user",
+        (("0", "7.2.48.13"), ("7.2.49.0", "7.2.54.12"), ("7.2.55.0", "7.2.60.1")),
+        f"{RECORD}/2024/6xxx/CVE-2024-6658.json",
     ),
     Hole(
         "CVE-2024-7591",
@@ -58,6 +84,15 @@ HOLES: t.Final = (
         "commands by any user",
         (("7.1.35.0", "7.2.48.13"), *LONG_TERM),
         f"{RECORD}/2024/56xxx/CVE-2024-56133.json",
+    ),
+    *(
+        Hole(
+            name,
+            "commands by whoever may administer users, by the API",
+            (("7.2.50.0", "7.2.54.16"), ("7.2.55.0", "7.2.62.2")),
+            f"{RECORD}/2025/13xxx/{name}.json",
+        )
+        for name in ("CVE-2025-13444", "CVE-2025-13447")
     ),
     Hole(
         "CVE-2026-8037",

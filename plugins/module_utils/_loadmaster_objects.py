@@ -112,8 +112,7 @@ def _fields(element: ElementTree.Element, depth: int) -> Fields:
 
 def listed(fields: Fields, key: str) -> list[Fields]:
     """Give a list of records: absent when empty, and one alone may stand without its list."""
-    found = fields.get(key) or []
-    return found if isinstance(found, list) else [found]
+    return _list(fields.get(key) or [])
 
 
 def flag(value: t.Any) -> bool:
@@ -160,8 +159,9 @@ class VirtualService:
 
 @dataclass(frozen=True)
 class Interface:
-    """An interface with its own address and, in a pair of units, the ``shared`` one that moves to the active unit."""
+    """An address of an interface and, in a pair of units, the ``shared`` one that moves to the active unit."""
 
+    name: str
     address: str
     network: netaddr.IPNetwork
     shared: str
@@ -234,18 +234,35 @@ def real_servers(record: Fields) -> tuple[Server, ...] | None:
 
 
 def interfaces(fields: Fields) -> list[Interface]:
-    """Read the interfaces that have an address."""
-    return [_interface(item) for item in listed(fields, "Interface") if item.get("IPAddress")]
+    """Read the addresses of interfaces: the first of each, with the shared one beside it, and additional ones."""
+    return [
+        _interface(str(item.get("Id", "")), str(text), str(shared or ""))
+        for item in listed(fields, "Interface")
+        for text, shared in ((item.get("IPAddress"), item.get("SharedIPAddress")), *_additional(item))
+        if text
+    ]
 
 
-def _interface(item: Fields) -> Interface:
-    address, _dummy, length = str(item["IPAddress"]).partition("/")
-    shared = str(item.get("SharedIPAddress") or "").partition("/")[0]
+def _interface(name: str, text: str, shared: str) -> Interface:
+    address = text.partition("/")[0]
+    shared = shared.partition("/")[0]
     return Interface(
-        canonical_address(address),
-        netaddr.IPNetwork(f"{address}/{length}"),
-        canonical_address(shared) if shared else "",
+        name, canonical_address(address), netaddr.IPNetwork(text), canonical_address(shared) if shared else ""
     )
+
+
+def _additional(item: Fields) -> list[tuple[t.Any, str]]:
+    """Read additional addresses. A public client (python-kemptech-api) has them one level down, as ``IPaddress``."""
+    found = item.get("AdditionalAddresses") or []
+    if isinstance(found, dict):
+        found = [
+            address for key, addresses in found.items() if key.lower() == "ipaddress" for address in _list(addresses)
+        ]
+    return [(address, "") for address in _list(found)]
+
+
+def _list(value: t.Any) -> list[t.Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def settings(fields: Fields) -> Settings:
@@ -453,7 +470,7 @@ def network_findings(
                         "This unit of a high-availability pair names no shared address in the servers' subnet, and its own does not move with it.",
                         "Give the shared address as 'gateway'.",
                     )
-                overlapping = [other for other in own if other is not item and _overlap(other.network, item.network)]
+                overlapping = [other for other in own if _overlap(other, item)]
                 if item.is_near(virtual.service.address) or overlapping:
                     what = (
                         f"The virtual address is in the servers' own subnet {item.network.cidr}."
@@ -471,8 +488,11 @@ def network_findings(
     return list(findings.values())
 
 
-def _overlap(one: netaddr.IPNetwork, other: netaddr.IPNetwork) -> bool:
-    return one in other or other in one
+def _overlap(one: Interface, other: Interface) -> bool:
+    """Say whether the subnets of two addresses overlap; an interface may well have several addresses in one."""
+    if one.name == other.name and one.network.cidr == other.network.cidr:
+        return False
+    return one.network in other.network or other.network in one.network
 
 
 def flow_findings(services: Sequence[Service], label: str) -> list[Finding]:

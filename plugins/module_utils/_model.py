@@ -18,6 +18,9 @@ State: t.TypeAlias = t.Literal["preserved", "restored", "gathered"]
 
 IKE_PORTS = (500, 4500)
 
+ANY_PORT = 0
+"""The port of a service that takes every port."""
+
 FINDING_CODES: t.Final[Mapping[str, str]] = {
     "client_in_server_subnet": "Clients in the VPN server's own subnet would be answered past the load balancer.",
     "connection_mirroring": "The service's connections are mirrored to the standby unit.",

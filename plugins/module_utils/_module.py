@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Adapter, Result, RunFailed, run
+from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import Adapter
+from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import MISSING
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import IKE_PORTS, InvalidInput, Order

@@ -10,14 +10,16 @@ import time
 import typing as t
 from collections.abc import Mapping, Sequence
 from itertools import groupby
+from urllib.parse import quote, unquote
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils import _netscaler_objects as objects
-from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Adapter
+from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import Adapter
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Endpoint, Http, understood
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     AccessDenied,
     Change,
     Finding,
+    InvalidInput,
     Reading,
     Refused,
     Service,
@@ -51,7 +53,9 @@ PAUSES = (1, 2, 4)
 class NetScaler(Adapter):
     """A Citrix ADC, or one ``admin_partition`` of it.
 
-    ``subnet_ip_mode``: the mode Use Subnet IP is to be on. ``use_proxy_port``: what the client's source port becomes; None leaves it.
+    ``nitro_auth_token`` is a session of the caller's: it is used, and left open. With ``username`` and ``password`` beside it,
+    one of our own takes its place when it has ended. ``subnet_ip_mode``: the mode Use Subnet IP is to be on.
+    ``use_proxy_port``: what the client's source port becomes; None leaves it.
     ``proxy_port_in_value``: a service's value holds the proxy port too, which is so by itself where ``use_proxy_port`` is given.
     """
 
@@ -61,8 +65,9 @@ class NetScaler(Adapter):
         self,
         endpoint: Endpoint,
         *,
-        username: str,
-        password: str,
+        username: str | None = None,
+        password: str | None = None,
+        nitro_auth_token: str | None = None,
         subnet_ip_mode: bool = True,
         use_proxy_port: bool | None = None,
         proxy_port_in_value: bool | None = None,
@@ -71,9 +76,16 @@ class NetScaler(Adapter):
     ) -> None:
         self.host = endpoint.host
         self.label = f"NetScaler {endpoint.host}"
+        if nitro_auth_token and admin_partition is not None:
+            # To switch would be to leave the caller's own session in another partition, and nothing tells in which it was.
+            raise InvalidInput(
+                "Options 'nitro_auth_token' and 'admin_partition' exclude each other: a session is in one partition."
+                " Switch the session yourself, or give 'username' and 'password'."
+            )
         self._http = Http(endpoint, self.label)
         self._username = username
         self._password = password
+        self._given = nitro_auth_token
         self._subnet_ip_mode = subnet_ip_mode
         self.preserving: Value = "YES"
         if use_proxy_port is not None:
@@ -82,15 +94,22 @@ class NetScaler(Adapter):
         self._admin_partition = admin_partition
         self._save = save
         self._logged_in = False
+        self._who = f"user {username!r}"
         self._listeners: tuple[objects.Listener, ...] | None = None
         self._members: dict[objects.Carrier, list[objects.Member]] = {}
         self._carriers: dict[str, objects.Carrier] = {}
+        self._items: dict[objects.Carrier, objects.Item] = {}
         self._kinds: Sequence[str] = tuple(objects.NAME_KEYS)
         self._warnings: list[str] = []
+        self._progress: list[str] = []
 
     @property
     def requests(self) -> int:
         return self._http.requests
+
+    @property
+    def progress(self) -> Sequence[str]:
+        return self._progress
 
     @property
     def preserving_device(self) -> Mapping[str, Value]:
@@ -105,8 +124,16 @@ class NetScaler(Adapter):
     # Session
 
     def open(self) -> None:
+        if self._given:
+            # The device writes the id percent-encoded into its cookie; callers have it either way.
+            self._http.remember("NITRO_AUTH_TOKEN", quote(unquote(self._given), safe=""))
+            self._who = "the session of 'nitro_auth_token'"
+            return
+        self._log_in()
+
+    def _log_in(self) -> None:
         # The session's id comes back as a cookie, which the HTTP session keeps to itself.
-        self._logged_in = False
+        self._given, self._logged_in, self._who = None, False, f"user {self._username!r}"
         self._http.forget()
         self._send("POST", "login", {"login": {"username": self._username, "password": self._password}})
         self._logged_in = True
@@ -141,6 +168,7 @@ class NetScaler(Adapter):
                     if kind == "service":
                         own = objects.backend(item["ipaddress"], item["port"])
                         self._members[carrier] = [own] if own else []
+        self._items = carriers
         self._carriers = {carrier[1]: carrier for carrier in carriers}
         with understood(self.label, "services"):
             services = objects.services(self._listeners, carriers, self._members, proxy_port=self._proxy_port)
@@ -149,11 +177,11 @@ class NetScaler(Adapter):
     def inspect(self, services: Sequence[Service]) -> Sequence[Finding]:
         return objects.listener_findings(services, self._carriers, self._listeners or (), self._members)
 
-    def guard(self, services: Sequence[Service]) -> Reading:
+    def guard(self, services: Sequence[Service], *, changing: bool) -> Reading:
         carriers = [self._carriers[service.id] for service in services]
         # What follows a change looks at these alone.
         self._kinds = [kind for kind in objects.NAME_KEYS if any(carrier[0] == kind for carrier in carriers)]
-        addresses = self._list("nsip?attrs=ipaddress,netmask,type", "addresses", dict)
+        addresses = self._list("nsip?attrs=ipaddress,netmask,type,td", "addresses", dict)
         nodes = self._list("hanode/0", "high-availability state", dict)
         clustered = any(item.get("type") == "CLIP" for item in addresses)
         instances = self._list("clusterinstance", "cluster", dict) if clustered else []
@@ -162,10 +190,10 @@ class NetScaler(Adapter):
             findings = objects.node_findings(nodes, self.label)
             findings += objects.cluster_findings(addresses, instances, self.host, self.label)
         if any(":" in address for carrier in carriers for address, _dummy in self._members.get(carrier, ())):
-            found += self._list("nsip6?attrs=ipv6address,type", "IPv6 addresses", objects.snip6)
+            found += self._list("nsip6?attrs=ipv6address,type,td", "IPv6 addresses", objects.snip6)
         snips = [snip for snip in found if snip is not None]
         guarded = tuple(
-            objects.with_servers(service, self._members.get(carrier, ()), snips)
+            objects.with_servers(service, self._items[carrier], self._members.get(carrier, ()), snips)
             for service, carrier in zip(services, carriers, strict=True)
         )
         return Reading(guarded, findings=(*findings, *objects.subnet_findings(guarded, snips)))
@@ -188,6 +216,7 @@ class NetScaler(Adapter):
             except Refused as error:
                 if error.code != IN_PROGRESS or not pause:
                     raise
+                self._progress.append(f"Save: another is in progress, tried again after {pause} s.")
                 time.sleep(pause)
             else:
                 return
@@ -241,9 +270,10 @@ class NetScaler(Adapter):
 
     def _send(self, method: str, resource: str, body: t.Any = None, named: str = "") -> Answer:
         answer = self._post(method, resource, body)
-        if self._logged_in and self._code(answer) in EXPIRED:
+        renewable = self._logged_in or (self._given and self._username)
+        if renewable and self._code(answer) in EXPIRED:
             # Refused before anything was done: one new login, and the same request again.
-            self.open()
+            self._log_in()
             answer = self._post(method, resource, body)
         doing = f"{method} {resource.partition('?')[0]}"
         return self._accepted(answer, f"{doing} ({named})" if named else doing)
@@ -269,22 +299,25 @@ class NetScaler(Adapter):
         failed = next((item for item in _parts(body) if item.get("errorcode")), body)
         code = int(failed.get("errorcode", code))
         message = _reason(failed)
-        if code in WRONG_CREDENTIALS:
+        if code in EXPIRED and self._given:
             raise AccessDenied(
-                f"{self.label} refused user {self._username!r}. Check 'username' and 'password'. {message}"
+                f"{self.label} does not know {self._who}, or it has ended. Give a new one,"
+                f" or 'username' and 'password'. {message}"
             )
+        if code in WRONG_CREDENTIALS:
+            raise AccessDenied(f"{self.label} refused {self._who}. Check 'username' and 'password'. {message}")
         if code in NO_SESSION_LEFT:
             raise AccessDenied(
-                f"{self.label}: user {self._username!r} has as many sessions as the device allows."
+                f"{self.label}: {self._who} has as many sessions as the device allows."
                 f" End some, or use an account of its own for Ansible. {message}"
             )
         if code == BASIC_DISABLED:
             raise AccessDenied(
-                f"{self.label} takes no basic authentication, and did not take the login either. Allow user"
-                f" {self._username!r} to use the API. {message}"
+                f"{self.label} takes no basic authentication, and did not take the login either. Allow {self._who}"
+                f" to use the API. {message}"
             )
         if code == NOT_AUTHORIZED or answer.status in (401, 403):
-            raise AccessDenied(f"{self.label} does not let user {self._username!r} do this ({doing}): {message}")
+            raise AccessDenied(f"{self.label} does not let {self._who} do this ({doing}): {message}")
         advice = f" {ADVICE[code]}" if code in ADVICE else ""
         raise Refused(f"{self.label} refused {doing}: {message}{advice}", status=answer.status, code=code)
 

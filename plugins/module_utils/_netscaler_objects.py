@@ -24,7 +24,6 @@ Item: t.TypeAlias = "Mapping[str, t.Any]"
 Carrier: t.TypeAlias = "tuple[str, str]"
 """Kind and name of what carries ``usip``."""
 Member: t.TypeAlias = "tuple[str, int]"
-Network: t.TypeAlias = "tuple[str, netaddr.IPNetwork]"
 
 PROTOCOLS = {"UDP": "udp", "ANY": "any"}
 """The service types that carry UDP 500 and 4500."""
@@ -32,12 +31,12 @@ PROTOCOLS = {"UDP": "udp", "ANY": "any"}
 NAME_KEYS = {"servicegroup": "servicegroupname", "service": "name"}
 """The two kinds of object that carry ``usip``, and what NITRO calls their names."""
 
-VIRTUAL_SERVER = "name,ipv46,port,servicetype,m,connfailover,processlocal,persistencetype,groupname"
+VIRTUAL_SERVER = "name,ipv46,port,servicetype,m,connfailover,processlocal,persistencetype,groupname,td"
 CARRIER = {
-    "servicegroup": "servicegroupname,servicetype,usip,state",
-    "service": "name,servicetype,usip,svrstate,ipaddress,port",
+    "servicegroup": "servicegroupname,servicetype,usip,state,td",
+    "service": "name,servicetype,usip,svrstate,ipaddress,port,td",
 }
-"""The fields that matter here, for ``attrs``."""
+"""The fields that matter here, for ``attrs``. Net profiles do not: with ``usip`` on, all of them are ignored (Citrix, CTX130209)."""
 PROXY_PORT = "useproxyport"
 
 OUT_OF_SERVICE = ("DISABLED", "OUT OF SERVICE")
@@ -60,6 +59,20 @@ class VirtualServer:
     local: bool
     persistence: str
     group: str
+
+
+@dataclass(frozen=True)
+class SubnetIp:
+    """A subnet address (SNIP) in its traffic domain, written ``%n``; empty for the default one."""
+
+    address: str
+    network: netaddr.IPNetwork
+    domain: str
+
+    def is_near(self, address: str) -> bool:
+        """Say whether ``address`` is in this address's subnet and traffic domain."""
+        host, percent, domain = address.partition("%")
+        return self.domain == percent + domain and netaddr.IPAddress(host) in self.network
 
 
 @dataclass(frozen=True)
@@ -90,6 +103,12 @@ def _flag(value: t.Any) -> bool:
     raise ValueError(f"{value!r} is not a boolean")
 
 
+def domain(item: Item) -> str:
+    """Read the traffic domain, as it stands behind an address."""
+    number = int(item.get("td", 0))
+    return f"%{number}" if number else ""
+
+
 def virtual_server(item: Item) -> VirtualServer | None:
     """Read a virtual server; None for another protocol than UDP."""
     protocol = PROTOCOLS.get(item["servicetype"])
@@ -98,7 +117,7 @@ def virtual_server(item: Item) -> VirtualServer | None:
     address = str(item.get("ipv46", ""))
     return VirtualServer(
         name=str(item["name"]),
-        address="" if address in NO_ADDRESS else canonical_address(address),
+        address="" if address in NO_ADDRESS else canonical_address(address) + domain(item),
         port=_port(item["port"]),
         protocol=protocol,
         forwarding=str(item.get("m", "IP")),
@@ -130,19 +149,20 @@ def _port(value: t.Any) -> int:
     return 0 if port == EVERY_PORT else port
 
 
-def snip(item: Item) -> Network | None:
+def snip(item: Item) -> SubnetIp | None:
     """Read an IPv4 subnet address; None for an address of another type."""
     if item["type"] != "SNIP":
         return None
-    return canonical_address(item["ipaddress"]), netaddr.IPNetwork(f"{item['ipaddress']}/{item['netmask']}")
+    network = netaddr.IPNetwork(f"{item['ipaddress']}/{item['netmask']}")
+    return SubnetIp(canonical_address(item["ipaddress"]), network, domain(item))
 
 
-def snip6(item: Item) -> Network | None:
+def snip6(item: Item) -> SubnetIp | None:
     """Read an IPv6 subnet address, which NITRO writes with its prefix length."""
     if item["type"] != "SNIP":
         return None
     network = netaddr.IPNetwork(item["ipv6address"])
-    return canonical_address(str(network.ip)), network
+    return SubnetIp(canonical_address(str(network.ip)), network, domain(item))
 
 
 # The join
@@ -189,17 +209,14 @@ def _service(carrier: Carrier, item: Item, address: str, port: int, protocol: st
     )
 
 
-def with_servers(service: Service, members: Sequence[Member], snips: Sequence[Network]) -> Service:
-    """Give the service with its servers and the gateways that these may have."""
+def with_servers(service: Service, carrier: Item, members: Sequence[Member], snips: Sequence[SubnetIp]) -> Service:
+    """Give the service with its servers, in the traffic domain of what carries it, and the gateways that these may have."""
+    within = [(address + domain(carrier), port) for address, port in members]
     return replace(
         service,
         servers=tuple(
-            Server(
-                address,
-                port or service.port,
-                tuple(own for own, network in snips if netaddr.IPAddress(address) in network),
-            )
-            for address, port in members
+            Server(address, port or service.port, tuple(own.address for own in snips if own.is_near(address)))
+            for address, port in within
             # Without a virtual server, the member's port is all that says which service this is.
             if service.address or port == service.port
         ),
@@ -283,7 +300,7 @@ def listener_findings(
         findings += _server_findings(server)
     for item in mine:
         families = {netaddr.IPAddress(address).version for address, _dummy in members.get(item.carrier, ())}
-        if families - {netaddr.IPAddress(item.server.address).version}:
+        if families - {netaddr.IPAddress(item.server.address.partition("%")[0]).version}:
             findings.append(
                 Finding(
                     "unsupported_mode",
@@ -321,17 +338,21 @@ def _server_findings(server: VirtualServer) -> list[Finding]:
             )
         )
     if server.local:
-        findings.append(_process_local(server.name))
+        findings.append(_process_local(server.name, on=True))
     return findings
 
 
-def _process_local(name: str) -> Finding:
+def _process_local(name: str, *, on: bool) -> Finding:
     return Finding(
         "unsupported_mode",
         "warning",
         name,
-        "Process-local is on: cluster nodes do not steer packets to each other, so answers have to reach the node that took the request.",
-        "Switch it off, or see that the upstream router sends both directions to one node.",
+        "Process-local is on: cluster nodes do not steer packets to each other, so answers have to reach the node that took the request."
+        if on
+        else "Process-local is off in this cluster, and the vendor's page on USIP in a cluster says that it does not work then.",
+        "See that the upstream router sends both directions to one node."
+        if on
+        else "Read that page for this release, and look on the VPN servers whether the clients' own addresses arrive.",
     )
 
 
@@ -420,23 +441,21 @@ def cluster_findings(addresses: Sequence[Item], instances: Sequence[Item], host:
                 f"Give the cluster's address (CLIP) as 'host': {', '.join(shared)}.",
             )
         )
-    if any(item.get("processlocal") == "ENABLED" for item in instances):
-        findings.append(_process_local(label))
-    return findings
+    return findings + [_process_local(label, on=item.get("processlocal") == "ENABLED") for item in instances]
 
 
-def subnet_findings(chosen: Iterable[Service], snips: Sequence[Network]) -> list[Finding]:
+def subnet_findings(chosen: Iterable[Service], snips: Sequence[SubnetIp]) -> list[Finding]:
     """Tell virtual addresses in a server's own subnet: clients there would be answered directly."""
     findings: dict[str, Finding] = {}
     for service in chosen:
-        for _dummy, network in snips:
-            near = any(netaddr.IPAddress(server.address) in network for server in service.servers)
-            if service.address and near and netaddr.IPAddress(service.address) in network:
+        for own in snips:
+            near = any(own.is_near(server.address) for server in service.servers)
+            if service.address and near and own.is_near(service.address):
                 findings[service.address] = Finding(
                     "client_in_server_subnet",
                     "warning",
                     service.address,
-                    f"The virtual address is in the servers' own subnet {network.cidr}."
+                    f"The virtual address is in the servers' own subnet {own.network.cidr}."
                     " A client in that subnet would be answered directly, past this device, and could not connect.",
                     "Let no client of the VPN be in that subnet.",
                 )

@@ -19,6 +19,8 @@ description:
   - With address translation of the source (automap, SNAT pool), Windows sees all clients as one address, and its limit of IPsec security
     associations per address makes new connections fail with error 809.
   - Reads all virtual servers in one request, changes only those that differ, and sends only the one property that changes.
+  - A change takes fourteen requests for a pair, two more on one of two devices, and one for each attached iRule. So whether a persistence profile
+    matches across services, which has no bearing on the change, is looked at with O(state=gathered) and in check mode only.
 options:
   host:
     description: The BIG-IP's management address or host name. If not given, the environment variable E(F5_SERVER) is used.
@@ -55,7 +57,8 @@ options:
     type: str
   sync_group:
     description:
-      - The device group to sync to after a change, and to wait for until it is in sync.
+      - The device group to sync to after a change, and to wait for until it is in sync, for two minutes at most.
+      - What the status was meanwhile is told in RV(progress).
       - Where changes are pending before, whosever they are, they are the blocker V(unsynced_changes), because a sync would push them too.
     type: str
   clear_connections:
@@ -113,6 +116,7 @@ before:
 services:
   description:
     - The services meant, as they are after the run; in check mode, as they would be.
+    - After a change that failed, as they stand; empty where nobody could read that any more.
     - Sorted by address and port.
   returned: always
   type: list
@@ -212,6 +216,16 @@ requests:
   returned: always
   type: int
   sample: 3
+progress:
+  description:
+    - What the device was waited for, and what it said meanwhile, as with O(sync_group) or when it was busy.
+    - A module can tell that only at its end.
+  returned: when the device was waited for
+  type: list
+  elements: str
+  sample:
+    - "Sync to /Common/dg_failover: Changes Pending after 0 s."
+    - "Sync to /Common/dg_failover: In Sync after 6 s."
 undone:
   description:
     - Whether everything on the device is as it was before the run, because nothing had been changed yet or because it was put back.

@@ -62,6 +62,7 @@ options:
   services:
     description:
       - The virtual services meant, each as V(address:port/udp) (an IPv6 address in brackets), by its index, or by its nickname where only one has it.
+      - An index is better not written down, since the LoadMaster may number its services anew.
       - It is an error when one of them is not there; nothing is ever created.
       - Excludes O(addresses).
     type: list
@@ -123,6 +124,7 @@ before:
 services:
   description:
     - The services meant, as they are after the run; in check mode, as they would be.
+    - After a change that failed, as they stand; empty where nobody could read that any more.
     - Sorted by address and port.
   returned: always
   type: list
@@ -230,7 +232,6 @@ undone:
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster import LoadMaster
 from ansible_collections.aovpn.ikev2.plugins.module_utils._module import Rules, Spec, credential, run_module
-
 
 SPEC: Spec = {
     "host": credential("LOADMASTER_HOST"),

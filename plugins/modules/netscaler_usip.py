@@ -29,15 +29,22 @@ options:
     required: true
     aliases: [nsip]
   username:
-    description: The user. If not given, the environment variable E(NETSCALER_NITRO_USER) is used.
+    description:
+      - The user. If not given, the environment variable E(NETSCALER_NITRO_USER) is used.
+      - Required, with O(password), unless O(nitro_auth_token) is given.
     type: str
-    required: true
     aliases: [nitro_user]
   password:
     description: The user's password. If not given, the environment variable E(NETSCALER_NITRO_PASS) is used.
     type: str
-    required: true
     aliases: [nitro_pass]
+  nitro_auth_token:
+    description:
+      - The id of a session that was opened before, such as by C(netscaler.adc.login). It is used in place of a log-in, and left open.
+      - If not given, the environment variable E(NETSCALER_NITRO_AUTH_TOKEN) is used.
+      - With O(username) and O(password) beside it, one session of the module's own takes its place when it has ended.
+      - Excludes O(admin_partition), because the session would be left in another partition than it was in.
+    type: str
   services:
     description:
       - The service groups or services meant, by name. One that is bound to no virtual server is meant only when it is named here.
@@ -56,7 +63,9 @@ options:
       - If given, RV(services[].value) is a dictionary with C(usip) and C(useproxyport), so that RV(snapshot) puts back both.
     type: bool
   admin_partition:
-    description: The admin partition to work in. If not given, it is the one that the user logs in to.
+    description:
+      - The admin partition to work in. If not given, it is the one that the user logs in to.
+      - Excludes O(nitro_auth_token).
     type: str
 extends_documentation_fragment:
   - aovpn.ikev2._device
@@ -87,6 +96,14 @@ EXAMPLES = r"""
       10.10.0.12: 10.10.0.1
   register: adc
 
+- name: Do the same in a session that another task has opened, and will close
+  aovpn.ikev2.netscaler_usip:
+    host: adc.example.net
+    nitro_auth_token: "{{ adc_login.sessionid }}"
+    return_path:
+      10.10.0.11: 10.10.0.1
+      10.10.0.12: 10.10.0.1
+
 - name: Put back what the task before has changed
   aovpn.ikev2.netscaler_usip:
     host: adc.example.net
@@ -106,6 +123,7 @@ before:
 services:
   description:
     - The services meant, as they are after the run; in check mode, as they would be.
+    - After a change that failed, as they stand; empty where nobody could read that any more.
     - Sorted by address and port.
   returned: always
   type: list
@@ -204,6 +222,15 @@ requests:
   returned: always
   type: int
   sample: 3
+progress:
+  description:
+    - What the device was waited for, such as a save while another was in progress.
+    - A module can tell that only at its end.
+  returned: when the device was waited for
+  type: list
+  elements: str
+  sample:
+    - "Save: another is in progress, tried again after 1 s."
 undone:
   description:
     - Whether everything on the device is as it was before the run, because nothing had been changed yet or because it was put back.
@@ -216,19 +243,23 @@ import typing as t
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Snapshot
-from ansible_collections.aovpn.ikev2.plugins.module_utils._module import SAVE, Spec, credential, run_module
+from ansible_collections.aovpn.ikev2.plugins.module_utils._module import SAVE, Rules, Spec, credential, run_module
 from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler import NetScaler
 from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler_objects import snapshot_has_proxy_port
 
-
 SPEC: Spec = {
     "host": credential("NETSCALER_NSIP", aliases=["nsip"]),
-    "username": credential("NETSCALER_NITRO_USER", aliases=["nitro_user"]),
-    "password": credential("NETSCALER_NITRO_PASS", aliases=["nitro_pass"], secret=True),
+    "username": credential("NETSCALER_NITRO_USER", aliases=["nitro_user"], required=False),
+    "password": credential("NETSCALER_NITRO_PASS", aliases=["nitro_pass"], required=False, secret=True),
+    "nitro_auth_token": credential("NETSCALER_NITRO_AUTH_TOKEN", required=False, secret=True),
     "subnet_ip_mode": {"type": "bool", "default": True},
     "use_proxy_port": {"type": "bool"},
     "admin_partition": {"type": "str"},
     **SAVE,
+}
+RULES: Rules = {
+    "required_one_of": [("nitro_auth_token", "username")],
+    "required_together": [("username", "password")],
 }
 
 
@@ -237,11 +268,20 @@ def main() -> None:
     run_module(
         SPEC,
         _adapter,
+        **RULES,
     )
 
 
 def _adapter(endpoint: Endpoint, options: dict[str, t.Any]) -> NetScaler:
-    names = ("username", "password", "subnet_ip_mode", "use_proxy_port", "admin_partition", "save")
+    names = (
+        "username",
+        "password",
+        "nitro_auth_token",
+        "subnet_ip_mode",
+        "use_proxy_port",
+        "admin_partition",
+        "save",
+    )
     # What is put back is what the snapshot holds, whatever the other options say.
     snapshot = options["snapshot"] and Snapshot.parse(options["snapshot"]).services.values()
     held = snapshot_has_proxy_port(snapshot) if snapshot else None

@@ -23,6 +23,9 @@ description:
     then made by another task, in the active store only, and made persistent when Ansible has reached the server again. Only then the first task
     is removed. So a lost connection, a controller that dies at any moment, and a cancelled job leave a server that can be reached.
   - Where the new gateway is not confirmed, the task fails and says so, with RV(rolled_back=true).
+  - With O(state=restored), the routes become what they were when O(snapshot) was taken, in the same way. Touched are all IPv4 default routes, of both
+    stores, and of the other routes exactly those that this module has added since. The server remembers those in its registry, so that a route that
+    somebody else has made is never removed.
   - A change that an interrupted run has left is waited for, until its way back has been taken.
 requirements:
   - netaddr (on the controller)
@@ -38,7 +41,7 @@ options:
     description: The MAC address of that interface, in any notation.
     type: str
   preserve_routes:
-    description: IPv4 prefixes that stay reachable by the default gateway that is replaced.
+    description: With O(state=present), IPv4 prefixes that stay reachable by the default gateway that is replaced.
     type: list
     elements: str
     default: []
@@ -50,6 +53,11 @@ options:
     description: Whether an interface that has its configuration from DHCP may be changed.
     type: bool
     default: false
+  snapshot:
+    description:
+      - What RV(before) or RV(after) was. Required with O(state=restored).
+      - A server that had no default route then, or several, has that again. One that was taken from another server is refused.
+    type: dict
   rollback_timeout:
     description:
       - After how many seconds the old default gateway comes back by itself, from 5 to 3600. The change has to be confirmed within three quarters of it.
@@ -57,14 +65,16 @@ options:
     type: int
     default: 180
   state:
-    description: With V(present), the gateway is made so. With V(gathered), the server is only looked at.
+    description:
+      - With V(present), the gateway is made so. With V(restored), the routes are brought back to O(snapshot). With V(gathered), the server is only looked at.
     type: str
-    choices: [present, gathered]
+    choices: [present, restored, gathered]
     default: present
 notes:
   - Change one server at a time, with C(serial=1).
   - Only IPv4 is managed. IPv6 default routes are reported as the finding V(ipv6_default_route).
-  - The user has to be an administrator. Works over the connections winrm, psrp and ssh; it has been tried here with winrm, against a stand-in.
+  - The user has to be an administrator. Works over the connections winrm, psrp and ssh; it has been tried here with winrm and psrp, against a stand-in.
+  - The registry key C(HKLM:\SOFTWARE\aovpn.ikev2) holds which routes were added, as destination, gateway and interface.
   - Scheduled tasks C(aovpn.ikev2 rollback) and C(aovpn.ikev2 apply) and the folder C(aovpn.ikev2) below C(%ProgramFiles%) exist while a change is under way.
 attributes:
   check_mode:
@@ -94,6 +104,12 @@ EXAMPLES = r"""
     gateway: 10.10.0.1
     preserve_routes:
       - 192.168.0.0/16
+  register: gateway
+
+- name: Put everything back
+  aovpn.ikev2.rras_default_gateway:
+    state: restored
+    snapshot: "{{ gateway.before }}"
 """
 
 RETURN = r"""
@@ -112,6 +128,12 @@ before:
       elements: dict
     default_routes_ipv6:
       description: All IPv6 default routes. Each with C(gateway), C(interface) and C(metric).
+      type: list
+      elements: dict
+    routes:
+      description:
+        - All default routes, and the others by a gateway, of both stores. Each with C(store), C(destination), C(next_hop), C(interface) and C(metric).
+        - This is what O(state=restored) needs, beside C(addresses).
       type: list
       elements: dict
     networks:

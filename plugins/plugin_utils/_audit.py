@@ -92,7 +92,7 @@ def cross_check(load_balancers: Mapping[str, Facts], servers: Mapping[str, Facts
                     "Take it out of the group rras, or make it a member of the services of UDP 500 and UDP 4500.",
                 )
             )
-    return [finding.as_dict() for finding in findings]
+    return [{**finding.as_dict(), "host": finding.object} for finding in findings]
 
 
 def failure(results: Iterable[Facts], stage: str, failed: Facts) -> dict[str, t.Any]:
@@ -130,9 +130,7 @@ def cut_off(facts: Facts, gateway: str | None, load_balancers: Mapping[str, Fact
     ]
 
 
-def take_snapshot(
-    taken: str, load_balancers: Mapping[str, Facts], servers: Mapping[str, Facts]
-) -> dict[str, t.Any]:
+def take_snapshot(taken: str, load_balancers: Mapping[str, Facts], servers: Mapping[str, Facts]) -> dict[str, t.Any]:
     """Put together what the file of a snapshot holds: what it takes to put everything back, and what to compare with.
 
     ``load_balancers`` are results of the device modules, ``servers`` facts of the role rras, both by host; ``taken`` is a time.
@@ -180,7 +178,8 @@ def due(
             host
             for host, facts in sorted(servers.items())
             if facts["gateway"] != gateways.get(host, facts["gateway"])
-            or facts["ike_limit"] != int(limits.get(host, facts["ike_limit"] or 0)) and host in limits
+            or (facts["ike_limit"] != int(limits.get(host, facts["ike_limit"] or 0))
+            and host in limits)
         ),
     ]
 

@@ -36,8 +36,8 @@ def server_facts(server: str, network: Mapping[str, t.Any], vpn: t.Any) -> dict[
             **network,
             # PowerShell reads a DWORD as a signed number.
             "ike_limit": None if limit is None else int(limit) & LARGEST_DWORD,
-            # Both are UTC in one format, so they compare as texts. A service that does not run will read the value when it starts.
-            "restart_owed": owed is not None and started is not None and str(owed) >= str(started),
+            # Both are UTC in one format, so they compare as texts. With a mark, a service that does not run was stopped by a restart that ended half done.
+            "restart_owed": owed is not None and (started is None or str(owed) >= str(started)),
             "restart_marked": owed is not None,
             "now": str(vpn["now"]),
             "sas": {str(address): int(count) for address, count in sorted(vpn["associations"].items())},
@@ -54,6 +54,10 @@ def server_facts(server: str, network: Mapping[str, t.Any], vpn: t.Any) -> dict[
     return {**facts, "findings": findings}
 
 
+def _in_words(limit: int | None) -> str:
+    return "is absent" if limit is None else f"is {limit}"
+
+
 def _findings(server: str, facts: Mapping[str, t.Any]) -> list[Finding]:
     """Tell a restart that is owed, and other causes of error 809 than a hidden source address."""
     findings = []
@@ -63,7 +67,7 @@ def _findings(server: str, facts: Mapping[str, t.Any]) -> list[Finding]:
                 "restart_owed",
                 "warning",
                 server,
-                f"IkeNumEstablishedForInitialQuery is {facts['ike_limit']} since IKEEXT was started, so IKEEXT does not know of it.",
+                f"IkeNumEstablishedForInitialQuery {_in_words(facts['ike_limit'])}, and IKEEXT has not been restarted since that was changed.",
                 "Restart IKEEXT when no tunnel is in use, or run the role with 'rras_restart_with_sessions'.",
             )
         )

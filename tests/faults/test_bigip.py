@@ -87,6 +87,8 @@ FAULTS: dict[str, Callable[[], dict[str, t.Any]]] = {
     "busy": lambda: {"answer": bigip.busy(), "times": 2},
     "restarting for long": lambda: {"answer": bigip.restarting(), "times": 3},
     "garbage": lambda: {"answer": bigip.garbage()},
+    "refused": lambda: {"answer": bigip.mcp(400, "01070734:3: Configuration error: no.").response},
+    "busy for good": lambda: {"answer": bigip.busy(), "times": 99},
     "reset before": lambda: {"reset": "before"},
     "reset after": lambda: {"reset": "after"},
     "reset for good": lambda: {"reset": "before", "times": 99},
@@ -149,6 +151,37 @@ def test_a_left_over_pool_is_gone_whatever_the_device_does(
         device.stop()
 
 
+@pytest.mark.parametrize("behaviour", ["dropped", "kept", "refused"])
+def test_a_pool_for_large_scale_nat_is_taken_off_and_put_back(
+    authority: CertificateAuthority, ca: str, behaviour: t.Any
+) -> None:
+    device = BigIp("bigip", leftover_pool=behaviour)
+    device.put("lsn-pool", "/Common/lsn", {"mode": "napt", "members": ["198.51.100.0/24"]})
+    lsn = {"type": "lsn", "pool": "/Common/lsn"}
+    device.start(authority)
+    try:
+        for name in NAMES:
+            device.state["virtual"][name]["sourceAddressTranslation"] = dict(lsn)
+        result = go(device, ca)
+        assert isinstance(result, Result), str(result)
+        assert translations(device) == AFTER
+        restored = go(device, ca, order=Order(state="restored", snapshot=result.snapshot))
+        assert isinstance(restored, Result)
+        assert translations(device) == [lsn, lsn]
+    finally:
+        device.stop()
+
+
+@pytest.mark.parametrize("pairs", [10, 100])
+def test_any_number_of_pairs_is_read_at_once(device: BigIp, ca: str, pairs: int) -> None:
+    for number in range(pairs - 1):
+        device.add_pair(f"/Common/ike{number}", f"198.51.100.{number + 1}", {"type": "none"})
+    go(device, ca)
+    result = go(device, ca)
+    assert isinstance(result, Result)
+    assert (result.changed, len(result.services), result.requests) == (False, 2 * pairs, 3)
+
+
 def test_a_guest_may_look_and_not_change(device: BigIp, ca: str) -> None:
     assert isinstance(go(device, ca, "auditor", Order(state="gathered")), Result)
     came = go(device, ca, "auditor")
@@ -157,17 +190,38 @@ def test_a_guest_may_look_and_not_change(device: BigIp, ca: str) -> None:
     assert translations(device) == BEFORE
 
 
-@pytest.mark.parametrize(("others", "requests"), [(0, 3), (900, 3), (1500, 4), (2500, 5)])
-def test_an_unchanged_pair_takes_three_requests_and_a_page_more_for_each_thousand(
-    device: BigIp, ca: str, others: int, requests: int
+@pytest.mark.parametrize(("others", "pages"), [(0, 1), (900, 1), (1500, 2), (2500, 3), (4500, 3)])
+def test_three_requests_unchanged_and_fourteen_changed_and_two_pages_more_at_most(
+    device: BigIp, ca: str, others: int, pages: int
 ) -> None:
-    go(device, ca)
     for number in range(others):
         device.add_virtual(f"/Common/web{number}", f"198.51.{number // 250}.{number % 250 + 1}", 443, protocol="tcp")
+    changed = go(device, ca)
+    assert isinstance(changed, Result)
+    assert changed.requests == STEPS + pages - 1
+    unchanged = go(device, ca)
+    assert isinstance(unchanged, Result)
+    assert not unchanged.changed
+    assert unchanged.requests == 2 + pages
+
+
+def test_one_of_two_devices_takes_two_requests_more_for_its_traffic_groups_and_its_sync_status(
+    device: BigIp, ca: str
+) -> None:
+    device.add_peer()
+    changed = go(device, ca)
+    assert isinstance(changed, Result)
+    assert changed.requests == STEPS + 2
+
+
+@pytest.mark.parametrize("action", [{"snat": "automap"}, {"snatpool": "/Common/sp_ikev2"}, {"snatAutomap": True}])
+def test_an_attached_ltm_policy_is_told_before_a_change(device: BigIp, ca: str, action: dict[str, t.Any]) -> None:
+    device.add_policy("/Common/hides", action, NAMES[0])
+    device.add_policy("/Common/forwards", {"forward": True, "pool": "/Common/p_web"}, *NAMES)
     result = go(device, ca)
     assert isinstance(result, Result)
-    assert not result.changed
-    assert result.requests == requests
+    assert [finding.object for finding in result.findings if finding.code == "hidden_translation"] == [NAMES[0]]
+    assert translations(device) == AFTER
 
 
 def test_only_the_changed_services_connections_are_cleared(device: BigIp, ca: str) -> None:

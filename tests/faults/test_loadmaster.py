@@ -338,6 +338,23 @@ def test_many_pairs_stay_below_the_limit_on_calls(
         device.stop()
 
 
+def test_the_calls_of_somebody_else_are_waited_for(
+    authority: CertificateAuthority, ca: str, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    device = LoadMaster(calls_per_3s=30)
+    device.start(authority)
+    try:
+        # So many that the device drops one in the middle of the change.
+        for _dummy in range(27):
+            assert isinstance(go(device, ca, api, Order(state="gathered", services=("vs",))), RunFailed)
+        result = go(device, ca, api)
+        assert isinstance(result, Result), str(result)
+        assert flags(device) == [True, True]
+    finally:
+        device.stop()
+
+
 def test_a_huge_answer_is_not_read_to_its_end(
     device: LoadMaster, ca: str, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:

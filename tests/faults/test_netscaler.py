@@ -17,7 +17,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Order
 from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler import NetScaler as Adapter
 from lab.core import CertificateAuthority, Entry
-from lab.netscaler import NetScaler
+from lab.netscaler import TEMPLATES, NetScaler
 
 GROUPS = ["sg_ikev2_500", "sg_ikev2_4500"]
 ORDER = Order(return_path={"10.10.0.11": "10.10.0.1", "10.10.0.12": "10.10.0.1"})
@@ -47,10 +47,8 @@ def go(
     device: NetScaler, ca: str, user: str = "nsroot", order: Order = ORDER, check_mode: bool = False, **options: t.Any
 ) -> Result | RunFailed:
     """Run the engine on the stand-in, and give what came of it."""
-    password = device.state["users"][user]["password"]
-    adapter = Adapter(
-        Endpoint("127.0.0.1", device.port, ca_path=ca, timeout=5), username=user, password=password, **options
-    )
+    login = {"username": user, "password": device.state["users"][user]["password"]}
+    adapter = Adapter(Endpoint("127.0.0.1", device.port, ca_path=ca, timeout=5), **{**login, **options})
     try:
         return run(adapter, order, check_mode=check_mode)
     except RunFailed as error:
@@ -210,6 +208,91 @@ def test_plain_services_with_odd_names_in_an_admin_partition(device: NetScaler, 
     assert standing(device) == BEFORE
     assert "server_sets_differ" not in {finding.code for finding in result.findings}
     assert "No such resource" in str(go(device, ca, admin_partition="none"))
+    assert device.open_sessions() == []
+
+
+def test_a_pair_in_a_traffic_domain_is_another_than_the_one_at_the_same_address(device: NetScaler, ca: str) -> None:
+    names = device.add_pair("203.0.113.20", "other", ["10.10.0.11"])
+    for port, name in zip((500, 4500), names, strict=True):
+        device.config["lbvserver"][f"other_{port}"]["td"] = device.config["servicegroup"][name]["td"] = "7"
+    inside = device.config["nsip"]["10.10.0.1"]
+    device.config["nsip"]["10.10.0.9"] = {**inside, "ipaddress": "10.10.0.9", "td": "7"}
+    assert "return_path_wrong" in str(
+        go(device, ca, order=Order(addresses=("203.0.113.20%7",), return_path=ORDER.return_path))
+    )
+    gateways = {"10.10.0.11": "10.10.0.9"}
+    result = go(device, ca, order=Order(addresses=("203.0.113.20%7",), return_path=gateways))
+    assert isinstance(result, Result)
+    assert [service.id for service in result.services] == names
+    assert [server.as_dict() for server in result.services[0].servers] == [
+        {"address": "10.10.0.11%7", "port": 500, "gateways": ["10.10.0.9"]}
+    ]
+    assert [device.config["servicegroup"][name]["usip"] for name in (*names, *GROUPS)] == ["YES", "YES", "NO", "NO"]
+
+
+def test_a_pair_of_the_protocol_any_and_a_server_that_serves_both_ports(device: NetScaler, ca: str) -> None:
+    names = device.add_pair("203.0.113.40", "any", ["10.10.0.11"], servicetype="ANY")
+    result = go(device, ca, order=Order(addresses=("203.0.113.40",), return_path=ORDER.return_path))
+    assert isinstance(result, Result), str(result)
+    assert [service.protocol for service in result.services] == ["any", "any"]
+    assert [[(server.address, server.port) for server in service.servers] for service in result.services] == [
+        [("10.10.0.11", 500)],
+        [("10.10.0.11", 4500)],
+    ]
+    assert [device.config["servicegroup"][name]["usip"] for name in (*names, *GROUPS)] == ["YES", "YES", "NO", "NO"]
+
+
+def test_a_pair_of_ipv6(device: NetScaler, ca: str) -> None:
+    names = device.add_pair("2001:db8::20", "six", ["2001:db8:a::11", "2001:db8:a::12"])
+    for address, kind in (("2001:db8:a::1/64", "SNIP"), ("2001:db8:a::20/128", "VIP")):
+        device.config["nsip6"][address] = {**TEMPLATES["nsip6"], "ipv6address": address, "type": kind}
+    gateways = {f"2001:db8:a::{number}": "2001:db8:a::1" for number in (11, 12)}
+    result = go(device, ca, order=Order(addresses=("2001:db8::20",), return_path=gateways))
+    assert isinstance(result, Result), str(result)
+    assert [device.config["servicegroup"][name]["usip"] for name in (*names, *GROUPS)] == ["YES", "YES", "NO", "NO"]
+
+
+NO_LOGIN: dict[str, t.Any] = {"username": None, "password": None}
+
+
+def token(device: NetScaler) -> str:
+    """Open a session, as a task before would."""
+    response = device.app.test_client().post(
+        "/nitro/v1/config/login", json={"login": {"username": "nsroot", "password": "lab-netscaler-secret-1"}}
+    )
+    device.log.clear()
+    return str(response.get_json()["sessionid"])
+
+
+@pytest.mark.parametrize("encoded", [False, True])
+def test_a_callers_session_is_used_and_left_open(device: NetScaler, ca: str, encoded: bool) -> None:
+    given = token(device)
+    result = go(device, ca, nitro_auth_token=given.replace("#", "%23") if encoded else given, **NO_LOGIN)
+    assert isinstance(result, Result), str(result)
+    assert standing(device) == AFTER
+    assert result.requests == STEPS - 2
+    assert {entry.path.rpartition("/")[2] for entry in device.log} & {"login", "logout"} == set()
+    assert device.open_sessions() == [given]
+    assert given not in str(result.as_dict())
+
+
+@pytest.mark.parametrize("code", [444, 1027])
+@pytest.mark.parametrize("step", range(STEPS - 2))
+def test_a_callers_session_that_ends_is_taken_over_where_there_are_credentials(
+    device: NetScaler, ca: str, code: t.Any, step: int
+) -> None:
+    device.expired_code = code
+    given = token(device)
+    device.fault(expire(device, step))
+    alone = go(device, ca, nitro_auth_token=given, **NO_LOGIN)
+    assert isinstance(alone, RunFailed)
+    assert "does not know the session of 'nitro_auth_token', or it has ended" in str(alone)
+    assert given not in str(alone) + str(alone.result.as_dict())
+    assert standing(device) == BEFORE or alone.result.undone is False
+    device.faults.clear()
+    came = go(device, ca, nitro_auth_token=given)
+    assert isinstance(came, Result), str(came)
+    assert standing(device) == AFTER
     assert device.open_sessions() == []
 
 

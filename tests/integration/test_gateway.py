@@ -9,10 +9,12 @@ Each fault has a server of its own, so that all of them are waited for at once.
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import signal
 import subprocess
+import threading
 import time
 import typing as t
 from collections.abc import Iterator
@@ -23,9 +25,11 @@ import yaml
 
 from harness import COMMANDS, Ansible, Run
 from lab.core import Device, Entry
-from lab.scripts import APPLY, HANDLERS, ROLLBACK
+from lab.psrp import PsrpHost
+from lab.scripts import ADDED_ROUTES, APPLY, HANDLERS, MARKER_KEY, ROLLBACK
 from lab.whole import Lab
-from lab.windows import WindowsHost
+from lab.windows import WindowsHost, find_value
+from lab.winrm import Fault
 
 OLD, NEW = "10.10.0.254", "10.10.0.1"
 STEPS = {
@@ -47,7 +51,9 @@ class Servers(Lab):
 
     def __init__(self, folder: Path, *names: str) -> None:
         super().__init__(folder)
-        self.hosts = {name: WindowsHost(name, 1, HANDLERS) for name in names}
+        self.hosts = {
+            name: (PsrpHost if name.startswith("psrp") else WindowsHost)(name, 1, handlers=HANDLERS) for name in names
+        }
 
     @property
     def load_balancers(self) -> list[Device]:
@@ -69,8 +75,14 @@ def started(tmp_path: Path) -> Iterator[t.Callable[..., Ansible]]:
         servers = Servers(tmp_path / "lab", *names)
         servers.start()
         running.append(servers)
-        patient = {"ansible_winrm_operation_timeout_sec": 1, "ansible_winrm_read_timeout_sec": 2}
-        servers.write_inventory(dict.fromkeys(names, patient))
+        impatient = {
+            "ansible_winrm_operation_timeout_sec": 1,
+            "ansible_winrm_read_timeout_sec": 2,
+            "ansible_psrp_operation_timeout": 1,
+            "ansible_psrp_read_timeout": 2,
+            "ansible_psrp_connection_timeout": 2,
+        }
+        servers.write_inventory(dict.fromkeys(names, impatient))
         for host in servers.hosts.values():
             host.state["radius_servers"] = ["172.16.0.9"]
         play = {
@@ -114,6 +126,11 @@ def settle(ansible: Ansible) -> None:
     for host in hosts:
         assert len(gateways(host)) == 1, (host.name, gateways(host))
         assert not [path for path in host.state["files"] if "aovpn" in path]
+        # Whatever happened, it knows exactly the routes that it was given.
+        given = [item for item in host.state["routes"]["persistent"] if item["dest"].startswith("172.16.")]
+        memory = find_value(host.state, MARKER_KEY, ADDED_ROUTES)
+        known = sorted(f"{item['dest']} {item['next_hop']} External" for item in given)
+        assert (memory["data"] if memory else []) == known, host.name
 
 
 def gateways(host: WindowsHost) -> set[str]:
@@ -130,10 +147,14 @@ def converge(ansible: Ansible) -> None:
     assert again.code == 0, again.output
     settle(ansible)
     assert [gateways(host) for host in ansible.lab.servers] == [{NEW} for _host in ansible.lab.servers]
-    written = len(ansible.lab.writing())
+    seen = {host.name: len(host.log) for host in ansible.lab.servers}
     last = play(ansible, cut_off=True)
     assert set(last.changed.values()) == {0}
-    assert len(ansible.lab.writing()) == written
+    # One round trip, which reads; nothing is armed.
+    for host in ansible.lab.servers:
+        (entry,) = host.log[seen[host.name] :]
+        assert entry.query["script"] == "read_network.ps1"
+        assert entry.body["parameters"]["Ports"] == sorted({22, 5985, 5986, host.port})
 
 
 FAULTS: dict[str, dict[str, t.Any]] = {
@@ -169,38 +190,74 @@ def test_a_connection_that_is_lost_at_any_step(started: t.Callable[..., Ansible]
     converge(ansible)
 
 
+def reboot_when(host: WindowsHost, fault: Fault) -> None:
+    """Restart a server as soon as a fault has struck."""
+    end = time.monotonic() + 60
+    while not fault.seen and time.monotonic() < end:
+        time.sleep(0.02)
+    host.reboot(dark=1.0)
+
+
 def test_what_happens_to_a_server_meanwhile(started: t.Callable[..., Ansible]) -> None:
-    ansible = started("cut_off", "refused", "armless", "slow")
+    by_psrp = ("psrp", "psrp_reset", "psrp_dark", "psrp_cut_off")
+    ansible = started("cut_off", "kept", "refused", "armless", "slow", "rebooted", "rebooted_late", *by_psrp)
     hosts = t.cast(Servers, ansible.lab).hosts
-    hosts["cut_off"].state["dead_gateways"] = [NEW]  # answers leave by the new gateway, and nobody gets them
+    # The port by which this one is managed is not known for one, so that its answers leave by the new gateway, and nobody gets them.
+    for name in ("cut_off", "psrp_cut_off"):
+        hosts[name].state["sessions"][0] |= {"remote_address": "172.16.0.50", "local_port": 8443}
+        hosts[name].state["dead_gateways"] = [NEW]
+    # Whereas those of this one go on leaving by the old gateway.
+    hosts["kept"].state["sessions"][0] |= {"remote_address": "172.16.0.50"}
+    hosts["kept"].state["dead_gateways"] = [NEW]
     hosts["refused"].state["refused_tasks"] = [APPLY, ROLLBACK]
     hosts["armless"].fault(**at("apply"), delay=TIMEOUT + 1.0)  # the way back is gone before the change is made
     hosts["slow"].fault(**at("reconnect"), dark=3.0)
+    hosts["psrp_reset"].fault(**at("apply"), reset="after")
+    hosts["psrp_dark"].fault(**at("reconnect"), dark=3.0)
+    # One goes down once the new gateway stands, the other when it has been made persistent; both come up by the old one.
+    for name, step in (("rebooted", "reconnect"), ("rebooted_late", "end")):
+        fault = hosts[name].fault(**at(step), delay=0.5)
+        threading.Thread(target=reboot_when, args=(hosts[name], fault), daemon=True).start()
     run = play(ansible, cut_off=True)
     settle(ansible)
     assert {name: gateways(host) for name, host in hosts.items()} == {
         "cut_off": {OLD},
+        "kept": {NEW},
         "refused": {OLD},
         "armless": {OLD},
         "slow": {NEW},
+        "rebooted": {OLD},
+        "rebooted_late": {OLD},
+        "psrp": {NEW},
+        "psrp_reset": {NEW},
+        "psrp_dark": {NEW},
+        "psrp_cut_off": {OLD},
     }
     assert {name: counts["failed"] for name, counts in run.recap.items()} == {
         "cut_off": 1,
+        "kept": 0,
         "refused": 1,
         "armless": 1,
         "slow": 0,
+        "rebooted": 1,
+        "rebooted_late": 1,
+        "psrp": 0,
+        "psrp_reset": 0,
+        "psrp_dark": 0,
+        "psrp_cut_off": 1,
     }
     assert hosts["cut_off"].state["fired"] == [APPLY, ROLLBACK]
     assert hosts["slow"].state["fired"] == [APPLY]
     told = " ".join(run.output.split())
     assert (
-        "cut_off: the server was not reached by the new gateway. The change was not confirmed, and the old default gateway is back."
+        "cut_off: the server was not reached by the new gateway. The change was not confirmed, and the routes are what they were before."
         in told
     )
     assert "refused: the task that changes the routes ended with 0x1. The change was not confirmed" in told
     # The routes that were to keep peers reachable are gone again with it.
     assert not [route for route in hosts["cut_off"].state["routes"]["persistent"] if route["dest"] == "172.16.0.9/32"]
-    hosts["cut_off"].state["dead_gateways"] = []
+    for host in hosts.values():
+        host.state["dead_gateways"] = []
     hosts["refused"].state["refused_tasks"] = []
     converge(ansible)
 
@@ -253,6 +310,7 @@ def test_a_change_under_way_is_told_and_waited_for(started: t.Callable[..., Ansi
             host.state,
             {
                 "Steps": [],
+                "Remember": [],
                 "Seconds": 6,
                 "ChangeScript": (host.folder / "change_routes.ps1").read_text(encoding="utf-8"),
                 "EndScript": (host.folder / "end_change.ps1").read_text(encoding="utf-8"),
@@ -271,6 +329,52 @@ def test_a_change_under_way_is_told_and_waited_for(started: t.Callable[..., Ansi
     assert run.recap["stuck"]["failed"] == 1
     assert "its way back does not run by itself before the next start" in run.output
     assert gateways(hosts["stuck"]) == {OLD}
+
+
+def test_the_way_back_is_as_safe_as_the_way_there(started: t.Callable[..., Ansible]) -> None:
+    """Each is managed from beyond the gateways: one by the old gateway, one by the new one, which is cut off and undone."""
+    ansible = started("old", "new")
+    hosts = t.cast(Servers, ansible.lab).hosts
+    before = {name: copy.deepcopy(host.state["routes"]) for name, host in hosts.items()}
+    for name, host in hosts.items():
+        host.state["sessions"][0] |= {"remote_address": "172.16.0.50", "local_port": 5986 if name == "old" else 8443}
+    snapshot = ansible.folder / "before.json"
+    task = {"aovpn.ikev2.rras_default_gateway": {"state": "gathered"}, "register": "seen"}
+    write = {
+        "ansible.builtin.copy": {"dest": str(snapshot), "content": "{{ seen.before }}"},
+        "delegate_to": "localhost",
+    }
+    kept = "{{ lookup('ansible.builtin.file', '%s') | from_json | combine({'addresses': seen.before.addresses}) }}"
+    restore = {
+        "aovpn.ikev2.rras_default_gateway": {
+            "state": "restored",
+            "snapshot": kept % snapshot,
+            "rollback_timeout": TIMEOUT,
+        }
+    }
+    frame = {"hosts": "rras", "gather_facts": False}
+    (ansible.folder / "look.yml").write_text(
+        yaml.safe_dump([{**frame, "tasks": [task, {**write, "run_once": True}]}]), encoding="utf-8"
+    )
+    (ansible.folder / "back.yml").write_text(yaml.safe_dump([{**frame, "tasks": [task, restore]}]), encoding="utf-8")
+    assert ansible.command("ansible-playbook", "look.yml").code == 0
+    assert play(ansible).changed == {"old": 1, "new": 1}
+    hosts["old"].state["dead_gateways"] = [NEW]
+    hosts["new"].state["dead_gateways"] = [OLD]
+    there = copy.deepcopy(hosts["new"].state)
+    run = ansible.command("ansible-playbook", "back.yml", cut_off=True)
+    assert {name: counts["failed"] for name, counts in run.recap.items()} == {"old": 0, "new": 1}, run.output
+    assert "The change was not confirmed, and the routes are what they were before." in " ".join(run.output.split())
+
+    def table(routes: dict[str, list[dict[str, t.Any]]]) -> set[tuple[t.Any, ...]]:
+        return {(store, item["dest"], item["next_hop"], item["metric"]) for store in routes for item in routes[store]}
+
+    assert table(hosts["old"].state["routes"]) == table(before["old"])
+    assert table(hosts["new"].state["routes"]) == table(there["routes"])
+    assert hosts["new"].state["registry"] == there["registry"]  # it still knows which routes are its own
+    hosts["new"].state["dead_gateways"] = []
+    assert ansible.command("ansible-playbook", "back.yml", cut_off=True).changed == {"old": 0, "new": 1}
+    assert table(hosts["new"].state["routes"]) == table(before["new"])
 
 
 REFUSALS: dict[str, tuple[dict[str, t.Any], dict[str, t.Any], str]] = {

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import typing as t
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import yaml
 
 from harness import Ansible
 from lab.whole import Lab
-from lab.windows import IKE_LIMIT, IKEEXT_KEY, find_value
+from lab.windows import IKE_LIMIT, IKEEXT_KEY, find_value, stop_service
 
 LIMIT = {"rras_ike_limit_enabled": True}
 
@@ -61,10 +63,7 @@ def test_a_restart_that_is_owed_is_done_once(ansible: Ansible, lab: Lab, tmp_pat
     second = ansible.playbook(limit)
     assert second.changed == {"rras1": 0, "rras2": 1}
     assert starts(lab) == [1, 2]
-    facts = {"ansible.builtin.debug": {"msg": "owed: {{ rras_facts.restart_owed }}"}}
-    told = ansible.playbook(play(tmp_path, ("facts", {}), more=[facts]))
-    assert '"msg": "owed: True"' in told.output
-    assert '"msg": "owed: False"' in told.output
+    assert told_facts(ansible, tmp_path)["restart_owed"] is True
 
     limit = play(tmp_path, ("ike_limit", {**LIMIT, "rras_restart_with_sessions": True}))
     third = ansible.playbook(limit)
@@ -76,12 +75,81 @@ def test_a_restart_that_is_owed_is_done_once(ansible: Ansible, lab: Lab, tmp_pat
     assert len(lab.writing()) == written
 
     # Back, with the restart that this needs, too.
-    before = {"rras_snapshot": {"gateway": "10.10.0.254", "ike_limit": None}}
-    back = ansible.playbook(play(tmp_path, ("restore", before)))
-    assert back.changed == {"rras1": 2, "rras2": 2}, back.output
-    assert limits(lab) == [(None, None)] * 2
-    assert starts(lab) == [3, 3]
-    assert ansible.playbook(play(tmp_path, ("restore", before))).changed == {"rras1": 0, "rras2": 0}
+    before = {**told_facts(ansible, tmp_path), "ike_limit": None}
+    back = play(tmp_path, ("restore", {"rras_snapshot": "{{ before }}"}))
+    given = ("-e", json.dumps({"before": before}), "--limit", "rras1")
+    assert ansible.playbook(back, *given).changed == {"rras1": 2}
+    assert limits(lab)[0] == (None, None)
+    assert starts(lab)[0] == 3
+    assert ansible.playbook(back, *given).changed == {"rras1": 0}
+
+
+def told_facts(ansible: Ansible, folder: Path) -> dict[str, t.Any]:
+    """Read rras1, and give its facts as a file of JSON keeps them."""
+    keep = {"dest": f"{folder}/facts.json", "content": "{{ rras_facts | to_json }}"}
+    task = {"ansible.builtin.copy": keep, "delegate_to": "localhost"}
+    run = ansible.playbook(play(folder, ("facts", {}), more=[task]), "--limit", "rras1")
+    assert run.code == 0, run.output
+    facts: dict[str, t.Any] = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+    return facts
+
+
+def test_the_way_back_gives_exactly_the_routes_of_before(ansible: Ansible, lab: Lab, tmp_path: Path) -> None:
+    """Two default routes with different metrics, peers beyond the old one; and, since, a route of somebody else's."""
+    state = lab.rras1.state
+    other = {"dest": "0.0.0.0/0", "next_hop": "192.168.10.1", "if_index": 7, "metric": 900, "protocol": "NetMgmt"}
+    state["routes"]["active"].append(other)
+    state["radius_servers"] = ["172.16.0.9"]
+    before, kept = copy.deepcopy(state["routes"]), told_facts(ansible, tmp_path)
+    options = {"rras_remove_other_defaults": True, "rras_preserve_routes": ["172.20.0.0/16"]}
+    assert ansible.playbook(play(tmp_path, ("gateway", options)), "--limit", "rras1").changed == {"rras1": 1}
+    assert {"172.16.0.9/32", "172.20.0.0/16"} <= {route["dest"] for route in state["routes"]["persistent"]}
+    theirs = {"dest": "172.30.0.0/16", "next_hop": "10.10.0.254", "if_index": 4, "metric": 256, "protocol": "NetMgmt"}
+    for routes in (*state["routes"].values(), *before.values()):
+        routes.append(theirs)
+
+    back = play(tmp_path, ("restore", {"rras_snapshot": "{{ kept }}"}))
+    given = ("--limit", "rras1", "-e", json.dumps({"kept": kept}))
+    checked = ansible.playbook(back, *given, "--check", "--diff")
+    assert checked.changed == {"rras1": 1}
+    assert "+0.0.0.0/0 by 10.10.0.254 on interface 4" in checked.output
+    assert "-172.16.0.9/32 by 10.10.0.254 on interface 4" in checked.output
+    run = ansible.playbook(back, *given)
+    assert run.changed == {"rras1": 1}, run.output
+    assert "172.30.0.0/16 by 10.10.0.254 was added" in run.output
+
+    def table(routes: dict[str, list[dict[str, t.Any]]]) -> set[tuple[t.Any, ...]]:
+        return {(store, item["dest"], item["next_hop"], item["metric"]) for store in routes for item in routes[store]}
+
+    assert table(state["routes"]) == table(before)
+    assert find_value(state, r"HKLM:\SOFTWARE\aovpn.ikev2", "AddedRoutes") == {
+        "name": "AddedRoutes",
+        "type": "multistring",
+        "data": [],
+    }
+    written = len(lab.writing())
+    assert ansible.playbook(back, *given).changed == {"rras1": 0}
+    assert len(lab.writing()) == written
+
+
+def test_a_play_that_dies_around_the_value_is_made_up_for_once(ansible: Ansible, lab: Lab, tmp_path: Path) -> None:
+    """On rras1 it dies after the mark and before the value, on rras2 while IKEEXT is stopped for its restart."""
+    for server in lab.servers:
+        server.state["sas"] = []
+    lab.rras1.fault(lambda entry: entry.path == "win_regedit", reset="before", skip=1)
+    lab.rras2.fault(lambda entry: entry.path == "win_service", reset="before")
+    limit = play(tmp_path, ("ike_limit", LIMIT))
+    assert ansible.playbook(limit).code == 2
+    assert limits(lab) == [(None, None), (50000, None)]
+    stop_service(lab.rras2.state, "IKEEXT")
+    assert starts(lab) == [1, 1]
+    checked = ansible.playbook(limit, "--check")
+    assert checked.changed == {"rras1": 2, "rras2": 1}
+    assert ansible.playbook(limit).changed == {"rras1": 2, "rras2": 1}
+    assert limits(lab) == [(50000, 50000)] * 2
+    assert starts(lab) == [2, 2]
+    assert ansible.playbook(limit).changed == {"rras1": 0, "rras2": 0}
+    assert starts(lab) == [2, 2]
 
 
 def test_a_reboot_pays_what_is_owed(ansible: Ansible, lab: Lab, tmp_path: Path) -> None:
@@ -103,6 +171,11 @@ def test_what_stands_in_the_way_is_said_before_anything_changes(ansible: Ansible
     assert run.code == 2
     assert "no administrator of this server. These running services depend on IKEEXT" in run.output
     assert "rras2: the limit is left alone: This is no RRAS server" in run.output
+    lab.write_inventory({"rras1": {"rras_ike_limit": 0}, "rras2": {"rras_ike_limit": "many"}})
+    run = ansible.playbook(play(tmp_path, ("main", LIMIT)))
+    assert "rras_ike_limit is 0, and has to be a number from 1 to 4294967295" in run.output
+    assert "rras_ike_limit" in run.output.partition("rras2")[2]
+    assert {host: counts["failed"] for host, counts in run.recap.items()} == {"rras1": 1, "rras2": 1}
     assert lab.writing() == []
 
 

@@ -174,7 +174,8 @@ ltm/lsn-pool | LSN Pool | members mode
 ltm/rule | iRule | apiAnonymous
 ltm/policy | Policy | controls requires status strategy
 ltm/policy/*/rules | rule | ordinal
-ltm/policy/*/rules/*/actions | action | code request response select snat snatAutomap snatNone snatPool
+ltm/policy/*/rules/*/actions | action | code request response select snat snatAutomap snatNone \
+    snatpool>ltm/snatpool
 ltm/policy/*/rules/*/conditions | condition | code request response values
 ltm/virtual-address | Virtual Address | address arp enabled floating inheritedTrafficGroup mask \
     trafficGroup>cm/traffic-group unit
@@ -451,6 +452,16 @@ class BigIp(Device):
             self.add_virtual(f"{stem}_{port}", address, port, snat, **more)
         return [f"{stem}_500", f"{stem}_4500"]
 
+    def add_policy(self, key: str, action: Properties, *virtuals: str) -> None:
+        """Add an LTM policy with one rule and one action, and attach it to virtual servers."""
+        rules: dict[str, Properties] = {
+            "always": {"ordinal": 0, "actions": {"0": {"code": 0, "request": True, **action}}}
+        }
+        self.put("policy", key, props("status=published strategy=/Common/first-match", rules=rules))
+        for virtual_server in virtuals:
+            for config in (self.state, self.state["saved"]):
+                config["virtual"][virtual_server].setdefault("policies", {})[key] = {}
+
     def add_connection(
         self, client: str, server: str, port: int, *, member: str = "10.10.0.11", udp: bool = True
     ) -> None:
@@ -569,6 +580,7 @@ class BigIp(Device):
             who = uuid.uuid5(uuid.NAMESPACE_DNS, str(name))
             raise rest(400, f"user {who} has reached maximum active login tokens", originalRequestBody=said)
         key = secrets.token_hex(13).upper()
+        self.issued.append(key)
         self.state["tokens"][key] = {"user": name, "provider": provider}
         self._lengthen(key, self.token_timeout)
         head = {"username": name, "loginProviderName": provider, "token": self._show_token(key)}

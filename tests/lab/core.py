@@ -113,7 +113,7 @@ class Device:
     """A stand-in. A subclass fills ``self.app`` with routes and ``initial()`` with the state of a fresh device.
 
     ``self.state`` is all that the device remembers; ``reset()`` puts the fresh state back and forgets log and faults.
-    ``open_sessions()`` tells which logins were never logged out.
+    ``open_sessions()`` tells which logins were never logged out, ``issued`` every token and session id that was ever given out.
     """
 
     platform = ""
@@ -125,6 +125,7 @@ class Device:
         self.app.config["PROPAGATE_EXCEPTIONS"] = True
         self.lock = threading.RLock()
         self.log: list[Entry] = []
+        self.issued: list[str] = []
         self.faults: list[Fault] = []
         self.state: State = copy.deepcopy(self.initial())
         self.logfile: Path | None = None

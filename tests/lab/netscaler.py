@@ -98,6 +98,10 @@ TEMPLATES: dict[str, Record] = {
         "dynamicrouting": "DISABLED", "hostroute": "DISABLED", "metric": 0, "state": "ENABLED", "iptype": ["SNIP"],
         "ownernode": "255",
     },
+    "nsip6": {
+        "ipv6address": "", "scope": "global", "type": "SNIP", "vlan": "0", "nd": "ENABLED", "icmp": "ENABLED",
+        "vserver": "DISABLED", "mgmtaccess": "DISABLED", "state": "ENABLED", "td": "0", "iptype": ["SNIP"],
+    },
     "hanode": {
         "id": "0", "ipaddress": "192.0.2.20", "flags": "0", "hastatus": "UP", "state": "Primary", "hasync": "ENABLED",
         "haprop": "ENABLED", "netmask": "255.255.255.0", "hellointerval": "200", "deadinterval": "3",
@@ -121,6 +125,7 @@ KINDS: dict[str, tuple[str, str, int]] = {
     "service": ("name", "name", 344),
     "lbgroup": ("name", "name", 258),
     "nsip": ("ipaddress", "IPAddress", 258),
+    "nsip6": ("ipv6address", "IPv6Address", 258),
     "hanode": ("id", "id", 258),
     "nspartition": ("partitionname", "partitionName", 258),
     "clusterinstance": ("clid", "clId", 258),
@@ -346,6 +351,7 @@ class NetScaler(Device):
         if sum(session["user"] == user for session in self.state["sessions"].values()) >= self.session_limit:
             raise Refusal(445)
         token = "##" + secrets.token_hex(41).upper()
+        self.issued.append(token.removeprefix("##"))
         self.state["sessions"][token] = {"user": user, "partition": "default"}
         answer = self._done({"sessionid": token}, 201, self._warned(changes=True))
         answer.headers.add("Set-Cookie", "SESSID=deleted; path=/")

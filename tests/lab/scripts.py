@@ -24,6 +24,7 @@ from lab.windows import (
     CmdletError,
     Handler,
     Result,
+    find_key,
     find_value,
     now,
     register_task,
@@ -31,6 +32,7 @@ from lab.windows import (
 
 MARKER_KEY = r"HKLM:\SOFTWARE\aovpn.ikev2"
 FOLDER = r"C:\Program Files\aovpn.ikev2"
+ADDED_ROUTES = "AddedRoutes"
 ROLLBACK, APPLY = "aovpn.ikev2 rollback", "aovpn.ikev2 apply"
 START_OF_POWERSHELL = 0.3  # seconds
 IKEV2_KEY = r"HKLM:\SYSTEM\CurrentControlSet\Services\RemoteAccess\Parameters\Ikev2"
@@ -39,8 +41,9 @@ STORES = {"ActiveStore": "active", "PersistentStore": "persistent"}
 
 def read_network(state: State, parameters: dict[str, t.Any], check_mode: bool) -> Result:
     """Play read_network.ps1."""
-    if parameters:
-        raise CmdletError(f"A parameter cannot be found that matches parameter name '{next(iter(parameters))}'.")
+    if unknown := set(parameters) - {"Ports"}:
+        raise CmdletError(f"A parameter cannot be found that matches parameter name '{next(iter(unknown))}'.")
+    ports = parameters.get("Ports", [5985, 5986, 22])
     services, rollback = state["services"], state["tasks"].get(ROLLBACK)
     result = {
         "interfaces": [
@@ -70,7 +73,7 @@ def read_network(state: State, parameters: dict[str, t.Any], check_mode: bool) -
             for route in state["ipv6_defaults"]
         ],
         "peers": sorted(
-            {session["remote_address"] for session in state["sessions"]}.union(
+            {session["remote_address"] for session in state["sessions"] if session["local_port"] in ports}.union(
                 state["dns_servers"], state["domain_controllers"], state["radius_servers"]
             )
         ),
@@ -82,6 +85,7 @@ def read_network(state: State, parameters: dict[str, t.Any], check_mode: bool) -
             "due_in": None if rollback["due"] is None else max(0.0, rollback["due"] - time.time()),
             "applied": state["tasks"][APPLY]["result"] if APPLY in state["tasks"] else None,
         },
+        "remembered": list((find_value(state, MARKER_KEY, ADDED_ROUTES) or {"data": []})["data"]),
     }
     return {"result": result, "changed": False}
 
@@ -138,9 +142,16 @@ def _utc(time: str) -> str:
 
 def change_routes(state: State, parameters: dict[str, t.Any], check_mode: bool) -> Result:
     """Play change_routes.ps1."""
-    if set(parameters) not in ({"Steps"}, {"Path"}):
+    if "Path" in parameters and len(parameters) == 1:
+        steps = json.loads(_file(state, parameters["Path"]))["steps"]
+    elif "Steps" in parameters and set(parameters) <= {"Steps", "Remember"}:
+        steps = parameters["Steps"]
+    else:
         raise CmdletError("Parameter set cannot be resolved using the specified named parameters.")
-    for step in parameters["Steps"] if "Steps" in parameters else json.loads(_file(state, parameters["Path"])):
+    if "Remember" in parameters:
+        remembered = {"type": "multistring", "data": list(parameters["Remember"])}
+        state["registry"].setdefault(find_key(state, MARKER_KEY) or MARKER_KEY, {})[ADDED_ROUTES] = remembered
+    for step in steps:
         route = {"dest": step["destination"], "next_hop": step["next_hop"], "if_index": step["interface_index"]}
         made = {**route, "metric": step["metric"], "protocol": "NetMgmt"}
         active, kept = (_find(state, route, store) for store in ("active", "persistent"))
@@ -181,13 +192,13 @@ def _find(state: State, route: dict[str, t.Any], store: str) -> dict[str, t.Any]
 
 def arm_rollback(state: State, parameters: dict[str, t.Any], check_mode: bool) -> Result:
     """Play arm_rollback.ps1."""
-    if set(parameters) != {"Steps", "Seconds", "ChangeScript", "EndScript"}:
+    if set(parameters) != {"Steps", "Remember", "Seconds", "ChangeScript", "EndScript"}:
         raise CmdletError("Cannot process command because of one or more missing mandatory parameters.")
     files = {"change_routes.ps1": parameters["ChangeScript"], "end_change.ps1": parameters["EndScript"]}
     for name, text in files.items():
         if text != (SCRIPTS / name).read_text(encoding="utf-8"):
             raise CmdletError(f"the lab plays {name}, and was given another text for it")
-    files["rollback.json"] = json.dumps(parameters["Steps"])
+    files["rollback.json"] = json.dumps({"steps": parameters["Steps"], "remember": parameters["Remember"]})
     state["files"] |= {f"{FOLDER}\\{name}": text for name, text in files.items()}
     register_task(state, ROLLBACK, "end_change.ps1", {"RollBack": True}, seconds=parameters["Seconds"], at_startup=True)
     return {}
@@ -200,7 +211,7 @@ def apply_detached(state: State, parameters: dict[str, t.Any], check_mode: bool)
     if ROLLBACK not in state["tasks"]:
         raise CmdletError(f"No MSFT_ScheduledTask objects found with property 'TaskName' equal to '{ROLLBACK}'.")
     path = f"{FOLDER}\\apply.json"
-    state["files"][path] = json.dumps(parameters["Steps"])
+    state["files"][path] = json.dumps({"steps": parameters["Steps"]})
     register_task(state, APPLY, "change_routes.ps1", {"Path": path}, seconds=START_OF_POWERSHELL)
     return {}
 
@@ -212,7 +223,9 @@ def end_change(state: State, parameters: dict[str, t.Any], check_mode: bool) -> 
     if parameters.get("RollBack"):
         state["tasks"].get(APPLY, {}).update(due=None)
         _file(state, f"{FOLDER}\\change_routes.ps1")
-        change_routes(state, {"Path": f"{FOLDER}\\rollback.json"}, check_mode)
+        plan = f"{FOLDER}\\rollback.json"
+        change_routes(state, {"Path": plan}, check_mode)
+        change_routes(state, {"Steps": [], "Remember": json.loads(_file(state, plan))["remember"]}, check_mode)
     for name in (APPLY, ROLLBACK):
         state["tasks"].pop(name, None)
     state["files"] = {path: text for path, text in state["files"].items() if not path.startswith(f"{FOLDER}\\")}

@@ -441,7 +441,7 @@ class WindowsHost(WinRMHost):
             "radius_servers": [],
             "administrator": True,
             "dead_gateways": [],  # through these, no answer of the host reaches anybody
-            "sessions": [session],
+            "sessions": [session],  # the first is Ansible's own
             "services": services,
             "registry": {
                 IKEEXT_KEY: {"ServiceDll": {"type": "expandstring", "data": r"%SystemRoot%\System32\ikeext.dll"}}
@@ -507,9 +507,23 @@ class WindowsHost(WinRMHost):
         return due
 
     def is_dark(self) -> bool:
-        """Say whether nobody reaches the host now: for a while, or because its answers leave by a dead gateway."""
-        defaults = {r["next_hop"] for r in self.state["routes"]["active"] if r["dest"] == "0.0.0.0/0"}
-        return super().is_dark() or (bool(defaults) and defaults <= set(self.state["dead_gateways"]))
+        """Say whether nobody reaches the host now: for a while, or because its answers leave by a dead gateway, or by none."""
+        manager = ipaddress.IPv4Address(self.state["sessions"][0]["remote_address"])
+        return super().is_dark() or self.way_to(manager) in (None, *self.state["dead_gateways"])
+
+    def way_to(self, address: ipaddress.IPv4Address) -> str | None:
+        """Give the next hop by which packets to an address leave, 0.0.0.0 where that is on a subnet of the host; None where there is none."""
+        metrics = {nic["if_index"]: nic["metric"] for nic in self.state["nics"]}
+        routes = [(ipaddress.IPv4Network(route["dest"]), route) for route in self.state["routes"]["active"]]
+        best = min(
+            (
+                (-network.prefixlen, route["metric"] + metrics.get(route["if_index"], 0), route["next_hop"])
+                for network, route in routes
+                if address in network
+            ),
+            default=None,
+        )
+        return best[2] if best else None
 
     def reboot(self, dark: float = 0.0) -> None:
         """Restart the server, which is ``dark`` for so many seconds: what stood in the active store alone is gone."""

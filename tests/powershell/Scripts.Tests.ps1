@@ -76,9 +76,29 @@ Describe 'change_routes.ps1' {
     It 'reads steps from a file' {
         Mock Get-NetRoute { $null }
         $file = Join-Path $TestDrive 'steps.json'
-        Set-Content -LiteralPath $file -Value (ConvertTo-Json -InputObject @((New-Step add ActiveStore), (New-Step add both))) -Encoding UTF8
+        Set-Content -LiteralPath $file -Value (ConvertTo-Json -InputObject @{ steps = @((New-Step add ActiveStore), (New-Step add both)) } -Depth 5) -Encoding UTF8
         & "$scripts\change_routes.ps1" -Path $file
         Should -Invoke New-NetRoute -Times 2 -Exactly
+    }
+
+    It 'remembers what is its own before it adds it' {
+        Mock Get-NetRoute { $null }
+        Mock Test-Path { $false } -ParameterFilter { $LiteralPath -like 'HKLM:*' }
+        Mock New-Item { $null } -ParameterFilter { $Path -like 'HKLM:*' }
+        Mock New-ItemProperty { throw 'no' }
+        { & "$scripts\change_routes.ps1" -Steps (New-Step add both) -Remember '172.16.0.9/32 10.10.0.254 External' } | Should -Throw 'no'
+        Should -Invoke New-Item -Times 1 -Exactly
+        Should -Invoke New-ItemProperty -Times 1 -Exactly -ParameterFilter { $Name -eq 'AddedRoutes' -and $Value.Count -eq 1 -and $Value[0] -eq '172.16.0.9/32 10.10.0.254 External' }
+        Should -Invoke New-NetRoute -Times 0 -Exactly
+    }
+
+    It 'forgets, and leaves the memory alone where it is not told' {
+        Mock Test-Path { $true } -ParameterFilter { $LiteralPath -like 'HKLM:*' }
+        Mock New-ItemProperty { $null }
+        & "$scripts\change_routes.ps1" -Steps @()
+        Should -Invoke New-ItemProperty -Times 0 -Exactly
+        & "$scripts\change_routes.ps1" -Steps @() -Remember @()
+        Should -Invoke New-ItemProperty -Times 1 -Exactly -ParameterFilter { $Value.Count -eq 0 }
     }
 }
 
@@ -86,7 +106,8 @@ Describe 'arm_rollback.ps1' {
     BeforeAll {
         $env:ProgramFiles = $TestDrive
         Mock Register-ScheduledTask { $null }
-        $armed = @{ Steps = @(New-Step add both); Seconds = 180; ChangeScript = 'change'; EndScript = 'end' }
+        Mock Unregister-ScheduledTask { $null }
+        $armed = @{ Steps = @(New-Step add both); Remember = @('172.16.0.9/32 10.10.0.254 External'); Seconds = 180; ChangeScript = 'change'; EndScript = 'end' }
     }
 
     It 'registers a task of SYSTEM for a time and for the next start, and leaves its files' {
@@ -96,14 +117,16 @@ Describe 'arm_rollback.ps1' {
             $TaskName -eq 'aovpn.ikev2 rollback' -and $Trigger.Count -eq 2 -and $Principal.UserId -eq 'SYSTEM' -and $Action[0].Arguments -like '*end_change.ps1" -RollBack'
         }
         Get-Content (Join-Path $TestDrive 'aovpn.ikev2\end_change.ps1') | Should -Be 'end'
-        $steps = Get-Content (Join-Path $TestDrive 'aovpn.ikev2\rollback.json') -Raw | ConvertFrom-Json
-        @($steps).Count | Should -Be 1
-        @($steps)[0].next_hop | Should -Be '10.10.0.1'
+        $plan = Get-Content (Join-Path $TestDrive 'aovpn.ikev2\rollback.json') -Raw | ConvertFrom-Json
+        @($plan.steps).Count | Should -Be 1
+        @($plan.steps)[0].next_hop | Should -Be '10.10.0.1'
+        @($plan.remember) | Should -Be @('172.16.0.9/32 10.10.0.254 External')
     }
 
     It 'fails where the task would not run' {
         Mock Get-ScheduledTaskInfo { [pscustomobject]@{ NextRunTime = $null } }
         { & "$scripts\arm_rollback.ps1" @armed } | Should -Throw '*will not run*'
+        Should -Invoke Unregister-ScheduledTask -Times 1 -Exactly
     }
 }
 
@@ -146,10 +169,19 @@ Describe 'end_change.ps1' {
         $folder | Should -Not -Exist
     }
 
-    It 'brings the routes back first' {
-        Set-Content (Join-Path $folder 'change_routes.ps1') 'param($Path) Set-Content "$env:ProgramFiles\done" $Path'
+    It 'brings the routes back first, then what was known for its own' {
+        Set-Content (Join-Path $folder 'rollback.json') '{ "steps": [], "remember": ["one"] }'
+        Set-Content (Join-Path $folder 'change_routes.ps1') 'param($Path, $Steps, $Remember) Add-Content "$env:ProgramFiles\done" "$Path $Remember"'
         & "$scripts\end_change.ps1" -RollBack
-        Get-Content (Join-Path $TestDrive 'done') | Should -BeLike '*rollback.json'
+        Get-Content (Join-Path $TestDrive 'done') | Select-Object -First 1 | Should -BeLike '*rollback.json '
+        Get-Content (Join-Path $TestDrive 'done') | Select-Object -Last 1 | Should -Be ' one'
+        Should -Invoke Unregister-ScheduledTask -Times 2 -Exactly
+    }
+
+    It 'does not stay armed where only the memory failed' {
+        Set-Content (Join-Path $folder 'rollback.json') '{ "steps": [], "remember": [] }'
+        Set-Content (Join-Path $folder 'change_routes.ps1') 'param($Path, $Steps, $Remember) if (-not $Path) { throw "no" }'
+        & "$scripts\end_change.ps1" -RollBack
         Should -Invoke Unregister-ScheduledTask -Times 2 -Exactly
     }
 

@@ -15,11 +15,11 @@ $null = Get-ScheduledTask -TaskName 'aovpn.ikev2 rollback'
 
 $folder = Join-Path $env:ProgramFiles 'aovpn.ikev2'
 $file = Join-Path $folder 'apply.json'
-Set-Content -LiteralPath $file -Value (ConvertTo-Json -InputObject $Steps) -Encoding UTF8
+Set-Content -LiteralPath $file -Value (ConvertTo-Json -InputObject @{ steps = $Steps } -Depth 5) -Encoding UTF8
 $task = @{
     TaskName = 'aovpn.ikev2 apply'
     Description = 'Makes the load balancer the default gateway of this server.'
-    Action = New-ScheduledTaskAction -Execute 'powershell.exe' -Argument (
+    Action = New-ScheduledTaskAction -Execute "$env:SystemRoot\System32\WindowsPowerShell\v1.0\powershell.exe" -Argument (
         '-NoProfile -NonInteractive -ExecutionPolicy Bypass -File "{0}" -Path "{1}"' -f (Join-Path $folder 'change_routes.ps1'), $file)
     Principal = New-ScheduledTaskPrincipal -UserId 'SYSTEM' -LogonType ServiceAccount -RunLevel Highest
     Settings = New-ScheduledTaskSettingsSet -AllowStartIfOnBatteries -DontStopIfGoingOnBatteries

@@ -3,11 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Arms the way back before anything changes: a task of SYSTEM that carries out $Steps in $Seconds seconds, and at the next start of the server.
-# $ChangeScript and $EndScript are the texts of change_routes.ps1 and end_change.ps1, which the tasks run.
+# $Remember: which routes are this collection's own then, as change_routes.ps1 takes it. $ChangeScript and $EndScript are the texts of change_routes.ps1 and end_change.ps1, which the tasks run.
 [CmdletBinding()]
 param(
     [Parameter(Mandatory = $true)]
     [object[]]$Steps,
+    [Parameter(Mandatory = $true)]
+    [AllowEmptyCollection()]
+    [string[]]$Remember,
     [Parameter(Mandatory = $true)]
     [int]$Seconds,
     [Parameter(Mandatory = $true)]
@@ -23,12 +26,13 @@ $folder = Join-Path $env:ProgramFiles 'aovpn.ikev2'
 $null = New-Item -ItemType Directory -Path $folder -Force
 Set-Content -LiteralPath (Join-Path $folder 'change_routes.ps1') -Value $ChangeScript -Encoding UTF8
 Set-Content -LiteralPath (Join-Path $folder 'end_change.ps1') -Value $EndScript -Encoding UTF8
-Set-Content -LiteralPath (Join-Path $folder 'rollback.json') -Value (ConvertTo-Json -InputObject $Steps) -Encoding UTF8
+$json = ConvertTo-Json -InputObject @{ steps = $Steps; remember = $Remember } -Depth 5
+Set-Content -LiteralPath (Join-Path $folder 'rollback.json') -Value $json -Encoding UTF8
 
 $task = @{
     TaskName = 'aovpn.ikev2 rollback'
     Description = 'Brings the former default gateway back, unless Ansible reaches this server by the new one.'
-    Action = New-ScheduledTaskAction -Execute 'powershell.exe' -Argument (
+    Action = New-ScheduledTaskAction -Execute "$env:SystemRoot\System32\WindowsPowerShell\v1.0\powershell.exe" -Argument (
         '-NoProfile -NonInteractive -ExecutionPolicy Bypass -File "{0}" -RollBack' -f (Join-Path $folder 'end_change.ps1'))
     Trigger = @((New-ScheduledTaskTrigger -Once -At (Get-Date).AddSeconds($Seconds)), (New-ScheduledTaskTrigger -AtStartup))
     Principal = New-ScheduledTaskPrincipal -UserId 'SYSTEM' -LogonType ServiceAccount -RunLevel Highest
@@ -38,5 +42,6 @@ $null = Register-ScheduledTask @task -Force
 
 # Read back: nothing is changed on the strength of a task that nobody has seen.
 if (-not (Get-ScheduledTaskInfo -TaskName $task.TaskName).NextRunTime) {
+    Unregister-ScheduledTask -TaskName $task.TaskName -Confirm:$false
     throw "The scheduled task '$($task.TaskName)' was registered and will not run."
 }

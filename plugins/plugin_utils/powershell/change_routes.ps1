@@ -6,17 +6,31 @@
 # Decides nothing: the plan was made on the controller.
 # A step: @{ action = 'add' or 'remove'; store = 'ActiveStore', 'PersistentStore' (remove only) or 'both' (add only);
 #            destination; next_hop; interface_index; metric (add only) }
+# $Remember, where it is given: which routes are this collection's own from now on, for the registry. The file is { "steps": [...] }.
 [CmdletBinding(DefaultParameterSetName = 'Steps')]
 param(
     [Parameter(Mandatory = $true, ParameterSetName = 'Steps')]
+    [AllowEmptyCollection()]
     [object[]]$Steps,
+    [Parameter(ParameterSetName = 'Steps')]
+    [AllowEmptyCollection()]
+    [string[]]$Remember,
     [Parameter(Mandatory = $true, ParameterSetName = 'Path')]
     [string]$Path
 )
 Set-StrictMode -Version 3
 $ErrorActionPreference = 'Stop'
 
-if ($Path) { $Steps = Get-Content -LiteralPath $Path -Raw -Encoding UTF8 | ConvertFrom-Json }
+if ($PSCmdlet.ParameterSetName -eq 'Path') {
+    $Steps = @((Get-Content -LiteralPath $Path -Raw -Encoding UTF8 | ConvertFrom-Json).steps)
+}
+
+if ($PSBoundParameters.ContainsKey('Remember')) {
+    # Before the routes: whatever ends this in between, a route that was added is known for our own.
+    $memory = 'HKLM:\SOFTWARE\aovpn.ikev2'
+    if (-not (Test-Path -LiteralPath $memory)) { $null = New-Item -Path $memory }
+    $null = New-ItemProperty -LiteralPath $memory -Name 'AddedRoutes' -PropertyType MultiString -Value ([string[]]@($Remember)) -Force
+}
 
 foreach ($step in $Steps) {
     # All of destination, next hop, interface and store: with fewer, Remove-NetRoute would remove other routes, too.

@@ -15,7 +15,15 @@ $folder = Join-Path $env:ProgramFiles 'aovpn.ikev2'
 if ($RollBack) {
     # The change must not run on beside its own end.
     Stop-ScheduledTask -TaskName 'aovpn.ikev2 apply' -ErrorAction SilentlyContinue
-    & (Join-Path $folder 'change_routes.ps1') -Path (Join-Path $folder 'rollback.json')
+    $change = Join-Path $folder 'change_routes.ps1'
+    $plan = Join-Path $folder 'rollback.json'
+    & $change -Path $plan
+    # The routes are what counts: nothing else is a reason to stay armed.
+    try {
+        & $change -Steps @() -Remember @((Get-Content -LiteralPath $plan -Raw -Encoding UTF8 | ConvertFrom-Json).remember)
+    } catch {
+        Write-Verbose $_
+    }
 }
 
 # After the routes: whatever stops this before that, the way back is still armed.

@@ -5,18 +5,21 @@
 # Reads what a plan for the default gateway needs: interfaces, addresses, routes of both stores, who has to stay reachable, and a change under way.
 # Changes nothing. SupportsShouldProcess makes win_powershell run it in check mode, too.
 [CmdletBinding(SupportsShouldProcess)]
-param()
+param(
+    # By which ports this server is managed: whoever is connected to one of them has to stay reachable.
+    [uint16[]]$Ports = @(5985, 5986, 22)
+)
 Set-StrictMode -Version 3
 $ErrorActionPreference = 'Stop'
 
 $interfaces = foreach ($interface in Get-NetIPInterface -AddressFamily IPv4) {
-    $adapter = Get-NetAdapter -InterfaceIndex $interface.ifIndex -ErrorAction SilentlyContinue
+    $adapter = Get-NetAdapter -InterfaceIndex $interface.InterfaceIndex -ErrorAction SilentlyContinue
     if (-not $adapter) { continue }  # the loopback, and tunnels of RRAS itself
-    $addresses = foreach ($address in Get-NetIPAddress -InterfaceIndex $interface.ifIndex -AddressFamily IPv4 -ErrorAction SilentlyContinue) {
+    $addresses = foreach ($address in Get-NetIPAddress -InterfaceIndex $interface.InterfaceIndex -AddressFamily IPv4 -ErrorAction SilentlyContinue) {
         '{0}/{1}' -f $address.IPAddress, $address.PrefixLength
     }
     @{
-        index = [int]$interface.ifIndex
+        index = [int]$interface.InterfaceIndex
         alias = [string]$interface.InterfaceAlias
         mac = [string]$adapter.MacAddress
         metric = [int]$interface.InterfaceMetric
@@ -31,18 +34,18 @@ $routes = foreach ($store in 'ActiveStore', 'PersistentStore') {
             store = $store
             destination = [string]$route.DestinationPrefix
             next_hop = [string]$route.NextHop
-            interface_index = [int]$route.ifIndex
+            interface_index = [int]$route.InterfaceIndex
             metric = [int]$route.RouteMetric
         }
     }
 }
 
 $ipv6 = foreach ($route in Get-NetRoute -AddressFamily IPv6 -PolicyStore ActiveStore -DestinationPrefix '::/0' -ErrorAction SilentlyContinue) {
-    @{ next_hop = [string]$route.NextHop; interface_index = [int]$route.ifIndex; metric = [int]$route.RouteMetric }
+    @{ next_hop = [string]$route.NextHop; interface_index = [int]$route.InterfaceIndex; metric = [int]$route.RouteMetric }
 }
 
 # Who has to stay reachable: management, DNS, domain controllers (whom the domain's own name stands for) and RADIUS.
-$peers = @(Get-NetTCPConnection -State Established -LocalPort 5985, 5986, 22 -ErrorAction SilentlyContinue | ForEach-Object { $_.RemoteAddress })
+$peers = @(Get-NetTCPConnection -State Established -LocalPort $Ports -ErrorAction SilentlyContinue | ForEach-Object { $_.RemoteAddress })
 $peers += @(Get-DnsClientServerAddress -AddressFamily IPv4 | ForEach-Object { $_.ServerAddresses })
 $names = @(Get-CimInstance -ClassName Win32_ComputerSystem | Where-Object PartOfDomain | ForEach-Object { $_.Domain })
 try { $names += @(Get-RemoteAccessRadius | ForEach-Object { $_.ServerName }) } catch { Write-Verbose $_ }
@@ -53,6 +56,7 @@ foreach ($name in $names) {
 $user = [Security.Principal.WindowsPrincipal][Security.Principal.WindowsIdentity]::GetCurrent()
 $remoteAccess = Get-Service -Name RemoteAccess -ErrorAction SilentlyContinue
 $rollback = Get-ScheduledTaskInfo -TaskName 'aovpn.ikev2 rollback' -ErrorAction SilentlyContinue
+$memory = Get-Item -LiteralPath 'HKLM:\SOFTWARE\aovpn.ikev2' -ErrorAction SilentlyContinue
 $apply = Get-ScheduledTaskInfo -TaskName 'aovpn.ikev2 apply' -ErrorAction SilentlyContinue
 
 $Ansible.Changed = $false
@@ -65,8 +69,9 @@ $Ansible.Result = @{
     remote_access = if ($remoteAccess) { ([string]$remoteAccess.StartType).ToLowerInvariant() } else { $null }
     pending = if ($rollback) {
         @{
-            due_in = if ($rollback.NextRunTime) { [math]::Max(0, ($rollback.NextRunTime - (Get-Date)).TotalSeconds) } else { $null }
+            due_in = if ($rollback.NextRunTime) { [math]::Max(0.0, ($rollback.NextRunTime - (Get-Date)).TotalSeconds) } else { $null }
             applied = if ($apply) { [long]$apply.LastTaskResult } else { $null }
         }
     } else { $null }
+    remembered = @(if ($memory) { $memory.GetValue('AddedRoutes', @()) })
 }

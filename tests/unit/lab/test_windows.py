@@ -17,9 +17,13 @@ from pathlib import Path
 import pytest
 import requests
 import winrm.exceptions
+from hypothesis import given
+from hypothesis import strategies as st
 from winrm.protocol import Protocol
 
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._routes import Network, Step, foretell
 from lab.core import CertificateAuthority
+from lab.scripts import HANDLERS
 from lab.windows import (
     IKE_LIMIT,
     IKEEXT_KEY,
@@ -525,3 +529,27 @@ def test_second_host() -> None:
     assert (state["computer_name"], state["nics"][0]["address"]) == ("RRAS2", "10.10.0.12/24")
     assert state["nics"][0]["mac"] == "00-15-5D-0A-00-12"
     assert json.loads(json.dumps(state)) == state
+
+
+STEPS = st.lists(
+    st.builds(
+        Step,
+        st.sampled_from(["add", "remove"]),
+        st.sampled_from(["ActiveStore", "PersistentStore", "both"]),
+        st.sampled_from(["0.0.0.0/0", "172.16.0.0/12"]),
+        st.sampled_from(["10.10.0.254", "10.10.0.1"]),
+        st.just(4),
+        st.integers(1, 3),
+    ).filter(lambda step: step.store != ("PersistentStore" if step.action == "add" else "both")),
+    max_size=12,
+)
+
+
+@given(STEPS)
+def test_routes_change_as_the_plan_foretells(steps: list[Step]) -> None:
+    """What the plan foretells, and what the lab makes of the script, come from two hands."""
+    host = WindowsHost("rras1", 1, HANDLERS)
+    before = Network.parse(HANDLERS["read_network.ps1"](host.state, {}, True)["result"])
+    HANDLERS["change_routes.ps1"](host.state, {"Steps": [step.as_dict() for step in steps]}, False)
+    after = Network.parse(HANDLERS["read_network.ps1"](host.state, {}, True)["result"])
+    assert set(foretell(before, steps).routes) == set(after.routes)

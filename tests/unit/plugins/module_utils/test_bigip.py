@@ -6,7 +6,10 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
+from unittest.mock import patch as patched
+from urllib.parse import unquote
 
 import pytest
 import requests
@@ -16,6 +19,7 @@ from hypothesis import strategies as st
 from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip import PAGE, BigIp
 from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip_objects import VIRTUAL_SERVER, parse_destination
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
+from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Http
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import InvalidInput, Order, Snapshot
 from expectations import ENDPOINT, HOST, Expect, Expecting
 
@@ -119,10 +123,17 @@ def guards(
     devices: t.Sequence[dict[str, t.Any]] = (ACTIVE,),
     pools: t.Sequence[dict[str, t.Any]] = POOLS,
     snats: t.Sequence[dict[str, t.Any]] = (),
-    more: t.Sequence[Expect] = (get("ltm/persistence/source-addr", PERSISTENCE),),
+    policies: t.Sequence[dict[str, t.Any]] = (),
+    more: t.Sequence[Expect] | None = None,
     sync: str | None = "In Sync",
+    changing: bool = False,
 ) -> list[Expect]:
-    """Expect the reads that a change is judged by; those of a pair of devices only where there is one."""
+    """Expect the reads that a change is judged by; those of a pair of devices only where there is one.
+
+    The persistence profiles, which have no bearing on the change, are looked at where none follows.
+    """
+    if more is None:
+        more = [] if changing else [get("ltm/persistence/source-addr", PERSISTENCE)]
     pair = [get("ltm/virtual-address", {"address": "203.0.113.10", "trafficGroup": GROUP})] if len(devices) > 1 else []
     return [
         get("ltm/pool?expandSubcollections=true", *pools),
@@ -131,13 +142,18 @@ def guards(
         *pair,
         *([status(sync)] if pair and sync else []),
         get("ltm/snat", *snats),
+        get("ltm/policy?expandSubcollections=true", *policies),
         *more,
     ]
 
 
 BROKEN = (virtual("vs500", 500, "automap"), virtual("vs4500", 4500, SNAT))
 RIGHT = (virtual("vs500", 500, "none"), virtual("vs4500", 4500, "none"))
-OTHERS = (virtual("https", 443, "automap", ipProtocol="tcp"), virtual("dns", 53, "automap"))
+OTHERS = (
+    virtual("https", 443, "automap", ipProtocol="tcp"),
+    virtual("tcp500", 500, "automap", ipProtocol="tcp"),
+    virtual("dns", 53, "automap"),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -166,7 +182,9 @@ def test_unchanged_takes_three_requests(expecting: Expecting, check_mode: bool) 
 def test_changed(expecting: Expecting) -> None:
     none = {"type": "none"}
     changes = transaction(patch("vs500", none, IN_TRANSACTION), patch("vs4500", none, IN_TRANSACTION))
-    expecting([LOGIN, reading(*BROKEN, *OTHERS), *guards(), *changes, reading(*RIGHT, *OTHERS), SAVE, LOGOUT])
+    expecting(
+        [LOGIN, reading(*BROKEN, *OTHERS), *guards(changing=True), *changes, reading(*RIGHT, *OTHERS), SAVE, LOGOUT]
+    )
     result = go(Order(addresses=("203.0.113.10",), return_path=GOOD))
     assert result.changed
     assert [service.value for service in result.before] == ["automap", SNAT]
@@ -201,7 +219,7 @@ def test_one_of_a_pair_needs_no_transaction(expecting: Expecting) -> None:
         [
             LOGIN,
             reading(*before),
-            *guards(),
+            *guards(changing=True),
             patch("vs4500", {"type": "none"}, WITH_TOKEN),
             reading(*after),
             SAVE,
@@ -214,7 +232,14 @@ def test_one_of_a_pair_needs_no_transaction(expecting: Expecting) -> None:
 def test_save_is_left_out_on_request(expecting: Expecting) -> None:
     before = (virtual("vs500", 500, "none"), BROKEN[1])
     expecting(
-        [LOGIN, reading(*before), *guards(), patch("vs4500", {"type": "none"}, WITH_TOKEN), reading(*RIGHT), LOGOUT]
+        [
+            LOGIN,
+            reading(*before),
+            *guards(changing=True),
+            patch("vs4500", {"type": "none"}, WITH_TOKEN),
+            reading(*RIGHT),
+            LOGOUT,
+        ]
     )
     assert go(Order(return_path=GOOD), save=False).changed
 
@@ -224,7 +249,7 @@ def test_restored_puts_back_exactly_what_the_snapshot_says(expecting: Expecting,
     snapshot = Snapshot("bigip", HOST, {"/Common/vs500": "automap", "/Common/vs4500": SNAT}, {})
     changes = transaction(patch("vs500", {"type": "automap"}, IN_TRANSACTION), patch("vs4500", SNAT, IN_TRANSACTION))
     writing = [] if check_mode else [*changes, reading(*BROKEN), SAVE]
-    expecting([LOGIN, reading(*RIGHT), *guards(), *writing, LOGOUT])
+    expecting([LOGIN, reading(*RIGHT), *guards(changing=not check_mode), *writing, LOGOUT])
     result = go(Order(state="restored", snapshot=snapshot), check_mode=check_mode)
     assert result.changed
     assert [service.value for service in result.services] == ["automap", SNAT]
@@ -246,7 +271,7 @@ def test_a_commit_that_fails_changes_nothing(expecting: Expecting) -> None:
         commit_status=400,
         commit={"code": 400, "message": "transaction failed:01070734:3: Configuration error"},
     )
-    expecting([LOGIN, reading(*BROKEN), *guards(), *failed, reading(*BROKEN), LOGOUT])
+    expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *failed, reading(*BROKEN), LOGOUT])
     with pytest.raises(RunFailed, match=r"transaction failed.*Everything is as it was before") as caught:
         go(Order(return_path=GOOD))
     assert caught.value.result.undone is True
@@ -257,7 +282,7 @@ def test_a_lost_answer_to_a_commit_that_took_effect_is_no_failure(expecting: Exp
     none = {"type": "none"}
     lost = transaction(patch("vs500", none, IN_TRANSACTION), patch("vs4500", none, IN_TRANSACTION))
     lost[-1].answer = requests.exceptions.ConnectionError("Connection aborted.")
-    expecting([LOGIN, reading(*BROKEN), *guards(), *lost, reading(*RIGHT), SAVE, LOGOUT])
+    expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *lost, reading(*RIGHT), SAVE, LOGOUT])
     assert go(Order(return_path=GOOD)).changed
 
 
@@ -272,7 +297,7 @@ def test_a_save_that_fails_puts_everything_back(expecting: Expecting) -> None:
         [
             LOGIN,
             reading(*BROKEN),
-            *guards(),
+            *guards(changing=True),
             *changes,
             reading(*RIGHT),
             refused,
@@ -328,7 +353,7 @@ def test_a_log_out_that_is_not_answered_is_a_finding_without_the_token(expecting
 
 def test_the_standby_unit_is_a_blocker(expecting: Expecting) -> None:
     devices = [{**ACTIVE, "failoverState": "standby"}, {**PARTNER, "failoverState": "active"}]
-    expecting([LOGIN, reading(*BROKEN), *guards(devices=devices), LOGOUT])
+    expecting([LOGIN, reading(*BROKEN), *guards(changing=True, devices=devices), LOGOUT])
     with pytest.raises(RunFailed, match=r"not_active_unit.*b\.example\.net"):
         go(Order(return_path=GOOD))
 
@@ -362,7 +387,13 @@ def test_pending_changes_are_told(expecting: Expecting) -> None:
 
 def test_pending_changes_are_not_synced_with_ours(expecting: Expecting) -> None:
     expecting(
-        [LOGIN, reading(*BROKEN), status("Changes Pending"), *guards(devices=[ACTIVE, PARTNER], sync=None), LOGOUT]
+        [
+            LOGIN,
+            reading(*BROKEN),
+            status("Changes Pending"),
+            *guards(changing=True, devices=[ACTIVE, PARTNER], sync=None),
+            LOGOUT,
+        ]
     )
     with pytest.raises(RunFailed, match="unsynced_changes"):
         go(Order(return_path=GOOD), sync_group="/Common/group")
@@ -381,32 +412,28 @@ TO_NONE = transaction(
 
 
 def test_a_change_is_synced_to_exactly_the_group_and_waited_for(expecting: Expecting, pauses: list[float]) -> None:
-    reads = [LOGIN, reading(*BROKEN), status("In Sync"), *guards(devices=[ACTIVE, PARTNER], sync=None)]
-    # The status is read with every reading when there is a group to sync to: after the change, it is naturally pending.
-    after = [
-        reading(*RIGHT),
-        status("Changes Pending"),
-        SAVE,
-        SYNC,
-        status("Changes Pending"),
-        status("In Sync"),
-        LOGOUT,
+    reads = [LOGIN, reading(*BROKEN), status("In Sync"), *guards(changing=True, devices=[ACTIVE, PARTNER], sync=None)]
+    waiting = [*[status("Changes Pending")] * 2, status("In Sync")]
+    expecting([*reads, *TO_NONE, reading(*RIGHT), SAVE, SYNC, *waiting, LOGOUT])
+    result = go(Order(return_path=GOOD), sync_group="/Common/group")
+    assert result.changed
+    assert pauses == [2, 2]
+    assert result.as_dict()["progress"] == [
+        "Sync to /Common/group: Changes Pending after 0 s.",
+        "Sync to /Common/group: In Sync after 4 s.",
     ]
-    expecting([*reads, *TO_NONE, *after])
-    assert go(Order(return_path=GOOD), sync_group="/Common/group").changed
-    assert pauses == [2]
 
 
 def test_a_sync_that_does_not_arrive_is_said_and_the_change_stands(expecting: Expecting, pauses: list[float]) -> None:
-    reads = [LOGIN, reading(*BROKEN), status("In Sync"), *guards(devices=[ACTIVE, PARTNER], sync=None)]
-    expecting(
-        [*reads, *TO_NONE, reading(*RIGHT), status("In Sync"), SAVE, SYNC, *[status("Disconnected")] * 60, LOGOUT]
-    )
+    reads = [LOGIN, reading(*BROKEN), status("In Sync"), *guards(changing=True, devices=[ACTIVE, PARTNER], sync=None)]
+    expecting([*reads, *TO_NONE, reading(*RIGHT), SAVE, SYNC, *[status("Disconnected")] * 60, LOGOUT])
     with pytest.raises(RunFailed, match=r"'Disconnected'.*The change itself stands and is kept") as caught:
         go(Order(return_path=GOOD), sync_group="/Common/group")
     assert caught.value.result.undone is False
     assert caught.value.result.changed
     assert len(pauses) == 60
+    assert caught.value.result.progress == ("Sync to /Common/group: Disconnected after 0 s.",)
+    assert [service.value for service in caught.value.result.services] == ["none", "none"]
 
 
 def test_a_group_that_is_none_is_refused() -> None:
@@ -416,19 +443,21 @@ def test_a_group_that_is_none_is_refused() -> None:
 
 def clearing(port: int, answer_status: int = 200) -> Expect:
     """Expect the connections of one service to be cleared, never unfiltered."""
-    path = f"/mgmt/tm/sys/connection?options=cs-server-addr,203.0.113.10,cs-server-port,{port},protocol,udp"
+    path = f"/mgmt/tm/sys/connection?options=cs-server-addr+203.0.113.10+cs-server-port+{port}+protocol+udp"
     return Expect("DELETE", path, {"code": answer_status, "message": "No."}, answer_status, headers=WITH_TOKEN)
 
 
 def test_connections_of_the_changed_services_alone_are_cleared_on_request(expecting: Expecting) -> None:
     before = (virtual("vs500", 500, "none"), BROKEN[1])
     writing = [patch("vs4500", {"type": "none"}, WITH_TOKEN), reading(*RIGHT), SAVE]
-    expecting([LOGIN, reading(*before), *guards(), *writing, clearing(4500), LOGOUT])
+    expecting([LOGIN, reading(*before), *guards(changing=True), *writing, clearing(4500), LOGOUT])
     assert go(Order(return_path=GOOD), clear_connections=True).findings == []
 
 
 def test_connections_that_cannot_be_cleared_are_told_and_the_change_stands(expecting: Expecting) -> None:
-    expecting([LOGIN, reading(*BROKEN), *guards(), *TO_NONE, reading(*RIGHT), SAVE, clearing(500, 400), LOGOUT])
+    expecting(
+        [LOGIN, reading(*BROKEN), *guards(changing=True), *TO_NONE, reading(*RIGHT), SAVE, clearing(500, 400), LOGOUT]
+    )
     result = go(Order(return_path=GOOD), clear_connections=True)
     assert result.changed
     assert [(finding.code, finding.severity) for finding in result.findings] == [("existing_flows", "info")]
@@ -436,7 +465,7 @@ def test_connections_that_cannot_be_cleared_are_told_and_the_change_stands(expec
 
 
 def test_existing_flows_are_told_when_they_are_left_alone(expecting: Expecting) -> None:
-    expecting([LOGIN, reading(*BROKEN), *guards(), *TO_NONE, reading(*RIGHT), SAVE, LOGOUT])
+    expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *TO_NONE, reading(*RIGHT), SAVE, LOGOUT])
     assert [finding.code for finding in go(Order(return_path=GOOD)).findings] == ["existing_flows"]
 
 
@@ -445,7 +474,7 @@ LEFT_OVER = virtual("vs4500", 4500, {"type": "none", "pool": "/Common/sp"})
 
 def test_a_pool_that_stays_behind_is_taken_off_by_a_second_change(expecting: Expecting) -> None:
     again = [patch("vs4500", {"type": "none", "pool": "none"}, WITH_TOKEN), reading(*RIGHT), SAVE]
-    expecting([LOGIN, reading(*BROKEN), *guards(), *TO_NONE, reading(RIGHT[0], LEFT_OVER), *again, LOGOUT])
+    expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *TO_NONE, reading(RIGHT[0], LEFT_OVER), *again, LOGOUT])
     assert [service.value for service in go(Order(return_path=GOOD)).services] == ["none", "none"]
 
 
@@ -453,7 +482,9 @@ def test_a_pool_that_cannot_be_taken_off_is_a_failure_and_put_back(expecting: Ex
     stays = [patch("vs4500", {"type": "none", "pool": "none"}, WITH_TOKEN), reading(RIGHT[0], LEFT_OVER)]
     back = transaction(patch("vs4500", SNAT, IN_TRANSACTION), patch("vs500", {"type": "automap"}, IN_TRANSACTION))
     undo = [reading(RIGHT[0], LEFT_OVER), *back, reading(*BROKEN)]
-    expecting([LOGIN, reading(*BROKEN), *guards(), *TO_NONE, reading(RIGHT[0], LEFT_OVER), *stays, *undo, LOGOUT])
+    expecting(
+        [LOGIN, reading(*BROKEN), *guards(changing=True), *TO_NONE, reading(RIGHT[0], LEFT_OVER), *stays, *undo, LOGOUT]
+    )
     with pytest.raises(RunFailed, match="without an error, and yet /Common/vs4500 is") as caught:
         go(Order(return_path=GOOD))
     assert caught.value.result.undone is True
@@ -470,7 +501,7 @@ def test_a_device_that_refuses_for_the_pools_sake_is_told_to_drop_it(expecting: 
         patch("vs500", {"type": "none"}, IN_TRANSACTION),
         patch("vs4500", {"type": "none", "pool": "none"}, IN_TRANSACTION),
     )
-    expecting([LOGIN, reading(*BROKEN), *guards(), *refused, *again, reading(*RIGHT), SAVE, LOGOUT])
+    expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *refused, *again, reading(*RIGHT), SAVE, LOGOUT])
     assert go(Order(return_path=GOOD)).changed
 
 
@@ -486,6 +517,26 @@ def test_pages_are_read_to_the_end(expecting: Expecting) -> None:
     second = Expect("GET", link.removeprefix("https://localhost"), {"items": [BROKEN[1]]}, headers=WITH_TOKEN)
     expecting([LOGIN, first, second, *guards(), LOGOUT])
     assert len(go(Order(state="gathered")).services) == 2
+
+
+def test_thousands_of_virtual_servers_take_two_pages_more_at_most_and_are_read_again_at_once(
+    expecting: Expecting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.PAGE", 1)
+    listing = f"/mgmt/tm/ltm/virtual?$select={VIRTUAL_SERVER}&$top="
+
+    def page(query: str, *items: dict[str, t.Any], following: str = "") -> Expect:
+        more = {"nextLink": f"https://localhost{listing}{following}"} if following else {}
+        return Expect("GET", f"{listing}{query}", {"items": list(items), "totalItems": 4, **more}, headers=WITH_TOKEN)
+
+    pages = [
+        page("1", BROKEN[0], following="1&$skip=1"),
+        page("2&$skip=1", *OTHERS[:2], following="2&$skip=3"),
+        page("2&$skip=3", BROKEN[1]),
+    ]
+    again = page("4", RIGHT[0], *OTHERS[:2], RIGHT[1])
+    expecting([LOGIN, *pages, *guards(changing=True), *TO_NONE, again, SAVE, LOGOUT])
+    assert go(Order(return_path=GOOD)).requests == 16
 
 
 EXPIRED = {"code": 401, "message": "X-F5-Auth-Token has expired."}
@@ -518,8 +569,24 @@ def test_a_busy_device_is_waited_for(expecting: Expecting, pauses: list[float], 
     busy.answer, busy.status = answer, 503
     login = Expect("POST", LOGIN.path, answer, 503, body=LOGIN.body)
     expecting([login, LOGIN, busy, busy, reading(*RIGHT), LOGOUT])
-    assert go(Order()).requests == 6
+    result = go(Order())
+    assert result.requests == 6
     assert pauses == [1, 1, 2]
+    assert result.progress == (
+        "Busy at POST /mgmt/shared/authn/login: asked again after 1 s.",
+        "Busy at GET /mgmt/tm/ltm/virtual: asked again after 1 s.",
+        "Busy at GET /mgmt/tm/ltm/virtual: asked again after 2 s.",
+    )
+
+
+@pytest.mark.parametrize("answer", [{"code": 503, "message": "Something else."}, "<html>Service Unavailable</html>"])
+def test_what_else_comes_with_503_is_not_repeated(expecting: Expecting, pauses: list[float], answer: t.Any) -> None:
+    other = reading(*RIGHT)
+    other.answer, other.status = answer, 503
+    expecting([LOGIN, other, LOGOUT])
+    with pytest.raises(RunFailed, match=f"BIG-IP {HOST}"):
+        go(Order())
+    assert pauses == []
 
 
 def test_a_device_that_stays_busy_is_given_up(expecting: Expecting, pauses: list[float]) -> None:
@@ -560,7 +627,7 @@ def test_a_role_that_may_not_write_is_told_so(expecting: Expecting, code: int, a
     refused = patch("vs4500", {"type": "none"}, WITH_TOKEN, status=code)
     refused.answer = answer
     again = [LOGIN, LOGOUT, refused] if code == 401 else []
-    expecting([LOGIN, reading(*before), *guards(), refused, *again, reading(*before), LOGOUT])
+    expecting([LOGIN, reading(*before), *guards(changing=True), refused, *again, reading(*before), LOGOUT])
     with pytest.raises(RunFailed, match=r"does not let user 'admin' do this.*Changes take the role Manager") as caught:
         go(Order(return_path=GOOD))
     assert caught.value.result.undone is True
@@ -594,6 +661,14 @@ def test_what_a_virtual_server_says_itself(
 def test_a_list_of_addresses_and_ports_is_told_and_left_alone(expecting: Expecting) -> None:
     listed = virtual("listed", 0, "automap", trafficMatchingCriteria="/Common/criteria")
     assert told(expecting, *BROKEN, listed) == [("unsupported_mode", "warning", "/Common/listed")]
+
+
+def test_a_list_of_addresses_and_ports_is_refused_where_it_is_named(expecting: Expecting) -> None:
+    listed = virtual("listed", 0, "automap", trafficMatchingCriteria="/Common/criteria", pool="/Common/p500")
+    del listed["destination"]
+    expecting([LOGIN, reading(*BROKEN, listed), *guards(changing=True), LOGOUT])
+    with pytest.raises(RunFailed, match=r"unsupported_mode at /Common/listed.*from lists \(/Common/criteria\)"):
+        go(Order(services=("listed",), return_path=GOOD))
 
 
 @pytest.mark.parametrize(
@@ -631,6 +706,34 @@ def test_an_irule_that_translates(expecting: Expecting, text: str, expected: int
     more = [get("ltm/persistence/source-addr", PERSISTENCE), rule]
     servers = [virtual("vs500", 500, "automap", rules=["/Common/r"]), BROKEN[1]]
     assert told(expecting, *servers, more=more) == [("hidden_translation", "warning", "/Common/vs500")] * expected
+
+
+def policy(name: str, **action: t.Any) -> dict[str, t.Any]:
+    """Give an LTM policy with one action, expanded."""
+    actions = {"items": [{"name": "0", "code": 0, "request": True, **action}]}
+    return {"fullPath": f"/Common/{name}", "rulesReference": {"items": [{"name": "r", "actionsReference": actions}]}}
+
+
+@pytest.mark.parametrize(
+    "action",
+    [{"forward": True, "select": True, "snat": "automap"}, {"snatpool": "/Common/sp"}, {"snatAutomap": True}],
+)
+def test_an_ltm_policy_that_translates_and_is_attached(expecting: Expecting, action: dict[str, t.Any]) -> None:
+    attached = [get("ltm/virtual/~Common~vs500/policies", {"name": "hides", "fullPath": "/Common/hides"})]
+    attached += [get("ltm/virtual/~Common~vs4500/policies", {"name": "other", "fullPath": "/Common/other"})]
+    more = [*attached, get("ltm/persistence/source-addr", PERSISTENCE)]
+    policies = [policy("hides", **action), policy("other", forward=True, pool="/Common/p")]
+    assert told(expecting, *BROKEN, policies=policies, more=more) == [
+        ("hidden_translation", "warning", "/Common/vs500")
+    ]
+
+
+@pytest.mark.parametrize("action", [{"snat": "none"}, {"snatNone": True}, {"snatpool": ""}, {"pool": "/Common/p"}])
+def test_ltm_policies_that_do_not_translate_cost_no_further_request(
+    expecting: Expecting, action: dict[str, t.Any]
+) -> None:
+    empty = [{"fullPath": "/Common/empty"}, {"fullPath": "/Common/r", "rulesReference": {"items": [{"name": "r"}]}}]
+    assert told(expecting, *BROKEN, policies=[policy("harmless", **action), *empty]) == []
 
 
 @pytest.mark.parametrize(
@@ -690,7 +793,7 @@ def test_a_disabled_virtual_server_is_changed_stays_disabled_and_is_told(expecti
     before = (virtual("vs500", 500, "none"), virtual("vs4500", 4500, "automap", disabled=True))
     after = (before[0], virtual("vs4500", 4500, "none", disabled=True))
     writing = [patch("vs4500", {"type": "none"}, WITH_TOKEN), reading(*after), SAVE]
-    expecting([LOGIN, reading(*before), *guards(), *writing, LOGOUT])
+    expecting([LOGIN, reading(*before), *guards(changing=True), *writing, LOGOUT])
     result = go(Order(return_path=GOOD))
     assert [finding.code for finding in result.findings] == ["disabled_service", "existing_flows"]
     assert [service.enabled for service in result.services] == [True, False]
@@ -699,6 +802,13 @@ def test_a_disabled_virtual_server_is_changed_stays_disabled_and_is_told(expecti
 def test_a_server_in_another_route_domain_is_not_near(expecting: Expecting) -> None:
     expecting([LOGIN, reading(*BROKEN), *guards(pools=[pool(500, "10.10.0.11%2"), pool(4500, "10.10.0.11%2")]), LOGOUT])
     assert go(Order(state="gathered")).services[0].servers[0].gateways == ()
+
+
+def test_a_server_that_is_on_no_connected_subnet_stops_a_change(expecting: Expecting) -> None:
+    far = [pool(500, "192.0.2.11"), pool(4500, "192.0.2.11")]
+    expecting([LOGIN, reading(*BROKEN), *guards(changing=True, pools=far), LOGOUT])
+    with pytest.raises(RunFailed, match=r"return_path_wrong at 192\.0\.2\.11.*and it has none there"):
+        go(Order(return_path={"192.0.2.11": "10.10.0.1"}))
 
 
 def test_any_port_is_meant_only_when_its_address_is_named(expecting: Expecting) -> None:
@@ -732,6 +842,43 @@ def test_a_virtual_server_that_is_not_understood_is_an_error_in_words(
 def test_what_nobody_knows_yet_does_no_harm(expecting: Expecting) -> None:
     expecting([LOGIN, reading(*(dict(server, invented={"a": [1]}) for server in RIGHT)), LOGOUT])
     assert not go(Order()).changed
+
+
+PATHS = st.lists(st.text("abAB09 %-_.+&?#äß", min_size=1, max_size=6), min_size=2, max_size=4).map(
+    lambda parts: "/" + "/".join(parts)
+)
+
+
+@given(st.lists(PATHS, min_size=2, max_size=5, unique=True), st.integers(0, 3))
+def test_whatever_a_virtual_server_is_called_it_alone_is_changed(paths: list[str], which: int) -> None:
+    """By full path, and by the bare name where no other has it; the other of the pair stands as it should."""
+    named = paths[which % len(paths)]
+    items = [
+        virtual(path.rpartition("/")[2], 500, "none") | {"fullPath": path, "partition": path.split("/")[1]}
+        for path in paths
+    ]
+    items[paths.index(named)]["sourceAddressTranslation"] = {"type": "automap"}
+    changed = []
+
+    def answer(_http: Http, method: str, path: str, *, body: t.Any = None, **_how: t.Any) -> Answer:
+        given_back: dict[str, t.Any] = {"token": {"token": TOKEN, "timeout": 1200}}
+        if path.startswith("/mgmt/tm/ltm/virtual?"):
+            given_back = {"items": items}
+        if method == "PATCH":
+            changed.append(unquote(path.removeprefix("/mgmt/tm/ltm/virtual/")).replace("~", "/"))
+            assert not set(path) & set(" ?#&ä")
+            items[paths.index(changed[-1])] |= body
+        return Answer(200, json.dumps(given_back), "BIG-IP")
+
+    bare = named.rpartition("/")[2]
+    alone = [path.rpartition("/")[2] for path in paths].count(bare) == 1
+    accept = frozenset({"return_path_unverified", "not_active_unit", "pair_incomplete", "managed_elsewhere"})
+    with patched.object(Http, "send", answer):
+        for name in (named, *([bare] if alone and bare not in paths else [])):
+            items[paths.index(named)]["sourceAddressTranslation"] = {"type": "automap"}
+            assert go(Order(services=(name,), accept=accept)).changed
+            assert changed.pop() == named
+    assert changed == []
 
 
 @pytest.mark.parametrize(

@@ -15,14 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import (
-    Adapter,
-    Result,
-    RunFailed,
-    run,
-    select,
-    server_findings,
-)
+from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import Adapter
+from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     Change,
     DeviceError,
@@ -35,6 +29,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     Snapshot,
     Unreachable,
 )
+from ansible_collections.aovpn.ikev2.plugins.module_utils._plan import select, server_findings
 
 GATEWAY = "10.10.0.1"
 GOOD = {"10.10.0.11": GATEWAY, "10.10.0.12": GATEWAY}
@@ -87,8 +82,8 @@ class Memory(Adapter):
         self.calls.append("read")
         return Reading(tuple(replace(service, servers=()) for service in self.services.values()), dict(self.device))
 
-    def guard(self, services: Sequence[Service]) -> Reading:
-        self.calls.append("guard")
+    def guard(self, services: Sequence[Service], *, changing: bool) -> Reading:
+        self.calls.append("guard for a change" if changing else "guard")
         return Reading(tuple(replace(service, servers=self.services[service.id].servers) for service in services))
 
     def apply(self, changes: Sequence[Change]) -> None:
@@ -134,7 +129,7 @@ def outcome(memory: Memory) -> Result | RunFailed:
 def test_the_way_through() -> None:
     memory = Memory(pair(), mode=False)
     result = go(memory)
-    assert memory.calls == ["open", "read", "guard", "apply", "read", "keep", "close"]
+    assert memory.calls == ["open", "read", "guard for a change", "apply", "read", "keep", "close"]
     assert memory.values() == [True, "kept", "kept"]
     assert result.snapshot is not None
     assert result.snapshot.device == {"mode": False}
@@ -173,7 +168,7 @@ def test_a_change_needs_the_return_path(return_path: dict[str, str] | None, code
             go(memory, Order(return_path=return_path), check_mode=check_mode)
         assert caught.value.result.undone is True
         assert caught.value.result.snapshot is not None
-        assert memory.calls == ["open", "read", "guard", "close"]
+        assert memory.calls == ["open", "read", "guard" if check_mode else "guard for a change", "close"]
         assert go(memory, Order(return_path=return_path, accept=frozenset({code})), check_mode=check_mode).changed
 
 
@@ -229,6 +224,9 @@ def test_both_or_neither_or_said_plainly(failures: Sequence[tuple[str, DeviceErr
         assert untouched or came.result.undone is False
         assert came.result.changed is (not came.result.undone)
         assert ("as it was before" in str(came)) is came.result.undone
+        # Nothing here keeps the device from being read, so the result says what stands.
+        assert [service.value for service in came.result.services] == memory.values()[1:]
+        assert [service.value for service in came.result.before] == ["hidden", "hidden"]
     else:
         assert came.changed
         assert memory.values() == [True, "kept", "kept"]
@@ -236,6 +234,36 @@ def test_both_or_neither_or_said_plainly(failures: Sequence[tuple[str, DeviceErr
     memory.failures.clear()
     go(memory)
     assert memory.values() == [True, "kept", "kept"]
+
+
+def test_what_nobody_can_read_is_not_claimed_to_stand() -> None:
+    class Gone(Memory):
+        def apply(self, changes: Sequence[Change]) -> None:
+            super().apply(changes)
+            raise Unreachable("lost")
+
+        def read(self) -> Reading:
+            if "apply" in self.calls:
+                raise Unreachable("gone")
+            return super().read()
+
+    with pytest.raises(
+        RunFailed, match=r"Not known to be as before: 203\.0\.113\.10-500, 203\.0\.113\.10-4500"
+    ) as caught:
+        go(Gone(pair()))
+    result = caught.value.result
+    assert (result.undone, result.changed) == (False, True)
+    assert result.services == ()
+    assert [service.value for service in result.before] == ["hidden", "hidden"]
+    assert result.snapshot is not None
+
+
+def test_what_is_put_back_without_an_answer_is_put_back_all_the_same() -> None:
+    memory = Memory(pair(), [None, ("before", Refused("no")), ("after", Unreachable("lost"))])
+    with pytest.raises(RunFailed, match="Everything is as it was before") as caught:
+        go(memory)
+    assert caught.value.result.undone is True
+    assert memory.values() == ["hidden", "hidden"]
 
 
 def test_a_device_that_only_says_yes_is_found_out() -> None:

@@ -83,6 +83,14 @@ def api(request: pytest.FixtureRequest) -> Api:
     return Api(request.param)
 
 
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Collect the pauses instead of making them."""
+    made: list[float] = []
+    monkeypatch.setattr("time.sleep", made.append)
+    return made
+
+
 def service(index: int, port: int, transparent: bool, **more: t.Any) -> dict[str, t.Any]:
     """Give a virtual service as the device shows it."""
     return {
@@ -183,6 +191,22 @@ def test_restored(expecting: Expecting, api: Api, check_mode: bool) -> None:
     assert api.go(Order(state="restored", snapshot=snapshot), check_mode=check_mode).changed
 
 
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_restored_changes_nothing_when_nothing_differs(expecting: Expecting, api: Api, check_mode: bool) -> None:
+    snapshot = Snapshot("loadmaster", HOST, dict.fromkeys(sorted(IDS), False), {})
+    expecting([listing(api, False, False)])
+    assert not api.go(Order(state="restored", snapshot=snapshot), check_mode=check_mode).changed
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_gathered_looks_at_everything_and_changes_nothing(expecting: Expecting, api: Api, check_mode: bool) -> None:
+    expecting([listing(api, False, False), *guards(api)])
+    result = api.go(Order(state="gathered"), check_mode=check_mode)
+    assert not result.changed
+    assert result.findings == []
+    assert [service.source_preserved for service in result.services] == [False, False]
+
+
 def test_layer_4_keeps_the_address_whatever_its_flag_says(expecting: Expecting, api: Api) -> None:
     expecting([api.expect("listvs", {"VS": [service(1, 500, False, Layer=4), service(2, 4500, False, Layer=4)]})])
     result = api.go(Order())
@@ -230,8 +254,40 @@ def test_a_refused_second_half_puts_back_the_first(expecting: Expecting, api: Ap
 def test_a_lost_answer_to_a_write_is_looked_up_and_not_repeated(expecting: Expecting, api: Api) -> None:
     lost = change(api, 4500, True)
     lost.answer = requests.exceptions.ConnectionError("Connection aborted.")
-    expecting([listing(api, False, False), *guards(api), change(api, 500, True), lost, listing(api, True, True)])
+    seen = listing(api, True, True)
+    expecting([listing(api, False, False), *guards(api), change(api, 500, True), lost, seen, seen])
     assert api.go(Order(return_path=GOOD)).changed
+
+
+def test_a_write_that_was_dropped_is_repeated_when_it_was_looked_up(expecting: Expecting, api: Api) -> None:
+    lost = change(api, 4500, True)
+    lost.answer = requests.exceptions.ConnectionError("Connection aborted.")
+    seen, after = listing(api, True, False), listing(api, True, True)
+    writing = [change(api, 500, True), lost, seen, change(api, 4500, True), after]
+    expecting([listing(api, False, False), *guards(api), *writing])
+    assert api.go(Order(return_path=GOOD)).changed
+
+
+def test_a_write_that_is_dropped_twice_is_put_back(expecting: Expecting, api: Api) -> None:
+    lost = change(api, 4500, True)
+    lost.answer = requests.exceptions.ConnectionError("Connection aborted.")
+    seen, before = listing(api, True, False), listing(api, False, False)
+    writing = [change(api, 500, True), lost, seen, lost, seen, seen, change(api, 500, False), before]
+    expecting([listing(api, False, False), *guards(api), *writing])
+    with pytest.raises(RunFailed, match="Everything is as it was before") as caught:
+        api.go(Order(return_path=GOOD))
+    assert caught.value.result.undone is True
+    assert [service.value for service in caught.value.result.services] == [False, False]
+
+
+def test_a_read_that_was_dropped_is_repeated_when_no_calls_are_counted_any_more(
+    expecting: Expecting, api: Api, pauses: list[float]
+) -> None:
+    dropped = listing(api, True, True)
+    dropped.answer = requests.exceptions.ConnectionError("Connection aborted.")
+    expecting([dropped, listing(api, True, True)])
+    assert api.go(Order()).requests == 2
+    assert pauses == [3.0]
 
 
 def test_auto_takes_version_2_with_one_request(expecting: Expecting) -> None:
@@ -395,6 +451,17 @@ def test_different_real_servers(expecting: Expecting, api: Api, port: int, serve
 def test_a_subnet_that_overlaps_is_told(expecting: Expecting, api: Api) -> None:
     expecting([listing(api, False, False), *guards(api, {"Id": 2, "IPAddress": "10.0.0.1/8"})])
     assert codes(api.go(Order(state="gathered"))) == [("client_in_server_subnet", "warning")]
+
+
+@pytest.mark.parametrize("addresses", ["10.20.0.1/24", ["10.20.0.1/24", "10.10.0.2/24"]])
+def test_additional_addresses_of_an_interface_are_its_own(expecting: Expecting, api: Api, addresses: t.Any) -> None:
+    servers = [{"Addr": "10.20.0.11", "Port": 500}]
+    services = [service(index, port, False, Rs=servers) for index, port in ((1, 500), (2, 4500))]
+    inside = {"AdditionalAddresses": {"IPaddress": addresses}}
+    expecting([api.expect("listvs", {"VS": services}), *guards(api, inside=inside)])
+    result = api.go(Order(state="gathered"))
+    assert codes(result) == []
+    assert result.services[0].servers[0].gateways == ("10.20.0.1",)
 
 
 def test_server_nat_says_what_follows(expecting: Expecting, api: Api) -> None:
@@ -596,19 +663,32 @@ def test_json_that_is_no_answer_is_not_understood(text: str) -> None:
 
 # Firmware
 
+BY_A_USER = ("CVE-2024-6658", "CVE-2024-8755", "CVE-2024-56133")
+BY_AN_ADMINISTRATOR = ("CVE-2025-13444", "CVE-2025-13447")
+BY_THE_BROWSER = ("CVE-2024-2448", "CVE-2024-2449")
+
 
 @pytest.mark.parametrize(
     ("version", "expected"),
     [
         ("7.2.63.2.23000.RELEASE", set()),
         ("7.2.63.0.22776.RELEASE", {"CVE-2026-8037"}),
+        ("7.2.62.2", {"CVE-2026-8037"}),
+        ("7.2.61.0", {*BY_AN_ADMINISTRATOR, "CVE-2026-8037"}),
+        ("7.2.60.1", {"CVE-2024-8755", "CVE-2024-56133", *BY_AN_ADMINISTRATOR, "CVE-2026-8037"}),
+        ("7.2.59.3", {"CVE-2024-7591", *BY_A_USER, *BY_AN_ADMINISTRATOR}),
+        ("7.2.59.2.22338", {*BY_THE_BROWSER, "CVE-2024-7591", *BY_A_USER, *BY_AN_ADMINISTRATOR}),
+        ("7.2.59.1", {"CVE-2024-1212", *BY_THE_BROWSER, "CVE-2024-7591", *BY_A_USER, *BY_AN_ADMINISTRATOR}),
         ("7.2.54.18.1.RELEASE", set()),
-        ("7.2.54.13.22707", {"CVE-2026-8037"}),
-        ("7.2.59.2.22338", {"CVE-2024-7591", "CVE-2024-8755", "CVE-2024-56133"}),
-        ("7.2.59.1", {"CVE-2024-1212", "CVE-2024-7591", "CVE-2024-8755", "CVE-2024-56133"}),
-        ("7.2.61.0", {"CVE-2026-8037"}),
-        ("7.1.35.5", {"CVE-2024-8755", "CVE-2024-56133"}),
-        ("7.1.35.4", {"CVE-2018-9091", "CVE-2024-8755", "CVE-2024-56133"}),
+        ("7.2.54.16", {"CVE-2026-8037"}),
+        ("7.2.54.13.22707", {*BY_AN_ADMINISTRATOR, "CVE-2026-8037"}),
+        ("7.2.54.12", {"CVE-2024-7591", "CVE-2024-8755", "CVE-2024-56133", *BY_AN_ADMINISTRATOR, "CVE-2026-8037"}),
+        ("7.2.54.9", {"CVE-2024-7591", *BY_A_USER, *BY_AN_ADMINISTRATOR, "CVE-2026-8037"}),
+        ("7.2.54.8", {*BY_THE_BROWSER, "CVE-2024-7591", *BY_A_USER, *BY_AN_ADMINISTRATOR, "CVE-2026-8037"}),
+        ("7.2.48.10", {*BY_THE_BROWSER, "CVE-2024-7591", *BY_A_USER, "CVE-2026-8037"}),
+        ("7.1.35.10", {*BY_THE_BROWSER, *BY_A_USER}),
+        ("7.1.35.5", {*BY_A_USER}),
+        ("7.1.35.4", {"CVE-2018-9091", *BY_A_USER}),
         ("8.0", set()),
         ("", set()),
         ("unknown", set()),

@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils import _netscaler_objects as objects
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Order, Snapshot
-from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler import NetScaler
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import InvalidInput, Order, Snapshot
+from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler import PROPAGATION, NetScaler
 from expectations import ENDPOINT, HOST, Expect, Expecting
 
 BASE = "/nitro/v1/config/"
 SESSION = "%23%23ABCDEF"
 COOKIE = {"Cookie": f"NITRO_AUTH_TOKEN={SESSION}"}
 DONE = {"errorcode": 0, "message": "Done", "severity": "NONE"}
-VIRTUAL_SERVER = "name,ipv46,port,servicetype,m,connfailover,processlocal,persistencetype,groupname"
+VIRTUAL_SERVER = "name,ipv46,port,servicetype,m,connfailover,processlocal,persistencetype,groupname,td"
 GOOD = {"10.10.0.11": "10.10.0.1"}
 
 LOGIN = Expect(
@@ -89,8 +89,8 @@ def settings(usip500: str, usip4500: str, *more: dict[str, t.Any]) -> list[Expec
         *more,
     ]
     return [
-        get("servicegroup?attrs=servicegroupname,servicetype,usip,state", servicegroup=groups),
-        get("service?attrs=name,servicetype,usip,svrstate,ipaddress,port"),
+        get("servicegroup?attrs=servicegroupname,servicetype,usip,state,td", servicegroup=groups),
+        get("service?attrs=name,servicetype,usip,svrstate,ipaddress,port,td"),
     ]
 
 
@@ -106,7 +106,7 @@ def guards(state: str = "Primary", **node: str) -> list[Expect]:
         {"ipaddress": "10.10.0.1", "netmask": "255.255.255.0", "type": "SNIP"},
     ]
     return [
-        get("nsip?attrs=ipaddress,netmask,type", nsip=addresses),
+        get("nsip?attrs=ipaddress,netmask,type,td", nsip=addresses),
         get("hanode/0", hanode=[{"id": "0", "state": state, **node}]),
     ]
 
@@ -202,6 +202,22 @@ def test_restored_puts_back_the_mode_too(expecting: Expecting, check_mode: bool)
     assert go(Order(state="restored", snapshot=snapshot), check_mode=check_mode).changed
 
 
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_restored_changes_nothing_when_nothing_differs(expecting: Expecting, check_mode: bool) -> None:
+    snapshot = Snapshot("netscaler", HOST, {"sg4500": "NO", "sg500": "NO"}, {"usnip": False})
+    expecting([LOGIN, modes(usnip=False), *topology(), *settings("NO", "NO"), LOGOUT])
+    assert not go(Order(state="restored", snapshot=snapshot), check_mode=check_mode).changed
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_gathered_looks_at_everything_and_changes_nothing(expecting: Expecting, check_mode: bool) -> None:
+    expecting([LOGIN, modes(usnip=False), *topology(), *settings("NO", "NO"), *guards(), LOGOUT])
+    result = go(Order(state="gathered"), check_mode=check_mode)
+    assert not result.changed
+    assert codes(result) == [("device_setting", "warning")]
+    assert [service.source_preserved for service in result.services] == [False, False]
+
+
 def test_a_refused_second_half_puts_back_the_first_and_the_mode(expecting: Expecting) -> None:
     error = {"errorcode": 1289, "message": "USIP needed", "severity": "ERROR"}
     bulk = {"errorcode": 1243, "message": "Bulk operation failed", "severity": "ERROR", "response": [error]}
@@ -281,6 +297,7 @@ def test_the_secondary_node_is_a_blocker(expecting: Expecting) -> None:
     [
         (401, 354, "refused user 'nsroot'"),
         (503, 445, "as many sessions"),
+        (401, 1244, "takes no basic authentication.*Allow user 'nsroot'"),
         (401, 2138, "does not let user 'nsroot'"),
         (599, 1, "refused POST login"),
     ],
@@ -294,6 +311,83 @@ def test_a_login_that_fails_says_why_and_shows_no_password(
         go(Order())
     assert HOST in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+def with_token(token: str, order: Order, *, check_mode: bool = False, **login: t.Any) -> Result:
+    """Run the engine in a session of the caller's."""
+    return run(NetScaler(ENDPOINT, nitro_auth_token=token, **login), order, check_mode=check_mode)
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+@pytest.mark.parametrize("token", ["##ABCDEF", "%23%23ABCDEF"])
+def test_a_callers_session_is_used_and_not_logged_out(expecting: Expecting, check_mode: bool, token: str) -> None:
+    expecting([modes(), *topology(), *settings("YES", "YES")])
+    assert with_token(token, Order(return_path=GOOD), check_mode=check_mode).requests == 7
+
+
+def test_a_callers_session_that_has_ended_is_said(expecting: Expecting) -> None:
+    ended = get("nsmode")
+    ended.status, ended.answer = 401, {"errorcode": 444, "message": "Session expired", "severity": "ERROR"}
+    expecting([ended])
+    with pytest.raises(RunFailed, match="does not know the session of 'nitro_auth_token', or it has ended") as caught:
+        with_token("##ABCDEF", Order())
+    assert "ABCDEF" not in str(caught.value)
+
+
+def test_where_there_are_credentials_one_of_our_own_takes_its_place_and_is_logged_out(expecting: Expecting) -> None:
+    ended = get("nsmode")
+    ended.headers = {"Cookie": "NITRO_AUTH_TOKEN=%23%23OLD"}
+    ended.status, ended.answer = 401, {"errorcode": 1027, "message": "Not logged in", "severity": "ERROR"}
+    expecting([ended, LOGIN, modes(), *topology(), *settings("YES", "YES"), LOGOUT])
+    assert not with_token("##OLD", Order(), username="nsroot", password="secret").changed
+
+
+def test_a_callers_session_stays_in_its_partition() -> None:
+    with pytest.raises(InvalidInput, match="'nitro_auth_token' and 'admin_partition' exclude each other"):
+        NetScaler(ENDPOINT, nitro_auth_token="##ABCDEF", admin_partition="vpn")
+
+
+@pytest.mark.parametrize("code", PROPAGATION)
+def test_a_change_that_does_not_reach_the_other_node_is_told(expecting: Expecting, code: int) -> None:
+    warning = {"errorcode": code, "message": "Not propagated", "severity": "WARNING"}
+    writing = [usip(("sg500", "YES"), ("sg4500", "YES"), status=209, answer=warning), modes(), *again("YES", "YES")]
+    expecting([LOGIN, modes(), *topology(), *settings("NO", "NO"), *guards(), *writing, SAVE, LOGOUT])
+    result = go(Order(return_path=GOOD))
+    assert ("unsynced_changes", "warning") in codes(result)
+    assert f"NITRO error {code}" in next(item.message for item in result.findings if item.code == "unsynced_changes")
+
+
+@pytest.mark.parametrize("code", PROPAGATION)
+def test_a_change_that_is_refused_for_the_other_nodes_sake_is_put_back(expecting: Expecting, code: int) -> None:
+    error = {"errorcode": code, "message": "Not propagated", "severity": "ERROR"}
+    writing = [usip(("sg500", "YES"), ("sg4500", "YES"), status=599, answer=error), modes(), *again("NO", "NO")]
+    expecting([LOGIN, modes(), *topology(), *settings("NO", "NO"), *guards(), *writing, LOGOUT])
+    with pytest.raises(RunFailed, match="Make changes on the primary node") as caught:
+        go(Order(return_path=GOOD))
+    assert caught.value.result.undone is True
+    assert [service.value for service in caught.value.result.services] == ["NO", "NO"]
+
+
+def test_a_save_that_has_to_wait_is_told(expecting: Expecting, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    busy = Expect("POST", SAVE.path, {"errorcode": 293, "message": "In progress"}, 599, body=SAVE.body)
+    writing = [usip(("sg500", "YES"), ("sg4500", "YES")), modes(), *again("YES", "YES"), busy, busy, SAVE]
+    expecting([LOGIN, modes(), *topology(), *settings("NO", "NO"), *guards(), *writing, LOGOUT])
+    assert go(Order(return_path=GOOD)).progress == (
+        "Save: another is in progress, tried again after 1 s.",
+        "Save: another is in progress, tried again after 2 s.",
+    )
+    assert pauses == [1, 2]
+
+
+def test_traffic_domains_stand_behind_addresses(expecting: Expecting) -> None:
+    reads = topology(virtual={"td": 7})
+    expecting([LOGIN, modes(), *reads, *settings("YES", "YES"), LOGOUT])
+    assert {service.address for service in go(Order(addresses=("203.0.113.20%7",))).services} == {"203.0.113.20%7"}
+    expecting([LOGIN, modes(), *reads, *settings("YES", "YES"), LOGOUT])
+    with pytest.raises(RunFailed, match=r"no UDP service .* at 203\.0\.113\.20\."):
+        go(Order(addresses=("203.0.113.20",)))
 
 
 def codes(result: Result) -> list[tuple[str, str]]:
@@ -319,7 +413,7 @@ def test_what_virtual_servers_show_is_a_warning(expecting: Expecting, virtual: d
 def test_servers_of_another_ip_version_are_a_blocker(expecting: Expecting) -> None:
     other = {"servicegroupname": "sg500", "ip": "2001:db8:0::b", "port": 500}
     six = get(
-        "nsip6?attrs=ipv6address,type",
+        "nsip6?attrs=ipv6address,type,td",
         nsip6=[{"ipv6address": "2001:db8::1/64", "type": "SNIP"}, {"ipv6address": "2001:db8::2/64", "type": "VIP"}],
     )
     reads = [modes(), *topology(members=[other]), *settings("NO", "NO"), *guards(), six]
@@ -340,8 +434,10 @@ def test_a_clusters_node_is_a_blocker_where_the_cluster_is_meant() -> None:
     assert (finding.code, finding.severity) == ("not_active_unit", "blocker")
     assert "192.0.2.30" in finding.remedy
     assert objects.cluster_findings(addresses, [], "192.0.2.30", "ADC") == []
-    (finding,) = objects.cluster_findings(addresses, [{"processlocal": "ENABLED"}], "192.0.2.30", "ADC")
-    assert finding.code == "unsupported_mode"
+    for process_local, words in (("ENABLED", "do not steer"), ("DISABLED", "does not work then")):
+        (finding,) = objects.cluster_findings(addresses, [{"processlocal": process_local}], "192.0.2.30", "ADC")
+        assert (finding.code, finding.severity) == ("unsupported_mode", "warning")
+        assert words in finding.message
 
 
 def test_modes_that_do_not_fit_are_warnings() -> None:

@@ -10,6 +10,7 @@ import typing as t
 from collections.abc import Iterator, Mapping
 
 import pytest
+from jinja2 import StrictUndefined, Undefined
 
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._inventory import problems
 
@@ -129,6 +130,13 @@ def test_a_variable_that_leans_on_one_that_is_not_there() -> None:
     (line,) = judged(None, Broken(SERVER))
     assert line.startswith("rras: rras_gateway cannot be read")
     assert "vault_gateway" in line
+
+
+@pytest.mark.parametrize("kind", [Undefined, StrictUndefined])
+def test_a_variable_that_jinja_does_not_know(kind: type[Undefined]) -> None:
+    value = {"password": [kind(name="vault_password")]}
+    (line,) = judged({**BIGIP, "load_balancer_connection": value})
+    assert line.startswith("lb: load_balancer_connection cannot be read")
 
 
 def test_only_the_hosts_of_the_run_are_judged() -> None:

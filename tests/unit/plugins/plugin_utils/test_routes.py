@@ -7,9 +7,11 @@
 from __future__ import annotations
 
 import itertools
+import json
 import typing as t
 from dataclasses import replace
 
+import netaddr
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,6 +26,7 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._routes import (
     Wanted,
     foretell,
     plan_default_gateway,
+    plan_restoration,
 )
 
 OLD, NEW = "10.10.0.254", "10.10.0.1"
@@ -75,6 +78,7 @@ def network(
             "administrator": True,
             "remote_access": "automatic",
             "pending": None,
+            "remembered": [],
             **more,
         }
     )
@@ -254,8 +258,9 @@ def tables(draw: st.DrawFn) -> Network:
     keys = st.tuples(st.sampled_from(["0.0.0.0/0", "0.0.0.0/0", *PREFIXES]), HOPS)
     drawn = draw(st.lists(st.tuples(keys, STORED), unique_by=lambda item: item[0], max_size=8))
     routes = [
-        route(destination, next_hop, index, stores, metric=10 + number)
+        route(destination, next_hop, index, (store,), metric=10 + 2 * number + other * draw(st.integers(0, 1)))
         for number, ((destination, (next_hop, index)), stores) in enumerate(drawn)
+        for other, store in enumerate(stores)
     ]
     peers = draw(st.lists(st.sampled_from(["172.20.1.9", "172.20.2.2", "198.18.0.1", "192.0.2.1", "10.10.0.77"])))
     return network(*routes, peers=peers)
@@ -287,19 +292,144 @@ def test_whatever_had_to_stay_reachable_stays_so(before: Network, ask: Wanted) -
     assert {item for item in before.routes if not item.is_default} <= set(after.routes)
 
 
-@settings(max_examples=1000, deadline=None)
+def between(network: Network, steps: t.Sequence[Step], done: int, halfway: bool) -> Network:
+    """Give the network as it is when a change has ended somewhere in between."""
+    found = foretell(network, steps[:done])
+    if halfway:  # a route that is made anew for the persistent store's sake is gone for a moment
+        lost = [step for step in steps[done : done + 1] if step.store == "both"]
+        found = foretell(found, [replace(step, action="remove", store="ActiveStore") for step in lost])
+    return found
+
+
+@settings(max_examples=500, deadline=None)
 @given(tables(), ASKED, st.integers(0, 30), st.booleans())
 def test_the_way_back_leads_back_from_anywhere(before: Network, ask: Wanted, done: int, halfway: bool) -> None:
     plan = plan_default_gateway(before, ask)
-    found = foretell(before, plan.steps[:done])
-    if halfway:  # a route that is made anew for the persistent store's sake is gone for a moment
-        lost = [step for step in plan.steps[done : done + 1] if step.store == "both"]
-        found = foretell(found, [replace(step, action="remove", store="ActiveStore") for step in lost])
+    found = between(before, plan.steps, done, halfway)
+    assert set(foretell(found, plan.rollback).routes) == set(before.routes)
 
-    def keys(network: Network) -> set[tuple[t.Any, ...]]:
-        return {(item.store, item.destination, item.next_hop, item.interface_index) for item in network.routes}
 
-    assert keys(foretell(found, plan.rollback)) == keys(before)
+# Back to a snapshot
+
+
+@settings(max_examples=2000, deadline=None)
+@given(tables(), ASKED, ASKED)
+def test_snapshot_change_and_restoration_give_the_original_table(before: Network, ask: Wanted, then: Wanted) -> None:
+    snapshot = json.loads(json.dumps(before.as_dict()))
+    changed = before
+    for wish in (ask, then):
+        plan = plan_default_gateway(changed, wish)
+        changed = replace(foretell(changed, plan.steps), remembered=plan.remember)
+    back = plan_restoration(changed, snapshot)
+    assert back.preserve == ()
+    assert {step.store for step in back.switch} <= {"ActiveStore"}  # so that a reboot undoes what was not confirmed
+    after = replace(foretell(changed, back.steps), remembered=back.remember)
+    assert set(after.routes) == set(before.routes)
+    assert after.remembered == ()
+    assert plan_restoration(after, snapshot).steps == ()
+    assert plan_restoration(before, snapshot) == Plan()
+
+
+@settings(max_examples=500, deadline=None)
+@given(tables(), tables(), ASKED, st.integers(0, 30), st.booleans())
+def test_a_restoration_touches_default_routes_and_our_own_and_can_itself_be_undone(
+    past: Network, before: Network, ask: Wanted, done: int, halfway: bool
+) -> None:
+    plan = plan_default_gateway(before, ask)
+    ours = {step.key for step in plan.preserve}
+    changed = replace(foretell(before, plan.steps), remembered=plan.remember)
+    back = plan_restoration(changed, past.as_dict())
+    after = replace(foretell(changed, back.steps), remembered=back.remember)
+    for store in BOTH:
+        assert set(after.defaults(store)) == set(past.defaults(store))
+    assert all(step.destination == "0.0.0.0/0" or step.key in ours for step in back.steps)
+    assert {item for item in changed.routes if not item.is_default and item.key not in ours} <= set(after.routes)
+    assert plan_restoration(after, past.as_dict()).steps == ()
+    found = between(changed, back.steps, done, halfway)
+    assert set(foretell(found, back.rollback).routes) == set(changed.routes)
+
+
+@settings(max_examples=300, deadline=None)
+@given(tables(), ASKED)
+def test_whoever_goes_by_the_old_gateway_does_so_all_the_way_back(before: Network, ask: Wanted) -> None:
+    plan = plan_default_gateway(before, ask)
+    changed = replace(foretell(before, plan.steps), remembered=plan.remember)
+    back = plan_restoration(changed, before.as_dict())
+    # A default route that stood in the persistent store alone can only be made there by way of the active one.
+    alone = len({item.key for item in before.routes if item.is_default}) < 2
+    for peer in map(str, before.peers):
+        ways = [way(foretell(changed, back.steps[:done]).routes, peer) for done in range(len(back.steps) + 1)]
+        if way(changed.routes, peer) == way(before.routes, peer) is not None and alone:
+            assert set(ways[: len(back.switch) + 1]) == {way(before.routes, peer)}
+            # For the persistent store's sake, the default route may be made anew once more.
+            assert set(ways) <= {way(before.routes, peer), None}
+
+
+def test_what_was_added_is_taken_away_and_what_somebody_else_made_is_left_and_told() -> None:
+    before = network(DEFAULT, peers=["172.16.0.9"])
+    plan = plan_default_gateway(before, wanted())
+    assert plan.remember == (f"172.16.0.9/32 {OLD} External",)
+    theirs = Route("PersistentStore", netaddr.IPNetwork("172.30.0.0/16"), OLD, 4, 256)
+    changed = foretell(before, plan.steps)
+    changed = replace(changed, remembered=plan.remember, routes=(*changed.routes, theirs))
+    back = plan_restoration(changed, before.as_dict())
+    assert steps(back) == [
+        ("add", "ActiveStore", "0.0.0.0/0", OLD, 4),
+        ("remove", "ActiveStore", "0.0.0.0/0", NEW, 4),
+        ("remove", "ActiveStore", "172.16.0.9/32", OLD, 4),
+        ("add", "both", "0.0.0.0/0", OLD, 4),
+        ("remove", "PersistentStore", "172.16.0.9/32", OLD, 4),
+        ("remove", "PersistentStore", "0.0.0.0/0", NEW, 4),
+    ]
+    assert [(finding.code, finding.severity) for finding in back.findings] == [("routes_differ", "info")]
+    assert "172.30.0.0/16 by 10.10.0.254 was added" in back.findings[0].message
+    # A server that has forgotten what is its own keeps it.
+    forgetful = plan_restoration(replace(changed, remembered=()), before.as_dict())
+    assert {step.destination for step in forgetful.steps} == {"0.0.0.0/0"}
+
+
+def test_an_interface_is_known_by_its_name_after_a_restart() -> None:
+    snapshot = network(DEFAULT).as_dict()
+    moved = network(route("0.0.0.0/0", NEW, 12), interfaces=[{**EXTERNAL, "index": 12}])
+    assert {step.interface_index for step in plan_restoration(moved, snapshot).steps} == {12}
+
+
+def test_a_metric_comes_back_too() -> None:
+    before = network(route("0.0.0.0/0", OLD, 4, ("ActiveStore",), metric=5), route("0.0.0.0/0", OLD, 4, BOTH[1:], 9))
+    plan = plan_restoration(network(DEFAULT), before.as_dict())
+    assert set(foretell(network(DEFAULT), plan.steps).routes) == set(before.routes)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"addresses": ["10.10.0.12"]}, r"taken from a server with the addresses 10\.10\.0\.12\. This one has none"),
+        ({"routes": [{**network(DEFAULT).as_dict()["routes"][0], "interface": "WAN"}]}, "interface 'WAN'.*External"),
+        ({"routes": None}, "'snapshot' is not what this module returns"),
+        ({"routes": [{"destination": "0.0.0.0/0"}]}, "'snapshot' is not what this module returns.*KeyError"),
+        ({"routes": [{**network(DEFAULT).as_dict()["routes"][0], "store": "x"}]}, "the store 'x'"),
+        ({"routes": network(route("0.0.0.0/0", "10.99.0.1", 4)).as_dict()["routes"]}, "10.99.0.1 .*is in no subnet"),
+    ],
+)
+def test_a_snapshot_that_does_not_fit_is_refused(change: dict[str, t.Any], words: str) -> None:
+    with pytest.raises(PlanError, match=words):
+        plan_restoration(network(DEFAULT), {**network(DEFAULT).as_dict(), **change})
+
+
+def test_a_restoration_is_for_administrators_and_not_for_dhcp() -> None:
+    snapshot = network(DEFAULT).as_dict()
+    with pytest.raises(PlanError, match="no administrator"):
+        plan_restoration(network(administrator=False), snapshot)
+    leased = network(route("0.0.0.0/0", NEW, 4), interfaces=[{**EXTERNAL, "dhcp": True}])
+    with pytest.raises(PlanError, match="from DHCP"):
+        plan_restoration(leased, snapshot)
+    assert plan_restoration(leased, snapshot, allow_dhcp=True).steps
+    assert plan_restoration(leased, leased.as_dict()).steps == ()
+
+
+def test_a_route_of_one_store_keeps_its_metric_in_both() -> None:
+    plan = plan_default_gateway(network(route("0.0.0.0/0", NEW, 4, ("ActiveStore",), 7), DEFAULT), wanted())
+    assert [step.metric for step in plan.steps if step.action == "add"] == [7]
 
 
 def test_a_gateway_on_several_interfaces_needs_a_name() -> None:
@@ -340,6 +470,29 @@ def test_what_users_see() -> None:
         "addresses": ["10.10.0.11", "192.168.10.11"],
         "networks": ["10.10.0.11/24", "192.168.10.11/24"],
         "default_routes_ipv6": [],
+        "routes": [
+            {
+                "store": "ActiveStore",
+                "interface": "External",
+                "next_hop": OLD,
+                "metric": 256,
+                "destination": "0.0.0.0/0",
+            },
+            {
+                "store": "PersistentStore",
+                "interface": "External",
+                "next_hop": OLD,
+                "metric": 256,
+                "destination": "0.0.0.0/0",
+            },
+            {
+                "store": "ActiveStore",
+                "interface": "Internal",
+                "next_hop": "192.168.10.1",
+                "metric": 1,
+                "destination": "0.0.0.0/0",
+            },
+        ],
         "administrator": True,
     }
     assert network().as_dict()["gateway"] is None

@@ -63,7 +63,8 @@ def test_a_dword_is_read_without_its_sign() -> None:
         (LATER, STARTED, True),
         (STARTED, STARTED, True),  # in doubt, once more
         (STARTED, LATER, False),
-        (LATER, None, False),  # it will read the value when it starts
+        (LATER, None, True),  # it was stopped by a restart that ended half done
+        (None, None, False),
     ],
 )
 def test_a_restart_is_owed_until_the_service_has_started_anew(
@@ -78,6 +79,9 @@ def test_a_restart_is_owed_until_the_service_has_started_anew(
 def test_other_causes_of_error_809_are_told() -> None:
     facts = server_facts("rras1", NETWORK, raw(fragmentation=None, tunnels=128))
     assert codes(facts)[1:] == ["ports_exhausted", "fragmentation_off"]
+    assert "is absent, and IKEEXT has not been restarted" in str(
+        server_facts("rras1", NETWORK, raw(restart_owed_since=LATER))["findings"]
+    )
     unknown = server_facts("rras1", NETWORK, raw(tunnels=None, ikev2_ports=None))
     assert codes(unknown) == ["other_default_route"]
     assert unknown["tunnels"] is None

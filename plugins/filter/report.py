@@ -1,0 +1,107 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The filter report."""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Iterable, Mapping
+
+from ansible.errors import AnsibleError
+from ansible.utils.unsafe_proxy import wrap_var
+from jinja2.exceptions import UndefinedError
+
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report import build
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_input import VARIABLES, gather, plain
+
+DOCUMENTATION = r"""
+name: report
+short_description: Make one report of load balancers and VPN servers
+version_added: 0.1.0
+author:
+  - The aovpn.ikev2 authors (@aovpn)
+description:
+  - Puts together what roles and playbooks have left in the variables of the hosts, and concludes whether the VPN servers see their clients'
+    own addresses. A host of which nothing is known is in the report as not read.
+  - The role P(aovpn.ikev2.report#role) writes it to files.
+positional: hostvars
+options:
+  _input:
+    description: The hosts.
+    type: list
+    elements: str
+    required: true
+  hostvars:
+    description:
+      - The variable C(hostvars). Of each host these are used, as far as they are there.
+      - Of a load balancer, C(load_balancer_platform), C(load_balancer_result), C(ikev2_before) (the result of the first look), C(ikev2_failure)
+        (a dictionary of C(stage), C(msg), C(undone)), C(ikev2_probe) (a list of dictionaries of C(address), C(answered), C(detail)).
+      - Of a VPN server, C(rras_facts), C(ikev2_before) (the facts of the first look), C(ikev2_failure), C(rras_gateway),
+        C(rras_ike_limit_enabled), C(rras_ike_limit).
+    type: dict
+    required: true
+  playbook:
+    description: What ran.
+    type: str
+    default: ''
+  check_mode:
+    description: Whether it ran in check mode, so that what was read last is what would be.
+    type: bool
+    default: false
+  generated:
+    description: When, in UTC, as in V(2026-11-24T20:18:17Z).
+    type: str
+    default: ''
+  findings:
+    description: Further findings, such as those of a check across devices, each a dictionary like those of the modules with C(host) as well.
+    type: list
+    elements: dict
+    default: []
+  ike_limit:
+    description: The limit that all VPN servers are to have whose own variables do not tell one.
+    type: int
+"""
+
+EXAMPLES = r"""
+- name: Show the verdict
+  ansible.builtin.debug:
+    msg: "{{ (ansible_play_hosts_all | aovpn.ikev2.report(hostvars, playbook='audit')).verdict.title }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The report. The collection's file C(docs/report.schema.json) says what it holds.
+  type: dict
+"""
+
+
+def _variables(variables: Mapping[str, t.Any]) -> dict[str, t.Any]:
+    found = {}
+    for name in VARIABLES:
+        try:
+            if name in variables:
+                found[name] = plain(variables[name])
+        except (AnsibleError, UndefinedError):
+            # It refers to something that is not there. The play that needs it has failed by it, and the report is to say so.
+            continue
+    return found
+
+
+def _report(hosts: Iterable[str], hostvars: Mapping[str, t.Any], **more: t.Any) -> t.Any:
+    limit = more.pop("ike_limit", None)
+    hosts = list(hosts)
+    raw = gather(hosts, {host: _variables(hostvars[host]) for host in hosts if host in hostvars})
+    for server in raw["servers"].values():
+        server.setdefault("ike_limit", limit)
+    # What devices have said is never a template, in ansible-core 2.16 neither.
+    return wrap_var(build({**more, **raw}))
+
+
+class FilterModule:
+    """Offers the filter."""
+
+    def filters(self) -> dict[str, t.Any]:
+        """Name it."""
+        return {"report": _report}

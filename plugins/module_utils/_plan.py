@@ -1,0 +1,295 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which services are meant, what has to change, and what is to be said about it, for every load balancer alike. No input or output."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import Adapter
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
+    ANY_PORT,
+    Change,
+    Finding,
+    InvalidInput,
+    Order,
+    Reading,
+    Service,
+    Snapshot,
+)
+
+
+def select(services: Sequence[Service], order: Order, label: str) -> tuple[list[Service], list[Finding]]:
+    """Choose the services that ``order`` means, and tell which addresses serve only part of the ports.
+
+    :raises InvalidInput: where something named is not there, or is not the only one of that name.
+    """
+    if order.snapshot is not None:
+        return _by_name(services, services, [*order.snapshot.services], label), []
+    candidates = [service for service in services if service.port in order.ports or service.port == ANY_PORT]
+    if order.services is not None:
+        chosen = _by_name(candidates, services, order.services, label)
+    elif order.addresses is not None:
+        missing = [
+            address for address in order.addresses if not any(service.address == address for service in candidates)
+        ]
+        if missing:
+            raise InvalidInput(
+                f"{label}: no UDP service on {_ports(order.ports)} at {', '.join(missing)}. {_nearest(missing[0], candidates)}"
+            )
+        # A service on any port takes what no other service of the address takes.
+        exact = {(service.address, service.port) for service in candidates}
+        chosen = [
+            service
+            for service in candidates
+            if service.address in order.addresses
+            and (service.port != ANY_PORT or any((service.address, port) not in exact for port in order.ports))
+        ]
+    else:
+        # What no virtual address leads to carries no client's packets, and what serves any port serves more than IKEv2:
+        # both are changed only when somebody names them.
+        chosen = [service for service in candidates if service.address and service.port != ANY_PORT]
+
+    findings = []
+    for address in dict.fromkeys(service.address for service in chosen):
+        of_address = [service for service in chosen if service.address == address]
+        missing_ports = [
+            port for port in order.ports if not any(service.port in (port, ANY_PORT) for service in of_address)
+        ]
+        if not missing_ports:
+            continue
+        elsewhere = [
+            str(service) for service in candidates if service.address == address and service.port in missing_ports
+        ]
+        asked_for = order.addresses is not None or order.services is not None
+        findings.append(
+            Finding(
+                "pair_incomplete",
+                "blocker" if asked_for else "warning",
+                ", ".join(service.id for service in of_address),
+                f"{address or 'This service'} is served here on {_ports({service.port for service in of_address})}"
+                f" and not on {_ports(missing_ports)}.",
+                f"Name also {', '.join(elsewhere)}."
+                if elsewhere
+                else f"Make the UDP service on {_ports(missing_ports)}, or leave this one out.",
+            )
+        )
+        if not asked_for:
+            chosen = [service for service in chosen if service.address != address]
+    return sorted(chosen, key=lambda service: (service.address, service.port, service.id)), findings
+
+
+def changes(
+    adapter: Adapter, order: Order, reading: Reading, selected: Sequence[Service]
+) -> tuple[list[Change], list[Finding]]:
+    """List what has to change, device settings first: services may lean on them."""
+    if order.state == "gathered" or not selected:
+        return [], []
+    if order.snapshot is None:
+        device = adapter.preserving_device
+        wanted = {service.id: adapter.preserving for service in selected if not adapter.suits(service)}
+    else:
+        device = order.snapshot.device
+        wanted = dict(order.snapshot.services)
+    found = [
+        Change(key, reading.device[key], value, "device")
+        for key, value in device.items()
+        if reading.device.get(key) not in (None, value)
+    ]
+    current = {service.id: service.value for service in selected}
+    found += [Change(key, current[key], value) for key, value in wanted.items() if current[key] != value]
+    return found, _foreign(adapter, order.snapshot)
+
+
+def device_settings(adapter: Adapter, reading: Reading) -> list[Finding]:
+    """Say which settings of the whole device would have to change."""
+    return [
+        Finding(
+            "device_setting",
+            "warning",
+            adapter.label,
+            f"The setting {key} is {reading.device.get(key)!r}, and to keep the clients' addresses it has to be {value!r}.",
+            "State 'preserved' changes it.",
+        )
+        for key, value in adapter.preserving_device.items()
+        if reading.device.get(key) != value
+    ]
+
+
+def _foreign(adapter: Adapter, snapshot: Snapshot | None) -> list[Finding]:
+    if snapshot is None or (snapshot.platform, snapshot.host) == (adapter.platform, adapter.host):
+        return []
+    return [
+        Finding(
+            "other_device",
+            "blocker",
+            adapter.label,
+            f"The snapshot is of {snapshot.platform} {snapshot.host}.",
+            "Restore it on that device, or accept 'other_device' if this is the same device by another name.",
+        )
+    ]
+
+
+def server_findings(services: Iterable[Service]) -> list[Finding]:
+    """Tell the addresses whose services lead to different servers: a client's UDP 500 and 4500 have to reach the same one."""
+    # One port may be served by several services, such as one for each server: together they are what leads to servers.
+    ports: dict[str, dict[int, list[Service]]] = {}
+    for service in services:
+        ports.setdefault(service.address, {}).setdefault(service.port, []).append(service)
+    sets = {
+        address: {
+            ", ".join(service.id for service in of_port): frozenset(
+                server.address for service in of_port for server in service.servers
+            )
+            for of_port in by_port.values()
+        }
+        for address, by_port in ports.items()
+    }
+    return [
+        Finding(
+            "server_sets_differ",
+            "warning",
+            ", ".join(by_service),
+            "These services of one address lead to different servers: "
+            + "; ".join(f"{name} to {', '.join(sorted(servers)) or 'none'}" for name, servers in by_service.items())
+            + ".",
+            "Give both the same servers, or a client's packets may be parted between two.",
+        )
+        for by_service in sets.values()
+        if len(set(by_service.values())) > 1
+    ]
+
+
+def disabled(changed: Iterable[Service]) -> list[Finding]:
+    return [
+        Finding(
+            "disabled_service",
+            "info",
+            service.id,
+            "This service is disabled. Its setting is changed like the others', and it stays disabled.",
+            "Nothing is to be done.",
+        )
+        for service in changed
+        if not service.enabled
+    ]
+
+
+def return_path_findings(
+    services: Iterable[Service], changes: Sequence[Change], order: Order, adapter: Adapter
+) -> list[Finding]:
+    """Judge whether the answers of each service's servers will find their way back through this device.
+
+    A change is judged in any case where it makes a service keep the client's address; what is only looked at, where
+    somebody said what the gateways are.
+    """
+    after = {change.id: change.after for change in changes if change.of == "service"}
+    affected = {
+        service.id
+        for service in services
+        if service.id in after and not service.source_preserved and adapter.preserves(service, after[service.id])
+    }
+    if not order.return_path and not affected:
+        return []
+    findings: dict[tuple[str, str], Finding] = {}
+    for service in services:
+        if order.state != "gathered" and service.id not in affected:
+            continue
+        if not service.servers:
+            findings[service.id, ""] = Finding(
+                "return_path_unverified",
+                "blocker",
+                service.id,
+                "The device names no server behind this service, so nobody can tell which way answers take.",
+                "Add the servers, or accept 'return_path_unverified' if you know that their answers come back through this device.",
+            )
+        for server in service.servers:
+            if server.address in {key[1] for key in findings}:
+                continue
+            finding = _judge(server.address, server.gateways, order.return_path or {})
+            if finding:
+                findings[service.id, server.address] = finding
+    return list(findings.values())
+
+
+def _judge(address: str, gateways: Sequence[str], return_path: Mapping[str, str]) -> Finding | None:
+    expected = (
+        f"one of {', '.join(gateways)}"
+        if gateways
+        else "an address of this device in the server's subnet, and it has none there"
+    )
+    bare = address.partition("%")[0]
+    gateway = return_path.get(address, return_path.get(bare))
+    if gateway is None:
+        return Finding(
+            "return_path_unverified",
+            "blocker",
+            address,
+            "Nobody has said what this server's default gateway is, and with the wrong one every client is cut off.",
+            f"It has to be {expected}. Give it in 'return_path', as the role rras reads it from the server.",
+        )
+    if gateway.partition("%")[0] in {item.partition("%")[0] for item in gateways}:
+        return None
+    return Finding(
+        "return_path_wrong",
+        "blocker",
+        address,
+        f"This server's default gateway is {gateway}, so its answers to clients would not come back through this device.",
+        f"Make it {expected}, with the role rras; or accept 'return_path_wrong' if its answers come back some other way.",
+    )
+
+
+def reading_after(reading: Reading, changes: Sequence[Change], adapter: Adapter) -> Reading:
+    """Foretell what will be read when ``changes`` are made."""
+    values = {change.id: change.after for change in changes if change.of == "service"}
+    return replace(
+        reading,
+        services=tuple(
+            replace(service, value=values[service.id], source_preserved=adapter.preserves(service, values[service.id]))
+            if service.id in values
+            else service
+            for service in reading.services
+        ),
+    )
+
+
+def _by_name(
+    candidates: Sequence[Service], services: Sequence[Service], names: Iterable[str], label: str
+) -> list[Service]:
+    """Find each name among ``candidates``; ``services`` are all there are, to tell a wrong port from a wrong name."""
+    chosen: list[Service] = []
+    for name in names:
+        found = _called(name, candidates)
+        if not found:
+            others = _called(name, services)
+            if others:
+                raise InvalidInput(f"{label}: {', '.join(map(str, others))} is there, but serves another port.")
+            raise InvalidInput(f"{label}: no UDP service called {name!r}. {_nearest(name, candidates)}")
+        if len({service.id for service in found}) > 1:
+            raise InvalidInput(
+                f"{label}: {name!r} may be any of {', '.join(str(service) for service in found)}. Give the full name."
+            )
+        chosen += [service for service in found if service not in chosen]
+    return chosen
+
+
+def _called(name: str, services: Sequence[Service]) -> list[Service]:
+    exact = [service for service in services if service.id == name]
+    return exact or [service for service in services if name in service.names]
+
+
+def _nearest(wanted: str, candidates: Sequence[Service]) -> str:
+    if not candidates:
+        return "The device has no such UDP services at all."
+    spellings = {
+        spelling: service for service in candidates for spelling in (service.id, service.address, *service.names)
+    }
+    close = difflib.get_close_matches(wanted, spellings, n=4, cutoff=0.4) or list(spellings)
+    return f"There are: {', '.join(dict.fromkeys(str(spellings[spelling]) for spelling in close[:6]))}."
+
+
+def _ports(ports: Iterable[int]) -> str:
+    return " and ".join(f"UDP {port}" for port in sorted(ports))

@@ -1,0 +1,169 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The report as one page of HTML. Reads its template, and nothing else."""
+
+from __future__ import annotations
+
+import functools
+import typing as t
+from collections.abc import Mapping
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report import count, left
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_input import Json, plain, service_key
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_picture import PLATFORMS, picture, words
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_text import counted, listed, setting, visible
+
+SOURCES_SHOWN = 8
+LONGEST = 1200
+"""Of a text; a module's complaint can be a whole page of its own. The JSON file has all of it."""
+
+STATUSES = {
+    "clean": ("good", "✓", "Clean"),
+    "drift": ("bad", "✕", "Drift"),
+    "partial": ("warn", "!", "Partial"),
+    "failed": ("bad", "✕", "Failed"),
+    "unknown": ("open", "?", "Unknown"),
+}
+OUTCOMES = {
+    "unchanged": ("open", "="),
+    "changed": ("good", "✓"),
+    "undone": ("warn", "↺"),
+    "failed": ("bad", "✕"),
+    "not read": ("open", "?"),
+}
+SEVERITIES = {"blocker": ("bad", "Blocker"), "warning": ("warn", "Warning"), "info": ("open", "Note")}
+STAGES = {
+    "read": "while reading",
+    "change": "while changing",
+    "verify": "while verifying",
+    "restore": "while restoring",
+    "unknown": "",
+}
+
+
+def render(report: Mapping[str, t.Any]) -> str:
+    """Write the page. Whatever came from a device is escaped, and its control characters are made visible."""
+    report = plain(report)
+    template = _environment().get_template("report.html.j2")
+    return template.render(
+        report=report,
+        figures=count(report),
+        paths=_paths(report),
+        services=_services(report),
+        servers={host: {**item, "bars": _bars(item)} for host, item in report["servers"].items() if item["read"]},
+        findings=_grouped(report["findings"]),
+        devices=_devices(report),
+        statuses=STATUSES,
+        outcomes=OUTCOMES,
+        severities=SEVERITIES,
+        stages=STAGES,
+    )
+
+
+@functools.cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(counted=counted, listed=listed, setting=setting)
+    return environment
+
+
+def _shown(value: t.Any) -> t.Any:
+    """Prepare what the template writes; what it has made itself is left alone."""
+    if isinstance(value, Markup):
+        return value
+    if isinstance(value, str):
+        return visible(
+            value if len(value) <= LONGEST else f"{value[:LONGEST]}… (cut here; the JSON file has all of it)"
+        )
+    return value
+
+
+def _paths(report: Mapping[str, t.Any]) -> list[Json]:
+    """Give the paths with their pictures."""
+    foretold = report["check_mode"]
+    return [
+        {
+            **path,
+            "words": words(path, foretold=foretold),
+            "wide": picture(path, wide=True, foretold=foretold),
+            "narrow": picture(path, wide=False, foretold=foretold),
+        }
+        for path in report["paths"]
+    ]
+
+
+def _devices(report: Mapping[str, t.Any]) -> list[Json]:
+    """Give all devices, with their kind and what is said of them."""
+    kinds = [
+        *(
+            (host, PLATFORMS.get(item["platform"], "load balancer"), item)
+            for host, item in report["load_balancers"].items()
+        ),
+        *((host, "VPN server", item) for host, item in report["servers"].items()),
+    ]
+    return [
+        {
+            **item,
+            "host": host,
+            "kind": kind,
+            "changes": [line.removeprefix(visible(f"{host}: ")) for line in item["changes"]],
+            "left": left(item) if item["failure"] else "",
+        }
+        for host, kind, item in kinds
+    ]
+
+
+def _services(report: Mapping[str, t.Any]) -> list[Json]:
+    """Put each service beside what it was at first."""
+    rows = []
+    for host, item in report["load_balancers"].items():
+        first = {service_key(service): service for service in item["before"]}
+        rows += [
+            {"host": host, "now": service, "before": first.get(service_key(service), service)}
+            for service in item["services"]
+        ]
+    return rows
+
+
+def _bars(item: Json) -> list[Json]:
+    """Give the bars of a server's chart: the addresses with most associations, and all others as one or two sums."""
+    most = max((source["count"] for source in item["sources"]), default=0)
+    bars = [{**source, "sum": False} for source in item["sources"][:SOURCES_SHOWN]]
+    for of_load_balancer in (True, False):
+        rest = [source for source in item["sources"][SOURCES_SHOWN:] if source["load_balancer"] is of_load_balancer]
+        if len(rest) == 1:
+            bars.append({**rest[0], "sum": False})
+        elif rest:
+            bars.append(
+                {
+                    "address": f"{len(rest)} further addresses",
+                    "count": sum(source["count"] for source in rest),
+                    "load_balancer": of_load_balancer,
+                    "sum": True,
+                }
+            )
+    # A sum of many is no bar to measure the others by: it may run to the full width.
+    return [{**bar, "width": round(100 * min(1, bar["count"] / most), 1)} for bar in bars]
+
+
+def _grouped(findings: list[Json]) -> list[Json]:
+    """Put findings that say the same together, with all the places they speak of."""
+    groups: dict[tuple[str, ...], Json] = {}
+    for one in findings:
+        key = (one["severity"], one["code"], one["message"], one["remedy"])
+        groups.setdefault(key, {**one, "places": []})["places"].append((one["host"], one["object"]))
+    return list(groups.values())

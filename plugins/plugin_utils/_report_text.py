@@ -1,0 +1,43 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How the report writes values, numbers, lists, and what a device may have called something. No input or output."""
+
+from __future__ import annotations
+
+import typing as t
+import unicodedata
+from collections.abc import Sequence
+
+_BLANK = {"\n", "\r", "\t"}
+_INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+
+def visible(value: str) -> str:
+    """Write control characters and what turns the direction of writing as their number, so that no text can hide or pose."""
+    return "".join(
+        " " if sign in _BLANK else f"<U+{ord(sign):04X}>" if unicodedata.category(sign) in _INVISIBLE else sign
+        for sign in value
+    )
+
+
+def setting(value: t.Any) -> str:
+    """Write a device's setting."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, dict):
+        # The kind first, as in "snat /Common/pool".
+        return " ".join(str(value[key]) for key in sorted(value, key=lambda key: (key != "type", key)))
+    return str(value)
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Write a number with its noun."""
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def listed(parts: Sequence[str], most: int = 4) -> str:
+    """Write a list in words, ``most`` of it."""
+    shown = [*parts[:most], f"{len(parts) - most} more"] if len(parts) > most else [*parts]
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)

@@ -1,0 +1,224 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The playbooks as an administrator lives them: what fails, what is interrupted, what is left out, and the way back."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import signal
+import subprocess
+import time
+import typing as t
+
+import pytest
+from flask import Response
+
+from harness import COMMANDS, Ansible, Run
+from lab.whole import Lab
+from lab.windows import IKE_LIMIT, IKEEXT_KEY, find_value
+
+DEVICES = {"bigip", "netscaler", "loadmaster", "rras1", "rras2"}
+
+
+def settings(lab: Lab) -> dict[str, t.Any]:
+    """Give what the playbooks may change, as the stand-ins have it."""
+    return copy.deepcopy(
+        {
+            "bigip": {name: one["sourceAddressTranslation"] for name, one in lab.bigip.state["virtual"].items()},
+            "netscaler": lab.netscaler.config,
+            "loadmaster": lab.loadmaster.state,
+            **{server.name: server.state["routes"] for server in lab.servers},
+            "limits": [find_value(server.state, IKEEXT_KEY, IKE_LIMIT) for server in lab.servers],
+        }
+    )
+
+
+def failures(run: Run) -> dict[str, int]:
+    """Count the failed tasks of each host that has any."""
+    return {host: counts["failed"] for host, counts in run.recap.items() if counts["failed"]}
+
+
+def closed_port(lab: Lab, *names: str) -> dict[str, dict[str, t.Any]]:
+    """Give inventory changes after which nobody answers under these hosts' ports."""
+    changes: dict[str, dict[str, t.Any]] = {}
+    for device in lab.devices:
+        variables = device.variables(lab.ca)
+        if device.name in names and "load_balancer_connection" in variables:
+            changes[device.name] = {"load_balancer_connection": {**variables["load_balancer_connection"], "port": 1}}
+        elif device.name in names:
+            changes[device.name] = {"ansible_port": 1}
+    return changes
+
+
+def test_there_and_back_again(ansible: Ansible, lab: Lab) -> None:
+    before = settings(lab)
+    nothing = ansible.playbook("aovpn.ikev2.rollback")
+    assert nothing.code != 0
+    assert "There is no snapshot in " in nothing.output
+
+    assert ansible.playbook("aovpn.ikev2.remediate").changed == dict.fromkeys(DEVICES, 1)
+    remedied = settings(lab)
+    (snapshot,) = ansible.snapshots()
+
+    # A server alone would be cut off, whether the load balancers are left out or left alone.
+    for choice, reason in (
+        ("--limit=rras1", "bigip was not looked at"),
+        ("--tags=servers", "bigip keeps the clients'"),
+    ):
+        alone = ansible.playbook("aovpn.ikev2.rollback", choice)
+        assert failures(alone)["rras1"] == 1
+        assert reason in alone.output
+        assert settings(lab) == remedied
+
+    lab.rras1.state["sas"] = [{"remote_address": f"198.51.100.{number}"} for number in range(10)]
+    verified = ansible.playbook("aovpn.ikev2.verify", "-e", "fail_on_drift=true")
+    assert verified.code == 0, verified.output
+    assert set(verified.changed.values()) == {0}
+
+    checked = ansible.playbook("aovpn.ikev2.rollback", "--check", "--diff")
+    assert checked.changed == dict.fromkeys(DEVICES, 1), checked.output
+    assert settings(lab) == remedied
+    written = len(lab.writing())
+    back = ansible.playbook("aovpn.ikev2.rollback", "-e", f"snapshot={snapshot.name}")
+    assert back.changed == dict.fromkeys(DEVICES, 1), back.output
+    assert settings(lab) == before
+    # The load balancers first: a server that gave up its gateway before would be cut off.
+    order = list(dict.fromkeys(entry.device for entry in lab.writing()[written:]))
+    assert order == ["bigip", "netscaler", "loadmaster", "rras1", "rras2"]
+    assert ansible.playbook("aovpn.ikev2.rollback").changed == dict.fromkeys(DEVICES, 0)
+    assert ansible.snapshots() == [snapshot]
+
+
+def test_a_snapshot_that_does_not_fit_is_refused(ansible: Ansible, lab: Lab) -> None:
+    folder = ansible.folder / "ikev2-snapshots"
+    folder.mkdir()
+    (folder / "1.json").write_text(
+        '{"format": 1, "taken": "now", "services": {}, "load_balancers": {}, "servers": {"gone": {}}}'
+    )
+    (folder / "2.json").write_text("{}")
+    stranger = ansible.playbook("aovpn.ikev2.rollback", "-e", "snapshot=1.json")
+    assert stranger.code != 0
+    assert "is also of gone, which the inventory does not name" in stranger.output
+    garbage = ansible.playbook("aovpn.ikev2.rollback")
+    assert garbage.code != 0
+    assert "no snapshot that a playbook of this collection wrote" in garbage.output
+    assert lab.writing() == []
+
+
+def test_the_workaround_is_for_the_servers_alone(ansible: Ansible, lab: Lab) -> None:
+    lab.rras1.state["sas"] = lab.rras2.state["sas"] = []
+    before = settings(lab)
+    checked = ansible.playbook("aovpn.ikev2.workaround", "--check")
+    assert checked.changed == {**dict.fromkeys(DEVICES, 0), "rras1": 2, "rras2": 2}, checked.output
+    first = ansible.playbook("aovpn.ikev2.workaround")
+    assert first.changed == {**dict.fromkeys(DEVICES, 0), "rras1": 2, "rras2": 2}, first.output
+    assert {entry.device for entry in lab.writing()} == {"rras1", "rras2"}
+    assert [server.state["services"]["IKEEXT"]["ike_limit"] for server in lab.servers] == [50000, 50000]
+    assert ansible.playbook("aovpn.ikev2.workaround").changed == dict.fromkeys(DEVICES, 0)
+    assert len(ansible.snapshots()) == 1
+    assert ansible.playbook("aovpn.ikev2.rollback").changed == {**dict.fromkeys(DEVICES, 0), "rras1": 2, "rras2": 2}
+    assert settings(lab) == before
+
+
+def test_an_audit_goes_on_without_those_who_do_not_answer(ansible: Ansible, lab: Lab) -> None:
+    changes = closed_port(lab, "loadmaster", "rras2")
+    connection = {**lab.bigip.variables(lab.ca)["load_balancer_connection"], "password": "not-the-pass-word"}
+    lab.write_inventory({**changes, "bigip": {"load_balancer_connection": connection}})
+    run = ansible.playbook("aovpn.ikev2.audit")
+    assert run.code == 0, run.output
+    assert list(run.report()["servers"]["rras1"]["sas"]) == ["10.10.0.1"]
+    assert [one["source_preserved"] for one in run.report()["load_balancers"]["netscaler"]["services"]] == [False] * 2
+    assert "not-the-pass-word" not in run.output
+    for host in ("loadmaster", "rras2", "bigip"):
+        assert f"{host}: " in run.output, host
+    lab.write_inventory(closed_port(lab, "rras2"))
+    assert ansible.playbook("aovpn.ikev2.remediate").code != 0
+    assert lab.writing() == []
+    assert ansible.snapshots() == []
+
+
+def test_what_fails_on_the_second_load_balancer_is_put_back_and_the_third_is_left_alone(
+    ansible: Ansible, lab: Lab
+) -> None:
+    before = settings(lab)
+    lab.netscaler.fault(lambda entry: entry.writes and entry.path.endswith("servicegroup"), answer=Response("no", 500))
+    run = ansible.playbook("aovpn.ikev2.remediate")
+    assert run.code != 0
+    assert failures(run) == {"netscaler": 1}, run.output
+    now = settings(lab)
+    assert now["bigip"] != before["bigip"]
+    assert now["netscaler"] == before["netscaler"]
+    assert now["loadmaster"] == before["loadmaster"]
+    again = ansible.playbook("aovpn.ikev2.remediate")
+    assert again.changed == {**dict.fromkeys(DEVICES, 0), "netscaler": 1, "loadmaster": 1}, again.output
+
+
+@pytest.mark.parametrize("device", ["rras2", "netscaler"])
+def test_a_run_that_is_killed_is_run_again(ansible: Ansible, lab: Lab, device: str) -> None:
+    """Killed with the second server, or the second load balancer, half done."""
+    command = [str(COMMANDS / "ansible-playbook"), "-i", str(lab.inventory), "aovpn.ikev2.remediate"]
+    environment = {**os.environ, "PWD": str(ansible.folder)}
+    extra = f"report_directory={ansible.folder} rras_rollback_timeout=8"
+    with subprocess.Popen(
+        [*command, "-e", extra],
+        cwd=ansible.folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
+        deadline = time.monotonic() + 120
+        while not any(entry.device == device for entry in lab.writing()) and time.monotonic() < deadline:
+            assert process.poll() is None, "the run ended before it came to the device"
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGKILL)
+    assert len(ansible.snapshots()) == 1
+    again = ansible.playbook("aovpn.ikev2.remediate", cut_off=True)
+    assert again.code == 0, again.output
+    report = again.report()
+    assert report["drift"] == []
+    assert {facts["gateway"] for facts in report["servers"].values()} == {"10.10.0.1"}
+
+
+def test_everything_that_cannot_be_meant_is_told_before_any_device_is_touched(ansible: Ansible, lab: Lab) -> None:
+    lab.write_inventory(
+        {
+            "bigip": {"load_balancer_addresses": ["vpn.example.net"], "load_balancer_accept": ["everything"]},
+            "netscaler": {"load_balancer_options": {"sync_group": "dg"}},
+            "loadmaster": {"load_balancer_connection": "{{ vault_loadmaster }}"},
+            "rras1": {"rras_gateway": "2001:db8::1"},
+            "rras2": {"ansible_connection": "ssh", "rras_ike_limit": 0},
+        }
+    )
+    run = ansible.playbook("aovpn.ikev2.remediate")
+    assert run.code != 0
+    for words in (
+        "vpn.example.net",
+        "everything",
+        "sync_group",
+        "vault_loadmaster",
+        "rras1: option 'rras_gateway' is 2001:db8::1",
+        "rras2: ansible_connection is ssh",
+        "rras_ike_limit is 0",
+    ):
+        assert words in run.output, run.output
+    assert [entry for device in lab.devices for entry in device.log] == []
+    (ansible.folder / "empty.yml").write_text("all: {}\n")
+    empty = ansible.command(
+        "ansible-playbook", "aovpn.ikev2.audit", "-i", str(ansible.folder / "empty.yml"), inventory=False
+    )
+    assert empty.code != 0
+    assert "The groups ikev2_load_balancers and rras have no hosts" in empty.output
+
+
+def test_tags_choose_what_is_changed(ansible: Ansible, lab: Lab) -> None:
+    servers = ansible.playbook("aovpn.ikev2.remediate", "--tags", "servers")
+    assert servers.changed == {**dict.fromkeys(DEVICES, 0), "rras1": 1, "rras2": 1}, servers.output
+    rest = ansible.playbook("aovpn.ikev2.remediate", "--tags", "load_balancers", "--limit", "bigip,rras")
+    assert rest.changed == {"bigip": 1, "rras1": 0, "rras2": 0}, rest.output
+    assert json.loads(ansible.snapshots()[-1].read_text())["load_balancers"].keys() == {"bigip"}

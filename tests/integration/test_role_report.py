@@ -1,0 +1,182 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The role report by itself: whatever the hosts' variables hold or lack, both files are written, and nothing in them is run."""
+
+from __future__ import annotations
+
+import json
+import stat
+import typing as t
+from pathlib import Path
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+from markupsafe import escape
+
+from harness import REPOSITORY, Ansible, Run
+from report_examples import GATEWAY, HOSTILE, clean, drifted, facts, failed, named
+
+SCHEMA = json.loads((REPOSITORY / "docs" / "report.schema.json").read_text(encoding="utf-8"))
+
+
+class Unsafe(str):
+    """A text that is no template: what a device has said."""
+
+
+yaml.SafeDumper.add_representer(Unsafe, lambda dumper, text: dumper.represent_scalar("!unsafe", str(text), style='"'))
+
+
+def unsafe(value: t.Any) -> t.Any:
+    """Mark all texts as Ansible marks those that modules return."""
+    if isinstance(value, dict):
+        return {key: unsafe(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [unsafe(item) for item in value]
+    return Unsafe(value) if isinstance(value, str) else value
+
+
+def variables(raw: dict[str, t.Any]) -> dict[str, dict[str, t.Any]]:
+    """Give the hosts' variables that make this report."""
+    names = {
+        "platform": "load_balancer_platform",
+        "result": "load_balancer_result",
+        "facts": "rras_facts",
+        "before": "ikev2_before",
+        "failure": "ikev2_failure",
+        "probe": "ikev2_probe",
+        "gateway": "rras_gateway",
+        "ike_limit": "rras_ike_limit",
+    }
+    return {
+        host: {names[key]: unsafe(value) for key, value in item.items()}
+        for item in (raw["load_balancers"], raw["servers"])
+        for host, item in item.items()
+    }
+
+
+def report(
+    ansible: Ansible, hosts: dict[str, dict[str, t.Any]], *arguments: str, options: dict[str, t.Any] | None = None
+) -> Run:
+    """Run the role in a play of these hosts."""
+    inventory = {"all": {"hosts": {host: {"ansible_connection": "local", **item} for host, item in hosts.items()}}}
+    play = {
+        "hosts": "all",
+        "gather_facts": False,
+        "roles": [{"role": "aovpn.ikev2.report", "vars": options or {}}],
+    }
+    (ansible.folder / "hosts.yml").write_text(yaml.safe_dump(inventory), encoding="utf-8")
+    (ansible.folder / "play.yml").write_text(yaml.safe_dump([play]), encoding="utf-8")
+    return ansible.playbook("play.yml", "-i", "hosts.yml", *arguments, inventory=False)
+
+
+def written(run: Run) -> dict[str, t.Any]:
+    """Give the report, which keeps to its schema."""
+    found = run.report()
+    Draft202012Validator(SCHEMA).validate(found)
+    return found
+
+
+def test_both_files_are_written_and_the_verdict_is_published(ansible: Ansible) -> None:
+    run = report(
+        ansible,
+        variables(drifted()),
+        "--diff",
+        options={"report_playbook": "audit", "report_findings": [{"code": "odd", "host": "rras1", "severity": "info"}]},
+    )
+    assert run.code == 0, run.output
+    assert set(run.changed.values()) == {0}
+    found = written(run)
+    assert (found["playbook"], found["check_mode"], found["verdict"]["status"]) == ("audit", False, "drift")
+    assert found["findings"][-1]["code"] == "odd"
+    assert found["generated"].endswith("Z")
+    for name in ("report.html", "report.json"):
+        assert stat.S_IMODE((ansible.folder / name).stat().st_mode) == 0o644
+    page = (ansible.folder / "report.html").read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    assert page.endswith("</html>\n")
+    assert f"<h1>{escape(found['verdict']['title'])}</h1>" in page
+    assert "DRIFT: The VPN servers do not see their clients' own addresses" in run.output
+    assert f"Report: {ansible.folder}/report.html" in run.output
+    # --diff would show both files in full.
+    assert "<style>" not in run.output
+
+
+def test_the_statistics_are_of_types_that_awx_keeps(ansible: Ansible) -> None:
+    run = ansible.command(
+        "ansible-playbook",
+        "aovpn.ikev2.audit",
+        "-e",
+        f"report_directory={ansible.folder}",
+        environment={"ANSIBLE_SHOW_CUSTOM_STATS": "1"},
+    )
+    assert run.code == 0, run.output
+    stats = json.loads(run.output[run.output.index("CUSTOM STATS: ") :].split("RUN: ", 1)[1].splitlines()[0])
+    assert stats["ikev2_verdict"] == "drift"
+    assert isinstance(stats["ikev2_drift"], list)
+    assert stats["ikev2_report"] == f"{ansible.folder}/report.html"
+    assert stats["ikev2_report_json"] == f"{ansible.folder}/report.json"
+
+
+def test_check_mode_writes_the_report_as_well(ansible: Ansible) -> None:
+    run = report(ansible, variables(clean()), "--check")
+    assert run.code == 0, run.output
+    assert set(run.changed.values()) == {0}
+    found = written(run)
+    assert found["check_mode"] is True
+    assert "Nothing was changed. After a real run:" in run.output
+    assert "Check mode: nothing was changed." in (ansible.folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_hosts_without_anything_are_in_the_report(ansible: Ansible) -> None:
+    run = report(
+        ansible,
+        {
+            "bigip": {"load_balancer_platform": "bigip"},
+            "rras1": {"rras_gateway": GATEWAY},
+            "rras2": {"rras_gateway": "{{ nowhere_defined }}", "rras_facts": facts("rras2")},
+            "web": {},
+        },
+    )
+    assert run.code == 0, run.output
+    found = written(run)
+    assert found["verdict"]["status"] == "unknown"
+    assert found["load_balancers"]["bigip"]["outcome"] == found["servers"]["rras1"]["outcome"] == "not read"
+    assert found["servers"]["rras2"]["wanted_gateway"] is None
+    assert set(found["servers"]) == {"rras1", "rras2"}
+
+
+def test_a_failure_is_reported_and_does_not_fail_the_report(ansible: Ansible) -> None:
+    run = report(ansible, variables(failed()))
+    assert run.code == 0, run.output
+    assert written(run)["verdict"]["status"] == "failed"
+    assert "FAILED: The run failed on bigip and rras2" in run.output
+
+
+def test_the_limit_that_all_servers_are_to_have(ansible: Ansible) -> None:
+    run = report(ansible, variables(clean()), "-e", '{"report_ike_limit": 50000, "report_fail_on_drift": true}')
+    assert run.code == 2
+    assert "2 settings are not as they have to be: rras1: the limit of IKE security associations" in run.output
+    assert written(run)["servers"]["rras1"]["wanted_ike_limit"] == 50000
+
+
+@pytest.mark.parametrize("name", ["script", "control", "direction", "template"])
+def test_what_a_device_has_said_is_never_run(ansible: Ansible, tmp_path: Path, name: str) -> None:
+    proof = tmp_path / "proof"
+    text = HOSTILE[name]
+    if name == "template":
+        text = f"{{{{ lookup('ansible.builtin.pipe', 'touch {proof}') }}}}"
+    raw = named(text)
+    # Hosts are named by the inventory's author.
+    raw["load_balancers"] = {"bigip": {**raw["load_balancers"][text], "platform": "bigip"}}
+    raw["servers"] = {"rras1": raw["servers"][f"{text}1"], "rras2": raw["servers"]["rras2"]}
+    run = report(ansible, variables(raw), options={"report_fail_on_drift": True})
+    assert run.code == 2, run.output
+    found = written(run)
+    assert found["load_balancers"]["bigip"]["failure"]["msg"] == text
+    assert text in [one["message"] for one in found["findings"]]
+    assert not proof.exists()
+    assert "\x1b[31m" not in run.output
+    assert "\u202e" not in run.output

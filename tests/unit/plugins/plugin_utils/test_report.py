@@ -1,0 +1,477 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The report: its verdicts, its schema, and that nothing which a device says does harm in it."""
+
+from __future__ import annotations
+
+import copy
+import json
+import typing as t
+import unicodedata
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report import SCHEMA, SUMMARY_LINES, build, summary
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_input import gather
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_page import SOURCES_SHOWN, render
+from report_examples import (
+    GATEWAY,
+    HIDDEN,
+    HOSTILE,
+    OWN,
+    ROUTER,
+    Raw,
+    clean,
+    drifted,
+    facts,
+    failed,
+    finding,
+    named,
+    partial,
+    result,
+    services,
+    site,
+)
+
+REPOSITORY = Path(__file__).parents[4]
+PUBLISHED: dict[str, t.Any] = json.loads((REPOSITORY / "docs" / "report.schema.json").read_text(encoding="utf-8"))
+VALIDATOR = Draft202012Validator(PUBLISHED)
+EXAMPLES: dict[str, Callable[[], Raw]] = {"drift": drifted, "clean": clean, "failed": failed, "partial": partial}
+# A byte order mark and the like count as well: all that has no width or is no character.
+INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+
+def made(raw: t.Any) -> dict[str, t.Any]:
+    """Make a report, and hold it to what all have in common."""
+    report = build(raw)
+    VALIDATOR.validate(json.loads(json.dumps(report, allow_nan=False)))
+    lines = summary(report, "/reports/report.html")
+    assert 3 <= len(lines) <= SUMMARY_LINES
+    assert not [sign for line in lines for sign in line if unicodedata.category(sign) in INVISIBLE]
+    return report
+
+
+class Page(HTMLParser):
+    """What a page is made of, as a parser of HTML sees it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {name for name, _value in attrs}
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+# -- verdicts ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_schema_is_one() -> None:
+    Draft202012Validator.check_schema(PUBLISHED)
+    assert PUBLISHED["$id"] == SCHEMA == PUBLISHED["properties"]["schema"]["const"]
+    assert list(VALIDATOR.iter_errors({**build(clean()), "more": 1}))
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_site_has_its_verdict(name: str) -> None:
+    assert made(EXAMPLES[name]())["verdict"]["status"] == name
+
+
+def test_clean_is_said_of_servers_that_were_seen_to_see_their_clients() -> None:
+    verdict = made(clean())["verdict"]
+    assert verdict["title"] == "Every VPN server sees its clients' own addresses"
+    assert verdict["lines"] == [
+        "All 2 IKEv2 services keep the clients' addresses.",
+        "All 2 VPN servers have the load balancer as default gateway.",
+        "0 of 10 IKE security associations come from the load balancer.",
+        "203.0.113.10 answers a first IKE message.",
+    ]
+
+
+def test_without_associations_nothing_is_said_to_be_seen() -> None:
+    verdict = made(site(True, GATEWAY, {}))["verdict"]
+    assert (verdict["status"], verdict["title"]) == (
+        "clean",
+        "Everything is set for the VPN servers to see their clients' own addresses",
+    )
+    assert "No IKE security association stands, so what the servers see was not proved." in verdict["lines"]
+
+
+def test_connections_from_before_the_change_are_told() -> None:
+    report = made(site(True, GATEWAY, HIDDEN))
+    assert report["verdict"]["status"] == "clean"
+    assert report["verdict"]["title"] == "Everything is set, and connections still come from the load balancer"
+    assert [(one["host"], one["code"], one["severity"]) for one in report["findings"]] == [
+        ("rras1", "existing_flows", "warning"),
+        ("rras2", "existing_flows", "warning"),
+    ]
+    foretold = made(site(True, GATEWAY, HIDDEN, check_mode=True))
+    assert foretold["findings"] == []
+
+
+def test_hidden_services_are_what_drift_is_called_after() -> None:
+    report = made(drifted())
+    assert report["verdict"]["title"] == "The VPN servers do not see their clients' own addresses"
+    assert report["verdict"]["lines"][:2] == [
+        "All 2 IKEv2 services hide the clients' addresses.",
+        "All 2 VPN servers have another default gateway than the load balancer.",
+    ]
+    assert "bigip: /Common/vs_ikev2_500 (203.0.113.10, UDP 500) hides the clients' addresses" in report["drift"]
+    assert "rras2: the default gateway is 10.10.0.254 and has to be 10.10.0.1" in report["drift"]
+
+
+def test_a_wrong_gateway_alone_is_drift_too() -> None:
+    raw = site(True, GATEWAY, OWN)
+    raw["servers"]["rras2"]["facts"]["gateway"] = ROUTER
+    report = made(raw)
+    assert report["verdict"]["status"] == "drift"
+    assert report["verdict"]["title"] == "rras2 answers past the load balancer"
+    assert [item["return_path_ok"] for item in report["paths"][0]["servers"]] == [True, False]
+
+
+def test_the_workaround_is_partial_only_where_every_server_has_it_and_knows_it() -> None:
+    raw = partial()
+    assert "lets more clients in" in made(raw)["verdict"]["lines"][-1]
+    raw["servers"]["rras2"]["facts"]["restart_owed"] = True
+    assert made(raw)["verdict"]["status"] == "drift"
+    raw = partial()
+    raw["servers"]["rras2"]["facts"]["ike_limit"] = None
+    report = made(raw)
+    assert report["verdict"]["status"] == "drift"
+    assert report["drift"][-1] == (
+        "rras2: the limit of IKE security associations from one address is the default of Windows and has to be 50000"
+    )
+
+
+def test_a_failure_comes_before_all_else_and_says_what_is_left() -> None:
+    report = made(failed())
+    assert report["verdict"]["title"] == "The run failed on bigip and rras2"
+    assert report["verdict"]["lines"][:2] == [
+        "bigip: Everything on it is as it was before.",
+        "rras2: It could not be read, and nothing was changed on it.",
+    ]
+    assert report["load_balancers"]["bigip"]["outcome"] == "undone"
+    assert {host: item["outcome"] for host, item in report["servers"].items()} == {
+        "rras1": "changed",
+        "rras2": "failed",
+    }
+    assert "rras2: rras2: no answer on port 5986. It could not be read, and nothing was changed on it." in summary(
+        report
+    )
+
+
+@pytest.mark.parametrize(
+    ("stage", "undone", "outcome", "words"),
+    [
+        ("read", None, "failed", "It could not be read, and nothing was changed on it."),
+        ("change", True, "undone", "Everything on it is as it was before."),
+        ("change", False, "failed", "could not be put back: look at it, then run the playbook rollback."),
+        ("change", None, "failed", "In what state it is, is not known"),
+        ("verify", None, "failed", "What was changed on it stands"),
+        ("restore", None, "failed", "In what state it is, is not known"),
+        ("elsewhere", None, "failed", "In what state it is, is not known"),
+    ],
+)
+def test_every_failure_says_in_what_state_the_device_is(
+    stage: str, undone: bool | None, outcome: str, words: str
+) -> None:
+    raw = clean()
+    raw["servers"]["rras1"]["failure"] = {"stage": stage, "msg": "It broke.", "undone": undone}
+    report = made(raw)
+    assert report["verdict"]["status"] == "failed"
+    assert report["servers"]["rras1"]["outcome"] == outcome
+    assert words in report["verdict"]["lines"][0]
+    assert words in Page(render(report)).text
+
+
+def test_a_result_that_failed_is_a_failure_even_where_nobody_noted_it() -> None:
+    raw = clean()
+    raw["load_balancers"]["bigip"]["result"] = {"failed": True, "msg": "bigip: wrong password", "undone": True}
+    report = made(raw)
+    assert report["verdict"]["status"] == "failed"
+    assert report["load_balancers"]["bigip"]["failure"]["stage"] == "read"
+    # What the first look had found is still there.
+    assert [service["source_preserved"] for service in report["load_balancers"]["bigip"]["services"]] == [False, False]
+
+
+def test_what_was_not_read_leaves_the_verdict_open() -> None:
+    assert made({})["verdict"]["status"] == "unknown"
+    raw = clean()
+    raw["servers"]["rras2"] = {"gateway": GATEWAY}
+    report = made(raw)
+    assert report["verdict"]["status"] == "unknown"
+    assert "rras2: not read." in report["verdict"]["lines"]
+    assert (
+        "10.10.0.12 behind the load balancers is the address of no VPN server that was read."
+        in report["verdict"]["lines"]
+    )
+    assert report["servers"]["rras2"]["outcome"] == "not read"
+    assert report["paths"][0]["servers"][1] == {
+        "host": None,
+        "address": "10.10.0.12",
+        "gateway": None,
+        "gateways": [GATEWAY],
+        "return_path_ok": None,
+        "sees": None,
+    }
+    del raw["servers"]["rras2"]
+    assert made(raw)["verdict"]["status"] == "unknown"
+    assert made({**clean(), "servers": {}})["verdict"]["status"] == "unknown"
+    assert made({**clean(), "load_balancers": {}})["verdict"]["status"] == "unknown"
+
+
+# -- changes, paths, findings ------------------------------------------------------------------------------------------
+
+
+def test_changes_are_told_with_what_was_before() -> None:
+    raw = clean()
+    raw["servers"]["rras1"]["facts"]["ike_limit"] = 50000
+    raw["load_balancers"]["bigip"]["before"] = result(
+        False, services=services(False, {"type": "snat", "pool": "/Common/sp"}), snapshot={"device": {"usnip": False}}
+    )
+    raw["load_balancers"]["bigip"]["result"]["snapshot"]["device"] = {"usnip": True}
+    limit = "the limit of IKE security associations from one address"
+    assert made(raw)["changes"] == [
+        "rras1: the default gateway changed from 10.10.0.254 to 10.10.0.1",
+        f"rras1: {limit} changed from the default of Windows to 50000",
+        "rras2: the default gateway changed from 10.10.0.254 to 10.10.0.1",
+        "bigip: /Common/vs_ikev2_500 (203.0.113.10, UDP 500) changed from snat /Common/sp to none",
+        "bigip: /Common/vs_ikev2_4500 (203.0.113.10, UDP 4500) changed from snat /Common/sp to none",
+        "bigip: the device's setting usnip changed from off to on",
+    ]
+    foretold = made({**raw, "check_mode": True})
+    assert foretold["changes"][0] == "rras1: the default gateway would change from 10.10.0.254 to 10.10.0.1"
+    assert "Nothing was changed. After a real run:" in summary(foretold)[0]
+    assert "6 changes would be made." in summary(foretold)
+
+
+def test_a_setting_of_the_device_that_was_due_is_told_of_a_run_that_has_not_looked_again() -> None:
+    raw = clean()
+    bigip = raw["load_balancers"]["bigip"]
+    message = "The setting usnip is False, and to keep the clients' addresses it has to be True."
+    bigip["before"]["findings"] = [finding("device_setting", "warning", message=message)]
+    bigip["result"]["changed"] = True
+    assert made(raw)["changes"][-1] == f"bigip: a setting of the device changed. Before: {message}"
+    foretold = made({**raw, "check_mode": True})
+    assert foretold["changes"][-1] == f"bigip: a setting of the device would change. Before: {message}"
+    bigip["result"]["changed"] = False
+    assert len(made(raw)["changes"]) == len(foretold["changes"]) - 1
+
+
+def test_what_servers_see_now_is_no_foretelling() -> None:
+    page = Page(render(made({**clean(), "check_mode": True}))).text
+    assert "now sees its clients' own addresses" in page
+    assert "own addresses, as of now" in page
+
+
+def test_a_run_that_changes_nothing_says_so_of_every_device() -> None:
+    report = made(drifted())
+    assert report["changes"] == []
+    assert {item["outcome"] for item in (*report["load_balancers"].values(), *report["servers"].values())} == {
+        "unchanged"
+    }
+
+
+def test_a_second_run_knows_the_servers_from_its_first_look() -> None:
+    raw = clean()
+    raw["load_balancers"]["bigip"]["before"] = result(True)
+    for service in raw["load_balancers"]["bigip"]["result"]["services"]:
+        service["servers"] = []
+    report = made(raw)
+    assert [item["host"] for item in report["paths"][0]["servers"]] == ["rras1", "rras2"]
+
+
+def test_a_path_for_every_virtual_address() -> None:
+    raw = clean()
+    raw["servers"]["rras2"]["facts"]["sas"] = {**OWN, GATEWAY: 1}
+    more = services(False)
+    for service in more:
+        service.update(address="203.0.113.11", id=f"{service['id']}_b", servers=[])
+    raw["load_balancers"]["bigip"]["result"]["services"] += more
+    first, second = made(raw)["paths"]
+    assert (first["vip"], first["preserved"], first["probe"]["answered"]) == ("203.0.113.10", True, True)
+    assert (second["vip"], second["preserved"], second["probe"], second["servers"]) == ("203.0.113.11", False, None, [])
+    assert [service["port"] for service in first["services"]] == [500, 4500]
+    assert [server["sees"] for server in first["servers"]] == ["seen", "partly"]
+
+
+def test_addresses_of_ipv6_and_route_domains_find_their_server() -> None:
+    raw = clean()
+    for service in raw["load_balancers"]["bigip"]["result"]["services"]:
+        service["servers"] = [{"address": "2001:DB8::11%1", "port": 500, "gateways": ["2001:db8:0::1%1"]}]
+    raw["servers"]["rras1"]["facts"].update(addresses=["2001:db8::11"], gateway="2001:DB8::1")
+    (server,) = made(raw)["paths"][0]["servers"]
+    assert (server["host"], server["return_path_ok"]) == ("rras1", True)
+
+
+def test_findings_are_sorted_and_told_once() -> None:
+    raw = drifted()
+    raw["servers"]["rras1"]["facts"]["findings"] = [finding("fragmentation_off", "info")]
+    raw["findings"] = [finding("shared_server", "warning", host="rras2"), finding("odd", "grave", host="")]
+    raw["load_balancers"]["bigip"]["result"]["findings"].append(finding())
+    report = made(raw)
+    assert [(one["severity"], one["code"], one["host"]) for one in report["findings"]] == [
+        ("blocker", "return_path_wrong", "bigip"),
+        ("blocker", "return_path_wrong", "bigip"),
+        ("warning", "odd", ""),
+        ("warning", "outdated_firmware", "bigip"),
+        ("warning", "shared_server", "rras2"),
+        ("info", "fragmentation_off", "rras1"),
+    ]
+    assert "Findings: 2 blockers, 3 warnings and 1 note, each with its remedy in the report." in summary(report)
+    # The page puts together what is the same at several places.
+    assert render(report).count("Make it 10.10.0.1, with the role rras.") == 4
+
+
+def test_the_summary_never_runs_on() -> None:
+    raw = drifted()
+    raw["load_balancers"]["bigip"]["result"]["findings"] = [finding(object=f"10.10.0.{n}") for n in range(60)]
+    lines = summary(made(raw), "/reports/report.html")
+    assert len(lines) == SUMMARY_LINES
+    assert lines[-3].endswith("more, in the report.")
+    assert lines[-1] == "Report: /reports/report.html"
+
+
+# -- gathering ---------------------------------------------------------------------------------------------------------
+
+
+def test_variables_are_gathered_by_group_or_by_what_they_are() -> None:
+    hostvars: dict[str, t.Any] = {
+        "bigip": {"group_names": ["ikev2_load_balancers"], "ikev2_failure": {"msg": "down"}},
+        "kemp": {"load_balancer_platform": "loadmaster", "load_balancer_result": {"services": []}},
+        "rras1": {"group_names": ["rras"], "rras_gateway": GATEWAY, "rras_ike_limit_enabled": "yes"},
+        "rras2": {"rras_facts": facts(), "rras_ike_limit_enabled": True, "rras_ike_limit": 7},
+        "rras3": {"group_names": ["rras"], "rras_ike_limit_enabled": False, "rras_ike_limit": 7},
+        "other": {"group_names": ["web"]},
+    }
+    raw = gather([*hostvars, "gone"], hostvars)
+    assert raw["load_balancers"] == {
+        "bigip": {"failure": {"msg": "down"}},
+        "kemp": {"platform": "loadmaster", "result": {"services": []}},
+    }
+    assert {host: item.get("ike_limit") for host, item in raw["servers"].items()} == {
+        "rras1": 50000,
+        "rras2": 7,
+        "rras3": None,
+    }
+    made(raw)
+
+
+# -- the page ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_holds_what_the_report_says() -> None:
+    report = made(failed())
+    page = Page(render(report))
+    for text in (
+        report["verdict"]["title"],
+        "203.0.113.10",
+        "rras2: no answer on port 5986",
+        "gateway leads back",
+        "sees its clients",
+    ):
+        assert text in page.text
+    assert not page.tags & {"script", "link", "img", "iframe", "object", "form", "a"}
+
+
+def test_many_addresses_are_summed_up() -> None:
+    raw = site(True, GATEWAY, {**{f"198.51.{n // 250}.{n % 250 + 1}": 500 - n for n in range(500)}, GATEWAY: 1})
+    text = render(made(raw))
+    page = Page(text).text
+    # Of each server; that of the load balancer, alone at the end, is shown as well.
+    assert text.count('<th scope="row"><bdi class="mono">198.51.') == 2 * SOURCES_SHOWN
+    assert text.count(f'<th scope="row"><bdi class="mono">{GATEWAY}<') == 2
+    assert "492 further addresses" in page
+    assert f"{sum(range(1, 501)) + 1} IKE security associations from 501 remote addresses" in page
+
+
+def test_many_servers_are_not_all_drawn() -> None:
+    raw = clean()
+    for service in raw["load_balancers"]["bigip"]["result"]["services"]:
+        service["servers"] = [{"address": f"10.10.0.{n}", "port": 500, "gateways": [GATEWAY]} for n in range(11, 41)]
+    assert "and 24 servers more, in the JSON file" in Page(render(made(raw))).text
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_stay_text(name: str) -> None:
+    usual, page = Page(render(made(named("harmless")))), render(made(named(HOSTILE[name])))
+    seen = Page(page)
+    assert seen.tags == usual.tags
+    assert seen.attributes == usual.attributes
+    assert not [sign for sign in page if unicodedata.category(sign) in INVISIBLE and sign != "\n"]
+    page.encode("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("template", "{{ 7 * 7 }}{% raw %}{# #}"),
+        ("direction", "vs<U+202E>gnp.exe<U+2066><U+200B>"),
+        ("control", "a<U+0000><U+001B>[31mred<U+0007>  b"),
+        ("script", "<script>document.title='owned'</script>"),
+        ("long", "(cut here; the JSON file has all of it)"),
+    ],
+)
+def test_hostile_names_can_be_read(name: str, shown: str) -> None:
+    assert shown in Page(render(made(named(HOSTILE[name])))).text
+
+
+# -- anything at all ---------------------------------------------------------------------------------------------------
+
+ODD = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from([GATEWAY, "::1%2"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def places(value: t.Any, path: tuple[t.Any, ...] = ()) -> list[tuple[t.Any, ...]]:
+    """List every place in nested dictionaries and lists."""
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, item in pairs for place in places(item, (*path, key)))]
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_whatever_is_somewhere_else_than_expected_the_report_is_written(data: st.DataObject) -> None:
+    raw = copy.deepcopy(data.draw(st.sampled_from([*EXAMPLES.values()]))())
+    for _again in range(data.draw(st.integers(1, 3))):
+        *way, last = data.draw(st.sampled_from(places(raw)[1:]))
+        parent = raw
+        for key in way:
+            parent = parent[key]
+        if isinstance(parent, dict) and data.draw(st.booleans()):
+            del parent[last]
+        else:
+            parent[last] = data.draw(ODD)
+    Page(render(made(raw)))
+
+
+def test_marked_texts_of_ansible_become_plain_ones() -> None:
+    class Marked(str):
+        """As Ansible marks what it hands over."""
+
+    class Number(int):
+        """The same, of a number."""
+
+    raw = clean()
+    raw["playbook"] = Marked("audit")
+    raw["servers"]["rras1"]["facts"]["tunnels"] = Number(3)
+    raw["servers"]["rras1"]["facts"]["addresses"] = (Marked("10.10.0.11"),)
+    report = made(raw)
+    assert type(report["playbook"]) is str
+    assert type(report["servers"]["rras1"]["tunnels"]) is int
