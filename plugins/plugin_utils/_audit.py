@@ -178,8 +178,7 @@ def due(
             host
             for host, facts in sorted(servers.items())
             if facts["gateway"] != gateways.get(host, facts["gateway"])
-            or (facts["ike_limit"] != int(limits.get(host, facts["ike_limit"] or 0))
-            and host in limits)
+            or (facts["ike_limit"] != int(limits.get(host, facts["ike_limit"] or 0)) and host in limits)
         ),
     ]
 
