@@ -157,7 +157,7 @@ def _bars(item: Json) -> list[Json]:
                 }
             )
     # A sum of many is no bar to measure the others by: it may run to the full width.
-    return [{**bar, "width": round(100 * min(1, bar["count"] / most), 1)} for bar in bars]
+    return [{**one, "width": round(100 * min(1, one["count"] / most), 1)} for one in bars]
 
 
 def _grouped(findings: list[Json]) -> list[Json]:
