@@ -64,9 +64,8 @@ def build(raw: Mapping[str, t.Any]) -> Json:
 
     gateways = {host: item["wanted_gateway"] for host, item in servers.items() if item["wanted_gateway"]}
     # Sentences are for people, wherever they are shown; the data beside them is as the devices gave it.
-    drift = [
-        visible(line) for line in (*_audit.drift(read_load_balancers, read_servers, gateways), *_limits(read_servers))
-    ]
+    limits = {host: item["wanted_ike_limit"] for host, item in servers.items() if item["wanted_ike_limit"] is not None}
+    drift = [visible(line) for line in _audit.drift(read_load_balancers, read_servers, gateways, limits)]
     report: Json = {
         "schema": SCHEMA,
         "playbook": text(raw.get("playbook")),
@@ -156,15 +155,6 @@ def _sources(item: Json, known: Sequence[str]) -> list[Json]:
 
 def _limit(item: Json) -> str:
     return "the default of Windows" if item["ike_limit"] is None else str(item["ike_limit"])
-
-
-def _limits(servers: Mapping[str, Json]) -> list[str]:
-    return [
-        f"{host}: the limit of IKE security associations from one address is"
-        f" {_limit(item)} and has to be {item['wanted_ike_limit']}"
-        for host, item in servers.items()
-        if item["wanted_ike_limit"] is not None and item["ike_limit"] != item["wanted_ike_limit"]
-    ]
 
 
 def _changed(host: str, what: str, change: tuple[t.Any, t.Any], check_mode: bool) -> str:

@@ -445,7 +445,7 @@ def places(value: t.Any, path: tuple[t.Any, ...] = ()) -> list[tuple[t.Any, ...]
     return [path, *(place for key, item in pairs for place in places(item, (*path, key)))]
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_whatever_is_somewhere_else_than_expected_the_report_is_written(data: st.DataObject) -> None:
     raw = copy.deepcopy(data.draw(st.sampled_from([*EXAMPLES.values()]))())
