@@ -121,7 +121,7 @@ def test_verify_says_so(site: Site) -> None:
     report = run.report("verify")
     assert report["verdict"]["status"] == "clean"
     assert [server["sas"] for server in report["servers"].values()] == site.sources()
-    assert {server["sources"]["verdict"] for server in report["servers"].values()} == {"seen"}
+    assert {server["sees"]["verdict"] for server in report["servers"].values()} == {"seen"}
 
 
 @each_platform
