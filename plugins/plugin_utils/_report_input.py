@@ -32,6 +32,7 @@ _SERVER = {
     "before": "ikev2_before",
     "failure": "ikev2_failure",
     "gateway": "rras_gateway",
+    "ike_limit": "ikev2_limit",
 }
 
 VARIABLES = frozenset(
@@ -55,7 +56,11 @@ def gather(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, t.Any]]) ->
             load_balancers[host] = {key: variables[name] for key, name in _LOAD_BALANCER.items() if name in variables}
         elif "rras" in groups or "rras_facts" in variables or "rras_gateway" in variables:
             servers[host] = {key: variables[name] for key, name in _SERVER.items() if name in variables}
-            if "rras_ike_limit_enabled" in variables and truth(variables["rras_ike_limit_enabled"]):
+            if (
+                "ikev2_limit" not in variables
+                and "rras_ike_limit_enabled" in variables
+                and truth(variables["rras_ike_limit_enabled"])
+            ):
                 servers[host]["ike_limit"] = variables.get("rras_ike_limit", DEFAULT_LIMIT)
     return {"load_balancers": load_balancers, "servers": servers}
 
