@@ -12,8 +12,9 @@ from collections.abc import Iterable, Mapping
 from ansible.errors import AnsibleError
 from jinja2.exceptions import UndefinedError
 
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._plain import plain
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report import build
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_input import VARIABLES, gather, plain
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_input import VARIABLES, gather
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._untrusted import untrusted
 
 DOCUMENTATION = r"""

@@ -12,6 +12,8 @@ from collections.abc import Callable
 
 from ansible.utils.unsafe_proxy import wrap_var
 
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._plain import plain
+
 Parameters = t.ParamSpec("Parameters")
 
 
@@ -20,6 +22,6 @@ def untrusted(function: Callable[Parameters, t.Any]) -> Callable[Parameters, t.A
 
     @functools.wraps(function)
     def wrapped(*arguments: Parameters.args, **options: Parameters.kwargs) -> t.Any:
-        return wrap_var(function(*arguments, **options))
+        return wrap_var(plain(function(*arguments, **options)))
 
     return wrapped
