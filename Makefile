@@ -23,7 +23,7 @@ help: ## list these commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
 		printf 'make %-11s %s\n' "$$name" "$$text"; done
 
-demo: .nox/lab/.ready ## start the lab, audit, remediate twice, audit again; show before and after; stop the lab
+demo: .nox/lab/.ready ## the five playbooks on the lab, with before and after; starts and stops the lab
 	@$(LAB) demo
 
 lab: .nox/lab/.ready ## start the lab and leave it up; says which inventory to use

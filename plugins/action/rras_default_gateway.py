@@ -242,12 +242,16 @@ class ActionModule(ActionBase):
         return answer.get("result")
 
     def _hang_up(self) -> None:
-        """Forget the connection, so that the next script makes a new one."""
-        try:
-            self._connection.close()
-        except Exception:  # it was broken
-            with contextlib.suppress(Exception):
-                self._connection.reset()
+        """Forget the connection, so that the next script makes a new one.
+
+        Not by ``close``, which for winrm and psrp says goodbye first, and waits a time-out long for an answer. The server ends such a session by itself.
+        """
+        for name in ("protocol", "shell_id", "runspace"):
+            if hasattr(self._connection, name):
+                setattr(self._connection, name, None)
+        self._connection._connected = False
+        with contextlib.suppress(Exception):
+            self._connection.reset()  # what else there is, such as ssh's master
 
 
 def _planner(options: Mapping[str, t.Any]) -> Planner:

@@ -37,7 +37,9 @@ options:
 EXAMPLES = r"""
 - name: Refuse what would cut off the VPN
   ansible.builtin.assert:
-    that: not (rras_facts | aovpn.ikev2.cut_off('10.10.0.254', {'bigip': load_balancer_result}))
+    that: not ikev2_reasons
+  vars:
+    ikev2_reasons: "{{ rras_facts | aovpn.ikev2.cut_off('10.10.0.254', {'bigip': load_balancer_result}) }}"
 """
 
 RETURN = r"""

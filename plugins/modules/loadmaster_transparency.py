@@ -233,7 +233,6 @@ undone:
 from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster import LoadMaster
 from ansible_collections.aovpn.ikev2.plugins.module_utils._module import Rules, Spec, credential, run_module
 
-
 SPEC: Spec = {
     "host": credential("LOADMASTER_HOST"),
     "username": credential("LOADMASTER_USERNAME", required=False),

@@ -247,7 +247,6 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._module import SAVE, R
 from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler import NetScaler
 from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler_objects import snapshot_has_proxy_port
 
-
 SPEC: Spec = {
     "host": credential("NETSCALER_NSIP", aliases=["nsip"]),
     "username": credential("NETSCALER_NITRO_USER", aliases=["nitro_user"], required=False),

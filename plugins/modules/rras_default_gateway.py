@@ -73,7 +73,7 @@ options:
 notes:
   - Change one server at a time, with C(serial=1).
   - Only IPv4 is managed. IPv6 default routes are reported as the finding V(ipv6_default_route).
-  - The user has to be an administrator. Works over the connections winrm, psrp and ssh; it has been tried here with winrm, against a stand-in.
+  - The user has to be an administrator. Works over the connections winrm, psrp and ssh; it has been tried here with winrm and psrp, against a stand-in.
   - The registry key C(HKLM:\SOFTWARE\aovpn.ikev2) holds which routes were added, as destination, gateway and interface.
   - Scheduled tasks C(aovpn.ikev2 rollback) and C(aovpn.ikev2 apply) and the folder C(aovpn.ikev2) below C(%ProgramFiles%) exist while a change is under way.
 attributes:

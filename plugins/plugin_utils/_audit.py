@@ -130,9 +130,7 @@ def cut_off(facts: Facts, gateway: str | None, load_balancers: Mapping[str, Fact
     ]
 
 
-def take_snapshot(
-    taken: str, load_balancers: Mapping[str, Facts], servers: Mapping[str, Facts]
-) -> dict[str, t.Any]:
+def take_snapshot(taken: str, load_balancers: Mapping[str, Facts], servers: Mapping[str, Facts]) -> dict[str, t.Any]:
     """Put together what the file of a snapshot holds: what it takes to put everything back, and what to compare with.
 
     ``load_balancers`` are results of the device modules, ``servers`` facts of the role rras, both by host; ``taken`` is a time.
@@ -180,7 +178,7 @@ def due(
             host
             for host, facts in sorted(servers.items())
             if facts["gateway"] != gateways.get(host, facts["gateway"])
-            or facts["ike_limit"] != int(limits.get(host, facts["ike_limit"] or 0)) and host in limits
+            or (facts["ike_limit"] != int(limits.get(host, facts["ike_limit"] or 0)) and host in limits)
         ),
     ]
 
@@ -218,8 +216,10 @@ def drift(
             continue
         facts = servers[host]
         if facts["ike_limit"] != int(limit):
-            stands = "the system's own" if facts["ike_limit"] is None else facts["ike_limit"]
-            lines.append(f"{host}: the limit of IKE security associations is {stands} and has to be {limit}")
+            stands = "the default of Windows" if facts["ike_limit"] is None else facts["ike_limit"]
+            lines.append(
+                f"{host}: the limit of IKE security associations from one address is {stands} and has to be {limit}"
+            )
         elif facts["restart_owed"]:
             lines.append(f"{host}: IKEEXT does not know of the limit {facts['ike_limit']} before it is restarted")
     return lines

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import yaml
-from jinja2 import Undefined
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from jinja2 import Undefined
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import InvalidInput, Order
 from ansible_collections.aovpn.ikev2.plugins.module_utils._module import COMMON, Rules, Spec
@@ -48,8 +48,12 @@ def problems(
     """
     load_balancers, servers = list(load_balancers), list(servers)
     if not (load_balancers or servers):
-        return ["The groups ikev2_load_balancers and rras have no hosts: put the load balancers into the one, the VPN servers into the other."]
-    found = [f"{host}: it is in both groups, ikev2_load_balancers and rras." for host in load_balancers if host in servers]
+        return [
+            "The groups ikev2_load_balancers and rras have no hosts: put the load balancers into the one, the VPN servers into the other."
+        ]
+    found = [
+        f"{host}: it is in both groups, ikev2_load_balancers and rras." for host in load_balancers if host in servers
+    ]
     for host in hosts:
         for members, spec, judge in (
             (load_balancers, _role_spec("load_balancer"), _load_balancer),
@@ -109,7 +113,11 @@ def _load_balancer(variables: dict[str, t.Any]) -> list[str]:
     ]
     names: dict[str, t.Any] = dict.fromkeys(("addresses", "services"))
     chosen = {name: variables[f"load_balancer_{name}"] for name in names if f"load_balancer_{name}" in variables}
-    for part in ({"addresses": chosen.get("addresses")}, {"services": chosen.get("services")}, chosen if len(chosen) > 1 else {}):
+    for part in (
+        {"addresses": chosen.get("addresses")},
+        {"services": chosen.get("services")},
+        chosen if len(chosen) > 1 else {},
+    ):
         wrong += _order({**names, **part}, [])
     wrong += _order(names, variables.get("load_balancer_accept", []))
     return list(dict.fromkeys(wrong))
@@ -127,7 +135,9 @@ def _order(names: Mapping[str, t.Any], accept: list[str]) -> list[str]:
             accept=accept,
         )
     except InvalidInput as error:
-        return [str(error).replace("Option '", "load_balancer option '").replace("Options '", "load_balancer options '")]
+        return [
+            str(error).replace("Option '", "load_balancer option '").replace("Options '", "load_balancer options '")
+        ]
     return []
 
 
@@ -138,19 +148,16 @@ def _server(variables: dict[str, t.Any], transport: str) -> list[str]:
         wrong.append(
             f"ansible_connection is {connection}, and a Windows server takes winrm, psrp, or ssh with ansible_shell_type=powershell."
         )
-    options = {
-        name: variables.get(f"rras_{name}", default)
-        for name, default in (
-            ("interface_alias", None),
-            ("mac", None),
-            ("preserve_routes", []),
-            ("remove_other_defaults", False),
-            ("allow_dhcp", False),
-        )
-    }
     if "rras_gateway" in variables:
         try:
-            _routes.Wanted.parse(gateway=str(variables["rras_gateway"]), **options)
+            _routes.Wanted.parse(
+                gateway=str(variables["rras_gateway"]),
+                interface_alias=variables.get("rras_interface_alias"),
+                mac=variables.get("rras_mac"),
+                preserve_routes=variables.get("rras_preserve_routes", []),
+                remove_other_defaults=False,
+                allow_dhcp=False,
+            )
         except _routes.PlanError as error:
             wrong.append(str(error).replace("Option '", "option 'rras_"))
     for name, least, most in (

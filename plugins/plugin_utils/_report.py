@@ -19,7 +19,6 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_input import (
     items,
     load_balancer,
     mapping,
-    number,
     plain,
     server,
     service_key,
@@ -44,7 +43,9 @@ def build(raw: Mapping[str, t.Any]) -> Json:
     """
     raw = plain(raw)
     check_mode = truth(raw.get("check_mode"))
-    load_balancers = {host: load_balancer(host, item) for host, item in sorted(mapping(raw.get("load_balancers")).items())}
+    load_balancers = {
+        host: load_balancer(host, item) for host, item in sorted(mapping(raw.get("load_balancers")).items())
+    }
     servers = {host: server(host, item) for host, item in sorted(mapping(raw.get("servers")).items())}
     read_load_balancers = {host: item for host, item in load_balancers.items() if item["read"]}
     read_servers = {host: item for host, item in servers.items() if item["read"]}
@@ -54,7 +55,8 @@ def build(raw: Mapping[str, t.Any]) -> Json:
         item["sees"] = _audit.sources(item, known) if item["read"] else None
         item["sources"] = _sources(item, known)
     for host, item in load_balancers.items():
-        item["changes"] = _load_balancer_changes(host, item, check_mode)
+        first_look = mapping(mapping(mapping(raw.get("load_balancers"))[host]).get("before"))
+        item["changes"] = _load_balancer_changes(host, item, first_look, check_mode)
     for host, item in servers.items():
         item["changes"] = _server_changes(host, item, check_mode)
     for item in (*load_balancers.values(), *servers.values()):
@@ -62,10 +64,8 @@ def build(raw: Mapping[str, t.Any]) -> Json:
 
     gateways = {host: item["wanted_gateway"] for host, item in servers.items() if item["wanted_gateway"]}
     # Sentences are for people, wherever they are shown; the data beside them is as the devices gave it.
-    drift = [
-        visible(line)
-        for line in (*_audit.drift(read_load_balancers, read_servers, gateways), *_limits(read_servers))
-    ]
+    limits = {host: item["wanted_ike_limit"] for host, item in servers.items() if item["wanted_ike_limit"] is not None}
+    drift = [visible(line) for line in _audit.drift(read_load_balancers, read_servers, gateways, limits)]
     report: Json = {
         "schema": SCHEMA,
         "playbook": text(raw.get("playbook")),
@@ -96,7 +96,9 @@ def summary(report: Mapping[str, t.Any], page: str = "") -> list[str]:
     body += report["drift"]
     foot = []
     if report["changes"]:
-        foot.append(f"{counted(len(report['changes']), 'change')} {'would be' if report['check_mode'] else 'were'} made.")
+        foot.append(
+            f"{counted(len(report['changes']), 'change')} {'would be' if report['check_mode'] else 'were'} made."
+        )
     counts = [
         counted(number_of, name)
         for severity, name in (("blocker", "blocker"), ("warning", "warning"), ("info", "note"))
@@ -135,7 +137,7 @@ def left(item: Json) -> str:
     return "In what state it is, is not known: run the playbook audit."
 
 
-def _devices(report: Json) -> Json:
+def _devices(report: Mapping[str, t.Any]) -> Json:
     return {**report["load_balancers"], **report["servers"]}
 
 
@@ -151,38 +153,39 @@ def _sources(item: Json, known: Sequence[str]) -> list[Json]:
     ]
 
 
-def _limits(servers: Mapping[str, Json]) -> list[str]:
-    return [
-        f"{host}: the limit of IKE security associations from one address is"
-        f" {'the default of Windows' if item['ike_limit'] is None else item['ike_limit']} and has to be {item['wanted_ike_limit']}"
-        for host, item in servers.items()
-        if item["wanted_ike_limit"] is not None and item["ike_limit"] != item["wanted_ike_limit"]
-    ]
+def _limit(item: Json) -> str:
+    return "the default of Windows" if item["ike_limit"] is None else str(item["ike_limit"])
 
 
-def _changed(host: str, what: str, before: t.Any, after: t.Any, check_mode: bool) -> str:
+def _changed(host: str, what: str, change: tuple[t.Any, t.Any], check_mode: bool) -> str:
+    before, after = change
     return visible(f"{host}: {what} {'would change' if check_mode else 'changed'} from {before} to {after}")
 
 
-def _load_balancer_changes(host: str, item: Json, check_mode: bool) -> list[str]:
+def _load_balancer_changes(host: str, item: Json, first_look: Json, check_mode: bool) -> list[str]:
+    due = [text(one.get("message")) for one in items(first_look.get("findings")) if one.get("code") == "device_setting"]
     first = {service_key(service): service for service in item["before"]}
     lines = [
         _changed(
             host,
             f"{service['id']} ({service['address']}, UDP {service['port']})",
-            setting(first[key]["value"]),
-            setting(service["value"]),
+            (setting(first[key]["value"]), setting(service["value"])),
             check_mode,
         )
         for service in item["services"]
         if (key := service_key(service)) in first and first[key]["value"] != service["value"]
     ]
     device = item["device"]
-    return lines + [
-        _changed(host, f"the device's setting {key}", setting(value), setting(device["after"][key]), check_mode)
+    lines += [
+        _changed(host, f"the device's setting {key}", (setting(value), setting(device["after"][key])), check_mode)
         for key, value in device["before"].items()
         if key in device["after"] and device["after"][key] != value
     ]
+    if item["changed"]:
+        # A result that changed something knows the device's settings as they were, so only the first look tells which were due.
+        form = "would change" if check_mode else "changed"
+        lines += [visible(f"{host}: a setting of the device {form}. Before: {message}") for message in due]
+    return lines
 
 
 def _server_changes(host: str, item: Json, check_mode: bool) -> list[str]:
@@ -191,11 +194,11 @@ def _server_changes(host: str, item: Json, check_mode: bool) -> list[str]:
         return []
     lines = []
     if first["gateway"] != item["gateway"]:
-        gateways = [gateway or "none" for gateway in (first["gateway"], item["gateway"])]
-        lines.append(_changed(host, "the default gateway", *gateways, check_mode))
+        gateways = (first["gateway"] or "none", item["gateway"] or "none")
+        lines.append(_changed(host, "the default gateway", gateways, check_mode))
     if first["ike_limit"] != item["ike_limit"]:
-        limits = ["the default of Windows" if limit is None else limit for limit in (first["ike_limit"], item["ike_limit"])]
-        lines.append(_changed(host, "the limit of IKE security associations from one address", *limits, check_mode))
+        limits = (_limit(first), _limit(item))
+        lines.append(_changed(host, "the limit of IKE security associations from one address", limits, check_mode))
     return lines
 
 
@@ -230,7 +233,8 @@ def _paths(host: str, item: Json, servers: Mapping[str, Json]) -> list[Json]:
                 ],
                 "preserved": all(service["source_preserved"] for service in of_vip),
                 "servers": [
-                    _behind(address, gateways[address], by_address.get(address), servers) for address in sorted(gateways)
+                    _behind(address, gateways[address], by_address.get(address), servers)
+                    for address in sorted(gateways)
                 ],
                 "probe": probes.get(bare(vip)),
             }
@@ -278,7 +282,8 @@ def _findings(
         ]
     unique = {tuple(one.values()): one for one in found}.values()
     return sorted(
-        unique, key=lambda one: (SEVERITIES.index(one["severity"]), one["code"], one["host"], one["object"], one["message"])
+        unique,
+        key=lambda one: (SEVERITIES.index(one["severity"]), one["code"], one["host"], one["object"], one["message"]),
     )
 
 
@@ -297,12 +302,13 @@ def _verdict(report: Json) -> Json:
     elif drift:
         status = "drift"
         if figures["services_hiding"]:
-            title = "The VPN servers do not see their clients' own addresses"
+            some = "do not see" if figures["services_hiding"] == figures["services"] else "do not always see"
+            title = f"The VPN servers {some} their clients' own addresses"
         elif figures["servers_past"]:
-            title = "The VPN servers' answers go past the load balancer"
+            title = f"{listed(figures['past'])} {'answers' if figures['servers_past'] == 1 else 'answer'} past the load balancer"
         else:
             title = f"{counted(len(drift), 'setting')} not as it has to be"
-    elif figures["not_read"] or not figures["services"] or not servers:
+    elif figures["not_read"] or figures["strangers"] or not figures["services"] or not servers:
         status = "unknown"
         title = "It cannot be said whether the VPN servers see their clients' own addresses"
     else:
@@ -310,7 +316,7 @@ def _verdict(report: Json) -> Json:
         if check_mode:
             title = "Everything would be set for the VPN servers to see their clients' own addresses"
         elif figures["sas_hidden"]:
-            title = "Everything is set, and some connections still come from the load balancer"
+            title = "Everything is set, and connections still come from the load balancer"
         elif figures["sas"] and all(item["sees"]["verdict"] == "seen" for item in servers):
             title = "Every VPN server sees its clients' own addresses"
         else:
@@ -339,6 +345,10 @@ def count(report: Mapping[str, t.Any]) -> Json:
         "services_hiding": sum(not service["source_preserved"] for service in services),
         "servers_behind": len(behind),
         "servers_past": sum(ok is False for ok in behind.values()),
+        "past": [host for host, ok in behind.items() if ok is False],
+        "strangers": sorted(
+            {item["address"] for path in report["paths"] for item in path["servers"] if not item["host"]}
+        ),
         "servers_back": sum(ok is True for ok in behind.values()),
         "sas": sum(item["sees"]["sas"] for item in servers),
         "sas_hidden": sum(item["sees"]["hidden"] for item in servers),
@@ -360,6 +370,11 @@ def _verdict_lines(report: Json, figures: Json, limited: int) -> list[str]:
         return f"{which} {verb} {end}"
 
     has = ("has", "have")
+    if figures["strangers"]:
+        whose = (
+            "is the address of no VPN server" if len(figures["strangers"]) == 1 else "are addresses of no VPN server"
+        )
+        lines.append(f"{listed(figures['strangers'])} behind the load balancers {whose} that was read.")
     hiding, services, behind = figures["services_hiding"], figures["services"], figures["servers_behind"]
     if not services:
         lines.append("No IKEv2 service of a load balancer was read.")
@@ -370,7 +385,9 @@ def _verdict_lines(report: Json, figures: Json, limited: int) -> list[str]:
     if not servers:
         lines.append("No VPN server was read, so nobody knows whether answers come back through the load balancer.")
     elif figures["servers_past"]:
-        lines.append(line(figures["servers_past"], behind, "VPN server", has, "another default gateway than the load balancer."))
+        lines.append(
+            line(figures["servers_past"], behind, "VPN server", has, "another default gateway than the load balancer.")
+        )
     elif behind and figures["servers_back"] == behind:
         lines.append(line(behind, behind, "VPN server", has, "the load balancer as default gateway."))
     if figures["sas"]:

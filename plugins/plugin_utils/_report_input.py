@@ -50,17 +50,13 @@ def gather(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, t.Any]]) ->
         if host not in hostvars:
             continue
         variables = hostvars[host]
-        groups = variables["group_names"] if "group_names" in variables else ()
+        groups = variables.get("group_names", ())
         if "ikev2_load_balancers" in groups or "load_balancer_platform" in variables:
-            load_balancers[host] = {
-                key: variables[name] for key, name in _LOAD_BALANCER.items() if name in variables
-            }
+            load_balancers[host] = {key: variables[name] for key, name in _LOAD_BALANCER.items() if name in variables}
         elif "rras" in groups or "rras_facts" in variables or "rras_gateway" in variables:
             servers[host] = {key: variables[name] for key, name in _SERVER.items() if name in variables}
             if "rras_ike_limit_enabled" in variables and truth(variables["rras_ike_limit_enabled"]):
-                servers[host]["ike_limit"] = (
-                    variables["rras_ike_limit"] if "rras_ike_limit" in variables else DEFAULT_LIMIT
-                )
+                servers[host]["ike_limit"] = variables.get("rras_ike_limit", DEFAULT_LIMIT)
     return {"load_balancers": load_balancers, "servers": servers}
 
 

@@ -31,42 +31,34 @@ STATUSES = {
     "unknown": ("open", "?", "Unknown"),
 }
 OUTCOMES = {
-    "unchanged": ("open", "–"),
+    "unchanged": ("open", "="),
     "changed": ("good", "✓"),
     "undone": ("warn", "↺"),
     "failed": ("bad", "✕"),
     "not read": ("open", "?"),
 }
 SEVERITIES = {"blocker": ("bad", "Blocker"), "warning": ("warn", "Warning"), "info": ("open", "Note")}
-STAGES = {"read": "while reading", "change": "while changing", "verify": "while verifying", "restore": "while restoring", "unknown": ""}
+STAGES = {
+    "read": "while reading",
+    "change": "while changing",
+    "verify": "while verifying",
+    "restore": "while restoring",
+    "unknown": "",
+}
 
 
 def render(report: Mapping[str, t.Any]) -> str:
     """Write the page. Whatever came from a device is escaped, and its control characters are made visible."""
     report = plain(report)
-    return _environment().get_template("report.html.j2").render(
+    template = _environment().get_template("report.html.j2")
+    return template.render(
         report=report,
         figures=count(report),
-        paths=[
-            {**path, "words": words(path), "wide": picture(path, wide=True), "narrow": picture(path, wide=False)}
-            for path in report["paths"]
-        ],
+        paths=_paths(report),
         services=_services(report),
         servers={host: {**item, "bars": _bars(item)} for host, item in report["servers"].items() if item["read"]},
         findings=_grouped(report["findings"]),
-        devices=[
-            {
-                **item,
-                "host": host,
-                "kind": kind,
-                "changes": [line.removeprefix(f"{host}: ") for line in item["changes"]],
-                "left": left(item) if item["failure"] else "",
-            }
-            for host, kind, item in (
-                *((host, PLATFORMS.get(item["platform"], "load balancer"), item) for host, item in report["load_balancers"].items()),
-                *((host, "VPN server", item) for host, item in report["servers"].items()),
-            )
-        ],
+        devices=_devices(report),
         statuses=STATUSES,
         outcomes=OUTCOMES,
         severities=SEVERITIES,
@@ -94,11 +86,48 @@ def _shown(value: t.Any) -> t.Any:
     if isinstance(value, Markup):
         return value
     if isinstance(value, str):
-        return visible(value if len(value) <= LONGEST else f"{value[:LONGEST]}… (cut here; the JSON file has all of it)")
+        return visible(
+            value if len(value) <= LONGEST else f"{value[:LONGEST]}… (cut here; the JSON file has all of it)"
+        )
     return value
 
 
-def _services(report: Json) -> list[Json]:
+def _paths(report: Mapping[str, t.Any]) -> list[Json]:
+    """Give the paths with their pictures."""
+    foretold = report["check_mode"]
+    return [
+        {
+            **path,
+            "words": words(path, foretold=foretold),
+            "wide": picture(path, wide=True, foretold=foretold),
+            "narrow": picture(path, wide=False, foretold=foretold),
+        }
+        for path in report["paths"]
+    ]
+
+
+def _devices(report: Mapping[str, t.Any]) -> list[Json]:
+    """Give all devices, with their kind and what is said of them."""
+    kinds = [
+        *(
+            (host, PLATFORMS.get(item["platform"], "load balancer"), item)
+            for host, item in report["load_balancers"].items()
+        ),
+        *((host, "VPN server", item) for host, item in report["servers"].items()),
+    ]
+    return [
+        {
+            **item,
+            "host": host,
+            "kind": kind,
+            "changes": [line.removeprefix(visible(f"{host}: ")) for line in item["changes"]],
+            "left": left(item) if item["failure"] else "",
+        }
+        for host, kind, item in kinds
+    ]
+
+
+def _services(report: Mapping[str, t.Any]) -> list[Json]:
     """Put each service beside what it was at first."""
     rows = []
     for host, item in report["load_balancers"].items():
@@ -128,7 +157,7 @@ def _bars(item: Json) -> list[Json]:
                 }
             )
     # A sum of many is no bar to measure the others by: it may run to the full width.
-    return [{**bar, "width": round(100 * min(1, bar["count"] / most), 1)} for bar in bars]
+    return [{**one, "width": round(100 * min(1, one["count"] / most), 1)} for one in bars]
 
 
 def _grouped(findings: list[Json]) -> list[Json]:

@@ -6,19 +6,17 @@
 
 from __future__ import annotations
 
-import typing as t
-
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_input import Json
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_text import counted, listed
 
 PLATFORMS = {"bigip": "F5 BIG-IP", "netscaler": "Citrix ADC (NetScaler)", "loadmaster": "Kemp LoadMaster"}
 SERVERS_SHOWN = 6
 
-GOOD, BAD, OPEN = "good", "bad", "open"
+GOOD, BAD, WARN, OPEN = "good", "bad", "warn", "open"
 
 SEES = {
     "seen": (GOOD, "sees its clients' own addresses"),
-    "partly": (BAD, "sees the load balancer for some"),
+    "partly": (WARN, "sees the load balancer for some"),
     "hidden": (BAD, "sees the load balancer only"),
     "none": (OPEN, "sees nobody: no association"),
     None: (OPEN, "what it sees is not known"),
@@ -30,30 +28,35 @@ ANSWERS = {
 }
 
 
-def words(path: Json) -> str:
-    """Say in words what the picture shows."""
+def _sees(server: Json, foretold: bool) -> tuple[str, str]:
+    """Give tone and words for what a server sees; in check mode it is what it sees now, and says nothing of what would be."""
+    tone, said = SEES[server["sees"]]
+    return (OPEN, f"now {said}") if foretold and server["sees"] else (tone, said)
+
+
+def words(path: Json, *, foretold: bool = False) -> str:
+    """Say in words what the picture shows; ``foretold``: in check mode."""
     device = f"{path['device']} ({PLATFORMS.get(path['platform'], 'load balancer')})"
     sentences = [
         f"Clients reach {path['vip'] or 'the services'} on {_ports(path)} of {device},"
         f" which {'keeps' if path['preserved'] else 'hides'} their addresses."
     ]
     for server in path["servers"]:
-        sentences.append(
-            f"{server['host'] or 'A server outside the inventory'} at {server['address']}"
-            f": {f'gateway {server["gateway"]}, ' if server['gateway'] else ''}{ANSWERS[server['return_path_ok']][1]},"
-            f" {SEES[server['sees']][1]}."
-        )
+        who = server["host"] or "A server that was not read,"
+        gateway = f"gateway {server['gateway']}, " if server["gateway"] else ""
+        back, sees = ANSWERS[server["return_path_ok"]][1], _sees(server, foretold)[1]
+        sentences.append(f"{who} at {server['address']}: {gateway}{back}, {sees}.")
     if not path["servers"]:
         sentences.append("Which servers are behind it was not read.")
     return " ".join(sentences)
 
 
-def picture(path: Json, *, wide: bool) -> Json:
+def picture(path: Json, *, wide: bool, foretold: bool = False) -> Json:
     """Lay a path out: ``width``, ``height``, and lists of ``boxes``, ``lines`` and ``labels``.
 
-    ``wide`` runs from left to right, the other from top to bottom for narrow screens.
+    ``wide`` runs from left to right, the other from top to bottom for narrow screens. ``foretold``: in check mode.
     """
-    shown = path["servers"][:SERVERS_SHOWN]
+    shown = [{**server, "foretold": foretold} for server in path["servers"][:SERVERS_SHOWN]]
     more = len(path["servers"]) - len(shown)
     return (_wide if wide else _narrow)(path, shown, more)
 
@@ -69,7 +72,7 @@ def _short(text: str, most: int) -> str:
 def _box(x: int, y: int, width: int, height: int, tone: str, *rows: tuple[str, str]) -> Json:
     """``rows`` are pairs of a class and a text; the first one is the box's name."""
     # 13 px of a monospaced or a proportional font; both stay within these widths.
-    room = {"name": 8.0, "mono": 7.0, "small": 6.3, GOOD: 6.3, BAD: 6.3, OPEN: 6.3}
+    room = {"name": 8.0, "mono": 7.0, "small": 6.3, GOOD: 6.3, BAD: 6.3, WARN: 6.3, OPEN: 6.3}
     top = y + (height - 19 * len(rows)) / 2 + 14
     return {
         "x": x,
@@ -104,12 +107,12 @@ def _device(path: Json, x: int, y: int, width: int, height: int) -> Json:
 
 
 def _server(server: Json, x: int, y: int, width: int, height: int) -> Json:
-    tone, sees = SEES[server["sees"]]
+    tone, sees = _sees(server, server["foretold"])
     if server["host"] is None:
         return _box(
-            x, y, width, height, OPEN, ("name", server["address"]), ("small", "not in the inventory, not read")
+            x, y, width, height, OPEN, ("name", server["address"]), ("small", "not among the servers that were read")
         )
-    mark = {GOOD: "✓", BAD: "✕", OPEN: "–"}[tone]
+    mark = {GOOD: "✓", BAD: "✕", WARN: "!", OPEN: ""}[tone]
     return _box(
         x,
         y,
@@ -119,7 +122,7 @@ def _server(server: Json, x: int, y: int, width: int, height: int) -> Json:
         ("name", server["host"]),
         ("mono", server["address"]),
         ("small", f"gateway {server['gateway'] or 'missing'}"),
-        (tone, f"{mark} {sees}"),
+        (tone, f"{mark} {sees}".strip()),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import typing as t
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Finding
@@ -68,9 +69,9 @@ class Route:
     @property
     def is_default(self) -> bool:
         """Say whether this is a default route."""
-        return str(self.destination) == DEFAULT
+        return self.key[0] == DEFAULT
 
-    @property
+    @cached_property
     def key(self) -> Key:
         """Give what tells the route from others, whatever its store and its metric."""
         return str(self.destination), self.next_hop, self.interface_index

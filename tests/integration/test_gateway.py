@@ -17,17 +17,16 @@ import subprocess
 import threading
 import time
 import typing as t
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
 from harness import COMMANDS, Ansible, Run
-from lab.core import Device, Entry
-from lab.scripts import APPLY, HANDLERS, ROLLBACK
-from lab.whole import Lab
-from lab.windows import WindowsHost
+from lab.core import Entry
+from lab.scripts import ADDED_ROUTES, APPLY, MARKER_KEY, ROLLBACK
+from lab.servers import Servers
+from lab.windows import WindowsHost, find_value
 from lab.winrm import Fault
 
 OLD, NEW = "10.10.0.254", "10.10.0.1"
@@ -45,48 +44,31 @@ STEPS = {
 TIMEOUT = 10
 
 
-class Servers(Lab):
-    """VPN servers and nothing else."""
-
-    def __init__(self, folder: Path, *names: str) -> None:
-        super().__init__(folder)
-        self.hosts = {name: WindowsHost(name, 1, HANDLERS) for name in names}
-
-    @property
-    def load_balancers(self) -> list[Device]:
-        """Give none."""
-        return []
-
-    @property
-    def servers(self) -> list[WindowsHost]:
-        """Give the servers."""
-        return list(self.hosts.values())
-
-
 @pytest.fixture
-def started(tmp_path: Path) -> Iterator[t.Callable[..., Ansible]]:
+def started(servers: t.Callable[..., Ansible]) -> t.Callable[..., Ansible]:
     """Start servers of these names; each has a peer that uses the old gateway now, and short time-outs."""
-    running: list[Servers] = []
 
     def start(*names: str) -> Ansible:
-        servers = Servers(tmp_path / "lab", *names)
-        servers.start()
-        running.append(servers)
-        patient = {"ansible_winrm_operation_timeout_sec": 1, "ansible_winrm_read_timeout_sec": 2}
-        servers.write_inventory(dict.fromkeys(names, patient))
-        for host in servers.hosts.values():
+        ansible = servers(*names)
+        impatient = {
+            "ansible_winrm_operation_timeout_sec": 1,
+            "ansible_winrm_read_timeout_sec": 2,
+            "ansible_psrp_operation_timeout": 1,
+            "ansible_psrp_read_timeout": 2,
+            "ansible_psrp_connection_timeout": 2,
+        }
+        ansible.lab.write_inventory(dict.fromkeys(names, impatient))
+        for host in ansible.lab.servers:
             host.state["radius_servers"] = ["172.16.0.9"]
         play = {
             "hosts": "rras",
             "gather_facts": False,
             "tasks": [{"aovpn.ikev2.rras_default_gateway": {"gateway": NEW, "rollback_timeout": TIMEOUT}}],
         }
-        (tmp_path / "play.yml").write_text(yaml.safe_dump([play]), encoding="utf-8")
-        return Ansible(servers, tmp_path)
+        (ansible.folder / "play.yml").write_text(yaml.safe_dump([play]), encoding="utf-8")
+        return ansible
 
-    yield start
-    for servers in running:
-        servers.stop()
+    return start
 
 
 def at(step: str) -> dict[str, t.Any]:
@@ -117,6 +99,11 @@ def settle(ansible: Ansible) -> None:
     for host in hosts:
         assert len(gateways(host)) == 1, (host.name, gateways(host))
         assert not [path for path in host.state["files"] if "aovpn" in path]
+        # Whatever happened, it knows exactly the routes that it was given.
+        given = [item for item in host.state["routes"]["persistent"] if item["dest"].startswith("172.16.")]
+        memory = find_value(host.state, MARKER_KEY, ADDED_ROUTES)
+        known = sorted(f"{item['dest']} {item['next_hop']} External" for item in given)
+        assert (memory["data"] if memory else []) == known, host.name
 
 
 def gateways(host: WindowsHost) -> set[str]:
@@ -138,7 +125,9 @@ def converge(ansible: Ansible) -> None:
     assert set(last.changed.values()) == {0}
     # One round trip, which reads; nothing is armed.
     for host in ansible.lab.servers:
-        assert [entry.query["script"] for entry in host.log[seen[host.name] :]] == ["read_network.ps1"]
+        (entry,) = host.log[seen[host.name] :]
+        assert entry.query["script"] == "read_network.ps1"
+        assert entry.body["parameters"]["Ports"] == sorted({22, 5985, 5986, host.port})
 
 
 FAULTS: dict[str, dict[str, t.Any]] = {
@@ -183,17 +172,21 @@ def reboot_when(host: WindowsHost, fault: Fault) -> None:
 
 
 def test_what_happens_to_a_server_meanwhile(started: t.Callable[..., Ansible]) -> None:
-    ansible = started("cut_off", "kept", "refused", "armless", "slow", "rebooted", "rebooted_late")
+    by_psrp = ("psrp", "psrp_reset", "psrp_dark", "psrp_cut_off")
+    ansible = started("cut_off", "kept", "refused", "armless", "slow", "rebooted", "rebooted_late", *by_psrp)
     hosts = t.cast(Servers, ansible.lab).hosts
     # The port by which this one is managed is not known for one, so that its answers leave by the new gateway, and nobody gets them.
-    hosts["cut_off"].state["sessions"][0] |= {"remote_address": "172.16.0.50", "local_port": 8443}
-    hosts["cut_off"].state["dead_gateways"] = [NEW]
+    for name in ("cut_off", "psrp_cut_off"):
+        hosts[name].state["sessions"][0] |= {"remote_address": "172.16.0.50", "local_port": 8443}
+        hosts[name].state["dead_gateways"] = [NEW]
     # Whereas those of this one go on leaving by the old gateway.
     hosts["kept"].state["sessions"][0] |= {"remote_address": "172.16.0.50"}
     hosts["kept"].state["dead_gateways"] = [NEW]
     hosts["refused"].state["refused_tasks"] = [APPLY, ROLLBACK]
     hosts["armless"].fault(**at("apply"), delay=TIMEOUT + 1.0)  # the way back is gone before the change is made
     hosts["slow"].fault(**at("reconnect"), dark=3.0)
+    hosts["psrp_reset"].fault(**at("apply"), reset="after")
+    hosts["psrp_dark"].fault(**at("reconnect"), dark=3.0)
     # One goes down once the new gateway stands, the other when it has been made persistent; both come up by the old one.
     for name, step in (("rebooted", "reconnect"), ("rebooted_late", "end")):
         fault = hosts[name].fault(**at(step), delay=0.5)
@@ -208,6 +201,10 @@ def test_what_happens_to_a_server_meanwhile(started: t.Callable[..., Ansible]) -
         "slow": {NEW},
         "rebooted": {OLD},
         "rebooted_late": {OLD},
+        "psrp": {NEW},
+        "psrp_reset": {NEW},
+        "psrp_dark": {NEW},
+        "psrp_cut_off": {OLD},
     }
     assert {name: counts["failed"] for name, counts in run.recap.items()} == {
         "cut_off": 1,
@@ -217,6 +214,10 @@ def test_what_happens_to_a_server_meanwhile(started: t.Callable[..., Ansible]) -
         "slow": 0,
         "rebooted": 1,
         "rebooted_late": 1,
+        "psrp": 0,
+        "psrp_reset": 0,
+        "psrp_dark": 0,
+        "psrp_cut_off": 1,
     }
     assert hosts["cut_off"].state["fired"] == [APPLY, ROLLBACK]
     assert hosts["slow"].state["fired"] == [APPLY]
@@ -228,7 +229,8 @@ def test_what_happens_to_a_server_meanwhile(started: t.Callable[..., Ansible]) -
     assert "refused: the task that changes the routes ended with 0x1. The change was not confirmed" in told
     # The routes that were to keep peers reachable are gone again with it.
     assert not [route for route in hosts["cut_off"].state["routes"]["persistent"] if route["dest"] == "172.16.0.9/32"]
-    hosts["cut_off"].state["dead_gateways"] = []
+    for host in hosts.values():
+        host.state["dead_gateways"] = []
     hosts["refused"].state["refused_tasks"] = []
     converge(ansible)
 

@@ -44,7 +44,7 @@ def failures(run: Run) -> dict[str, int]:
 
 def closed_port(lab: Lab, *names: str) -> dict[str, dict[str, t.Any]]:
     """Give inventory changes after which nobody answers under these hosts' ports."""
-    changes = {}
+    changes: dict[str, dict[str, t.Any]] = {}
     for device in lab.devices:
         variables = device.variables(lab.ca)
         if device.name in names and "load_balancer_connection" in variables:
@@ -65,7 +65,10 @@ def test_there_and_back_again(ansible: Ansible, lab: Lab) -> None:
     (snapshot,) = ansible.snapshots()
 
     # A server alone would be cut off, whether the load balancers are left out or left alone.
-    for choice, reason in (("--limit=rras1", "bigip was not looked at"), ("--tags=servers", "bigip keeps the clients'")):
+    for choice, reason in (
+        ("--limit=rras1", "bigip was not looked at"),
+        ("--tags=servers", "bigip keeps the clients'"),
+    ):
         alone = ansible.playbook("aovpn.ikev2.rollback", choice)
         assert failures(alone)["rras1"] == 1
         assert reason in alone.output
@@ -84,7 +87,6 @@ def test_there_and_back_again(ansible: Ansible, lab: Lab) -> None:
     assert back.changed == dict.fromkeys(DEVICES, 1), back.output
     assert settings(lab) == before
     # The load balancers first: a server that gave up its gateway before would be cut off.
-    assert [entry.device for entry in lab.writing()[written:]][0] == "bigip"
     order = list(dict.fromkeys(entry.device for entry in lab.writing()[written:]))
     assert order == ["bigip", "netscaler", "loadmaster", "rras1", "rras2"]
     assert ansible.playbook("aovpn.ikev2.rollback").changed == dict.fromkeys(DEVICES, 0)
@@ -94,7 +96,9 @@ def test_there_and_back_again(ansible: Ansible, lab: Lab) -> None:
 def test_a_snapshot_that_does_not_fit_is_refused(ansible: Ansible, lab: Lab) -> None:
     folder = ansible.folder / "ikev2-snapshots"
     folder.mkdir()
-    (folder / "1.json").write_text('{"format": 1, "taken": "now", "services": {}, "load_balancers": {}, "servers": {"gone": {}}}')
+    (folder / "1.json").write_text(
+        '{"format": 1, "taken": "now", "services": {}, "load_balancers": {}, "servers": {"gone": {}}}'
+    )
     (folder / "2.json").write_text("{}")
     stranger = ansible.playbook("aovpn.ikev2.rollback", "-e", "snapshot=1.json")
     assert stranger.code != 0

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from harness import REPOSITORY, Ansible, Run
 from jsonschema import Draft202012Validator
 from markupsafe import escape
+
+from harness import REPOSITORY, Ansible, Run
 from report_examples import GATEWAY, HOSTILE, clean, drifted, facts, failed, named
 
 SCHEMA = json.loads((REPOSITORY / "docs" / "report.schema.json").read_text(encoding="utf-8"))
@@ -60,9 +61,7 @@ def report(
     ansible: Ansible, hosts: dict[str, dict[str, t.Any]], *arguments: str, options: dict[str, t.Any] | None = None
 ) -> Run:
     """Run the role in a play of these hosts."""
-    inventory = {
-        "all": {"hosts": {host: {"ansible_connection": "local", **item} for host, item in hosts.items()}}
-    }
+    inventory = {"all": {"hosts": {host: {"ansible_connection": "local", **item} for host, item in hosts.items()}}}
     play = {
         "hosts": "all",
         "gather_facts": False,

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The demo: audit, remediate, remediate again, audit, on the lab; then one table of before and after."""
+"""The demo: the five playbooks on the lab; then one table of before and after, and where the reports are."""
 
 from __future__ import annotations
 
@@ -25,11 +25,25 @@ from lab.driven import DrivenLab
 from lab.whole import Lab
 
 CLIENTS = 10  # of each load balancer, where the demo runs on the data plane
-STEPS = (
-    ("audit", "before", "Look at everything, change nothing"),
-    ("remediate", "remediate", "Make it right: first the servers' gateways, one by one, then the load balancers"),
-    ("remediate", "again", "Once more: there is nothing left to change"),
-    ("audit", "after", "Look again"),
+STEPS = (  # playbook, name of its report, the verdicts that it may have, what it is shown for, further variables
+    ("audit", "audit", ("drift",), "Look at everything, change nothing", ""),
+    (
+        "workaround",
+        "workaround",
+        ("partial",),
+        "For those who cannot keep the addresses: a higher limit on the servers, which is a partial cure",
+        "rras_restart_with_sessions=true",
+    ),
+    (
+        "remediate",
+        "remediate",
+        ("clean",),
+        "Make it right: first the servers' gateways, one by one, then the load balancers",
+        "",
+    ),
+    ("remediate", "remediate-again", ("clean",), "Once more: there is nothing left to change", ""),
+    ("verify", "verify", ("clean",), "Do the servers see the clients' own addresses?", ""),
+    ("rollback", "rollback", ("drift", "partial"), "And back: first the load balancers, then the servers", ""),
 )
 
 
@@ -44,52 +58,52 @@ def demo(folder: Path, plane: Plane | None = None) -> int:
     shutil.rmtree(folder, ignore_errors=True)
     lab = DrivenLab(folder, plane) if plane else Lab(folder)
     started = time.monotonic()
-    changed = {}
+    changed, reports, traffic = {}, {}, {}
     try:
         if plane:
             plane.start()
         lab.start()
-        traffic = [_traffic(lab)]
-        for number, (playbook, name, title) in enumerate(STEPS, 1):
+        traffic["audit"] = _traffic(lab)
+        for number, (playbook, name, _verdicts, title, variables) in enumerate(STEPS, 1):
             console.rule(f"[bold]{number} of {len(STEPS)}: aovpn.ikev2.{playbook}[/bold]", align="left")
             console.print(title)
-            code, changed[name] = _run(lab, console, playbook, name)
+            code, changed[name] = _run(lab, console, playbook, name, variables)
             if code:
                 console.print(f"[red]{playbook} ended with exit code {code}[/red]")
                 return code
-        reports = {
-            name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in ("before", "after")
-        }
-        traffic.append(_traffic(lab))
+            reports[name] = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+            if name in ("workaround", "verify"):
+                traffic[name] = _traffic(lab)
     finally:
         lab.stop()
         if plane:
             plane.stop()
-    console.print(_services(reports["before"], reports["after"]))
-    console.print(_servers(reports["before"], reports["after"]))
+    console.print(_services(reports["audit"], reports["verify"]))
+    console.print(_servers(reports["audit"], reports["verify"]))
     if plane:
-        console.print(_clients(*traffic))
-    console.print(
-        f"Drift: {len(reports['before']['drift'])} before, {len(reports['after']['drift'])} after."
-        f" Changed: {changed['remediate']} by the first remediate, {changed['again']} by the second."
-        f" {time.monotonic() - started:.0f} s. Reports: {folder}"
-    )
-    connected = [all(row[0] == CLIENTS for row in measured.values()) for measured in traffic]
-    shown = (not plane or connected == [False, True]) and (
-        reports["before"]["drift"] and changed["remediate"] and not changed["again"] and not reports["after"]["drift"]
-    )
-    if not shown:
-        console.print("[red]That is not what this demo promises to show.[/red]")
-    return 0 if shown else 1
+        console.print(_clients(list(traffic.values())))
+    console.print(_runs(reports, changed))
+    console.print(f"{time.monotonic() - started:.0f} s. The report of each, to look at: {folder}/*.html")
+    connected = [all(row[0] == CLIENTS for row in measured.values()) for measured in traffic.values()]
+    shown = [reports[name]["verdict"]["status"] in verdicts for _playbook, name, verdicts, _title, _more in STEPS]
+    if (
+        all(shown)
+        and changed["remediate"]
+        and not changed["remediate-again"]
+        and (not plane or connected == [False, True, True])
+    ):
+        return 0
+    console.print("[red]That is not what this demo promises to show.[/red]")
+    return 1
 
 
-def _run(lab: Lab, console: Console, playbook: str, name: str) -> tuple[int, int]:
+def _run(lab: Lab, console: Console, playbook: str, name: str, variables: str) -> tuple[int, int]:
     """Run a playbook, show its output as it comes, and give its exit code and the number of changes in its recap."""
     command = ansible_playbook(
         lab,
         f"aovpn.ikev2.{playbook}",
         "-e",
-        f"report_directory={lab.folder} report_name={name} snapshot_directory={lab.folder / 'snapshots'}",
+        f"report_directory={lab.folder} report_name={name} snapshot_directory={lab.folder / 'snapshots'} {variables}",
     )
     environment = {**os.environ, "ANSIBLE_FORCE_COLOR": "1" if console.is_terminal else "0", "PYTHONUNBUFFERED": "1"}
     # In the foreground's process group: Ctrl-C reaches Ansible too, and nothing is left behind.
@@ -107,6 +121,15 @@ def _run(lab: Lab, console: Console, playbook: str, name: str) -> tuple[int, int
             process.terminate()
             raise
     return process.returncode, changes
+
+
+def _runs(reports: dict[str, dict[str, t.Any]], changed: dict[str, int]) -> Table:
+    table = Table(title="The playbooks, one after the other", title_justify="left")
+    for column in ("run", "changes", "verdict", ""):
+        table.add_column(column, overflow="fold")
+    for name, report in reports.items():
+        table.add_row(name, str(changed[name]), report["verdict"]["status"], report["verdict"]["title"])
+    return table
 
 
 def _services(before: dict[str, t.Any], after: dict[str, t.Any]) -> Table:
@@ -149,13 +172,16 @@ def _traffic(lab: Lab) -> dict[str, tuple[int, list[str]]]:
     return measured
 
 
-def _clients(before: dict[str, tuple[int, list[str]]], after: dict[str, tuple[int, list[str]]]) -> Table:
-    table = Table(title=f"IKEv2: how many of {CLIENTS} clients connect, and whom the VPN servers see", title_justify="left")
+def _clients(traffic: list[dict[str, tuple[int, list[str]]]]) -> Table:
+    title = (
+        f"IKEv2: how many of {CLIENTS} clients connect, and whom the VPN servers see: before → workaround → remediate"
+    )
+    table = Table(title=title, title_justify="left")
     for column in ("load balancer", "connected", "rras1 sees", "rras2 sees"):
         table.add_column(column, overflow="fold")
-    for host, (count, seen) in before.items():
-        now, seen_now = after[host]
-        table.add_row(host, _arrow(count, now), *map(_arrow, seen, seen_now))
+    for host in traffic[0]:
+        counts, seen = zip(*(measured[host] for measured in traffic), strict=True)
+        table.add_row(host, " → ".join(map(str, counts)), *(" → ".join(one) for one in zip(*seen, strict=True)))
     return table
 
 

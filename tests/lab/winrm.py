@@ -202,7 +202,7 @@ class WinRMHost(core.Device):
         self._shells: dict[str, dict[str, Command]] = {}
         self._dark_until = 0.0
         self._process_ids = itertools.count(4000, 4)
-        self._operations: dict[str, Callable[[Element], str]] = {
+        shells: dict[str, Callable[[Element], str]] = {
             f"{NAMESPACES['x']}/Create": self._create,
             f"{NAMESPACES['x']}/Delete": self._delete,
             f"{NAMESPACES['rsp']}/Command": self._command,
@@ -210,6 +210,7 @@ class WinRMHost(core.Device):
             f"{NAMESPACES['rsp']}/Receive": self._receive,
             f"{NAMESPACES['rsp']}/Signal": self._signal,
         }
+        self._operations = {f"{NAMESPACES['rsp']}/cmd": shells}
         self.app.add_url_rule("/wsman", view_func=self._wsman, methods=["POST"])
 
     # What a host provides
@@ -302,11 +303,12 @@ class WinRMHost(core.Device):
             envelope = parse(request.get_data())
             message, wanted = text_of(envelope, "s:Header/a:MessageID"), text_of(envelope, "s:Header/a:Action")
             g.entry.body = wanted.rpartition("/")[2]
-            if wanted not in self._operations:
-                raise WSManFault(2150858801, "a:ActionNotSupported", f"The action {wanted} is not supported.")
-            if (resource := text_of(envelope, "s:Header/w:ResourceURI")) != f"{NAMESPACES['rsp']}/cmd":
+            resource = text_of(envelope, "s:Header/w:ResourceURI")
+            if resource not in self._operations:
                 raise WSManFault(2150858811, "a:DestinationUnreachable", f"The resource URI {resource} is not known.")
-            body, action = self._operations[wanted](envelope), f"{wanted}Response"
+            if wanted not in self._operations[resource]:
+                raise WSManFault(2150858801, "a:ActionNotSupported", f"The action {wanted} is not supported.")
+            body, action = self._operations[resource][wanted](envelope), f"{wanted}Response"
         except WSManFault as fault:
             body, status = fault.body(), 500
         spaces = " ".join(f"xmlns:{prefix}={quoteattr(uri)}" for prefix, uri in NAMESPACES.items())
@@ -371,17 +373,8 @@ class WinRMHost(core.Device):
         return "<rsp:SendResponse/>"
 
     def _receive(self, envelope: Element) -> str:
-        command_id, command = self._find_command(envelope, "s:Body/rsp:Receive/rsp:DesiredStream")
-        limit = re.fullmatch(r"PT(\d+(?:\.\d+)?)S", text_of(envelope, "s:Header/w:OperationTimeout"))
-        if not command.done.wait(float(limit[1]) if limit else 60.0):
-            reason = (
-                "The WS-Management service cannot complete the operation within the time specified in OperationTimeout."
-            )
-            raise WSManFault(2150858793, "w:TimedOut", reason)  # pywinrm asks again then
-        output = command.output
-        if output.cut or text_of(envelope, SHELL_ID) not in self._shells:
-            self._cut()
-        self._stay_dark()
+        command_id, _dummy = self._find_command(envelope, "s:Body/rsp:Receive/rsp:DesiredStream")
+        output = self._wait_for(envelope)
         streams = "".join(
             f'<rsp:Stream Name="{name}" CommandId="{command_id}">'
             f"{base64.b64encode(text.encode()).decode()}</rsp:Stream>"
@@ -393,6 +386,20 @@ class WinRMHost(core.Device):
             f'State="{NAMESPACES["rsp"]}/CommandState/Done"><rsp:ExitCode>{output.rc}</rsp:ExitCode></rsp:CommandState>'
             "</rsp:ReceiveResponse>"
         )
+
+    def _wait_for(self, envelope: Element) -> Output:
+        """Wait for a command's output, as long as the request for it says."""
+        _dummy, command = self._find_command(envelope, "s:Body/rsp:Receive/rsp:DesiredStream")
+        limit = re.fullmatch(r"PT(\d+(?:\.\d+)?)S", text_of(envelope, "s:Header/w:OperationTimeout"))
+        if not command.done.wait(float(limit[1]) if limit else 60.0):
+            reason = (
+                "The WS-Management service cannot complete the operation within the time specified in OperationTimeout."
+            )
+            raise WSManFault(2150858793, "w:TimedOut", reason)  # the client asks again then
+        if command.output.cut or text_of(envelope, SHELL_ID) not in self._shells:
+            self._cut()
+        self._stay_dark()
+        return command.output
 
     def _signal(self, envelope: Element) -> str:
         command_id, _dummy = self._find_command(envelope, "s:Body/rsp:Signal")

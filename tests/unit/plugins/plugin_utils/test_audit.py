@@ -24,13 +24,13 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._audit import (
     take_snapshot,
 )
 
-RRAS1 = {
+RRAS1: dict[str, t.Any] = {
     "gateway": "10.10.0.1",
     "addresses": ["10.10.0.11", "192.168.10.11"],
     "ike_limit": 50000,
     "restart_owed": False,
 }
-LOST = {"gateway": None, "addresses": ["10.10.0.12"], "ike_limit": None, "restart_owed": False}
+LOST: dict[str, t.Any] = {"gateway": None, "addresses": ["10.10.0.12"], "ike_limit": None, "restart_owed": False}
 
 
 def service(preserved: bool, *servers: str) -> dict[str, t.Any]:
@@ -158,7 +158,7 @@ def test_a_limit_is_drift_where_one_is_wanted_and_so_is_a_restart_that_is_owed()
     assert drift({}, {"rras1": owing, "rras2": LOST}, {}) == []
     assert drift({}, {"rras1": owing, "rras2": LOST}, {}, {"rras1": 50000, "rras2": 50000, "rras3": 1}) == [
         "rras1: IKEEXT does not know of the limit 50000 before it is restarted",
-        "rras2: the limit of IKE security associations is the system's own and has to be 50000",
+        "rras2: the limit of IKE security associations from one address is the default of Windows and has to be 50000",
     ]
 
 
@@ -168,7 +168,7 @@ def test_only_what_would_be_changed_is_due() -> None:
         "b": result(service(True), findings=[finding("not_active_unit", "blocker")]),
         "c": result(service(True), findings=[finding("device_setting", "warning")]),
     }
-    servers = {"rras1": {**RRAS1, "restart_owed": True}, "rras2": LOST}
+    servers: dict[str, dict[str, t.Any]] = {"rras1": {**RRAS1, "restart_owed": True}, "rras2": LOST}
     assert due(load_balancers, servers, {}, {}) == ["a", "c"]
     assert due({}, servers, {"rras1": "10.10.0.1"}, {"rras1": 50000}) == []
     assert due({}, servers, {"rras1": "10.10.0.2"}, {"rras2": 50000}) == ["rras1", "rras2"]
