@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import requests
 import winrm.exceptions
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from winrm.protocol import Protocol
 
@@ -545,6 +545,7 @@ STEPS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(STEPS)
 def test_routes_change_as_the_plan_foretells(steps: list[Step]) -> None:
     """What the plan foretells, and what the lab makes of the script, come from two hands."""
