@@ -2,8 +2,13 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Makes the strict HTTP expectations available to all unit tests."""
+"""Makes the strict HTTP expectations available to all unit tests, and Hypothesis patient with a busy machine."""
+
+from hypothesis import HealthCheck, settings
 
 from expectations import expecting
+
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 __all__ = ("expecting",)
