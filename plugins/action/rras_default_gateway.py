@@ -22,8 +22,8 @@ POWERSHELL = Path(_routes.__file__).parent / "powershell"
 
 PAUSE = 1.0
 """Seconds between two looks at a server."""
-GRACE = 60.0
-"""How many seconds after its time the way back may take until the server is given up."""
+GRACE = 90.0
+"""How many seconds after its time the way back may take until the server is given up; time for it to be tried once more."""
 
 ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "gateway": {"type": "str"},
@@ -103,8 +103,9 @@ class ActionModule(ActionBase):
         end = time.monotonic() + (pending.due_in or 0) + GRACE
         if pending.due_in is not None and (network := self._until(end, lambda found: not found.pending)):
             return network
+        why = "does not run by itself" if pending.due_in is None else "was due, and has not been gone"
         raise _routes.PlanError(
-            "an earlier change of the gateway has not ended, and its way back does not run by itself before the next start."
+            f"an earlier change of the gateway has not ended, and its way back {why}."
             " Look at the scheduled task 'aovpn.ikev2 rollback' on the server: run it, or delete it if the routes are right."
         )
 
@@ -126,6 +127,8 @@ class ActionModule(ActionBase):
         due = time.monotonic() + timeout
 
         def has_switched(found: _routes.Network) -> bool:
+            if time.monotonic() > end:  # the answer may have been long on its way
+                raise _routes.PlanError("the server was reached by the new gateway too late")
             if found.pending and found.pending.applied:
                 raise _routes.PlanError(f"the task that changes the routes ended with {found.pending.applied:#x}")
             if not found.pending:
@@ -139,7 +142,7 @@ class ActionModule(ActionBase):
                 if not self._until(end, has_switched):
                     raise _routes.PlanError("the server was not reached by the new gateway")
             if plan.keep or plan.remember != network.remembered:
-                kept = {"Steps": _plain(plan.keep), "Remember": [*plan.remember]}
+                kept = {"Steps": _plain(plan.keep), "Remember": [*plan.remember], "Armed": True}
                 self._again(end, lambda: self._powershell("change_routes.ps1", **kept))
             self._again(end, lambda: self._powershell("end_change.ps1"))
             after = self._again(end, self._gather)

@@ -19,7 +19,8 @@ description:
   - Reads the server's interfaces and routes, plans on the controller, and changes only what differs.
   - What uses the old default route now and has to go on doing so (management connections, DNS servers, domain controllers, RADIUS servers, and
     O(preserve_routes)) gets a route of its own by the old gateway first.
-  - Before the change, the server gets a scheduled task that brings the old routes back after O(rollback_timeout) and at the next start. The change is
+  - Before the change, the server gets a scheduled task that brings the old routes back after O(rollback_timeout) and at the next start, and tries again every
+    minute where that fails. The change is
     then made by another task, in the active store only, and made persistent when Ansible has reached the server again. Only then the first task
     is removed. So a lost connection, a controller that dies at any moment, and a cancelled job leave a server that can be reached.
   - Where the new gateway is not confirmed, the task fails and says so, with RV(rolled_back=true).

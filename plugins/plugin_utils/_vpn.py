@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 from collections.abc import Mapping
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Finding
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Finding, canonical_address
 
 LARGEST_DWORD = 0xFFFFFFFF
 
@@ -40,7 +40,11 @@ def server_facts(server: str, network: Mapping[str, t.Any], vpn: t.Any) -> dict[
             "restart_owed": owed is not None and (started is None or str(owed) >= str(started)),
             "restart_marked": owed is not None,
             "now": str(vpn["now"]),
-            "sas": {str(address): int(count) for address, count in sorted(vpn["associations"].items())},
+            "sas": {
+                str(address): int(count)
+                for address, count in sorted(vpn["associations"].items())
+                if _is_address(str(address))
+            },
             "tunnels": None if vpn["tunnels"] is None else int(vpn["tunnels"]),
             "ikev2_ports": None if vpn["ikev2_ports"] is None else int(vpn["ikev2_ports"]),
             "ikev2_fragmentation": bool(vpn["fragmentation"]),
@@ -52,6 +56,15 @@ def server_facts(server: str, network: Mapping[str, t.Any], vpn: t.Any) -> dict[
         ) from error
     findings = [*network.get("findings", []), *(finding.as_dict() for finding in _findings(server, facts))]
     return {**facts, "findings": findings}
+
+
+def _is_address(text: str) -> bool:
+    """Say whether an association is somebody's: one that is only half made may not name anybody yet."""
+    try:
+        canonical_address(text.partition("%")[0])
+    except ValueError:
+        return False
+    return True
 
 
 def _in_words(limit: int | None) -> str:

@@ -14,7 +14,7 @@ import typing as t
 import uuid
 
 import psrpcore
-from psrpcore.types import HostMethodIdentifier
+from psrpcore.types import HostMethodIdentifier, NETException
 
 from lab.windows import WindowsHost
 from lab.winrm import NAMESPACES, SHELL_ID, Command, Element, find, text_of
@@ -99,7 +99,7 @@ class PsrpHost(WindowsHost):
             for line in output.stdout.splitlines():
                 pipeline.write_output(line)
             if output.stderr:
-                pipeline.write_error(output.stderr)
+                pipeline.write_error(NETException(Message=output.stderr))
             if output.rc:
                 pipeline.host_call(HostMethodIdentifier.SetShouldExit, [output.rc])
             pipeline.complete()

@@ -34,7 +34,7 @@ MARKER_KEY = r"HKLM:\SOFTWARE\aovpn.ikev2"
 FOLDER = r"C:\Program Files\aovpn.ikev2"
 ADDED_ROUTES = "AddedRoutes"
 ROLLBACK, APPLY = "aovpn.ikev2 rollback", "aovpn.ikev2 apply"
-START_OF_POWERSHELL = 0.3  # seconds
+START_OF_POWERSHELL, EVERY_MINUTE = 0.3, 60.0  # seconds
 IKEV2_KEY = r"HKLM:\SYSTEM\CurrentControlSet\Services\RemoteAccess\Parameters\Ikev2"
 STORES = {"ActiveStore": "active", "PersistentStore": "persistent"}
 
@@ -144,10 +144,12 @@ def change_routes(state: State, parameters: dict[str, t.Any], check_mode: bool) 
     """Play change_routes.ps1."""
     if "Path" in parameters and len(parameters) == 1:
         steps = json.loads(_file(state, parameters["Path"]))["steps"]
-    elif "Steps" in parameters and set(parameters) <= {"Steps", "Remember"}:
+    elif "Steps" in parameters and set(parameters) <= {"Steps", "Remember", "Armed"}:
         steps = parameters["Steps"]
     else:
         raise CmdletError("Parameter set cannot be resolved using the specified named parameters.")
+    if parameters.get("Armed") and ROLLBACK not in state["tasks"]:
+        raise CmdletError(f"No MSFT_ScheduledTask objects found with property 'TaskName' equal to '{ROLLBACK}'.")
     if "Remember" in parameters:
         remembered = {"type": "multistring", "data": list(parameters["Remember"])}
         state["registry"].setdefault(find_key(state, MARKER_KEY) or MARKER_KEY, {})[ADDED_ROUTES] = remembered
@@ -200,7 +202,8 @@ def arm_rollback(state: State, parameters: dict[str, t.Any], check_mode: bool) -
             raise CmdletError(f"the lab plays {name}, and was given another text for it")
     files["rollback.json"] = json.dumps({"steps": parameters["Steps"], "remember": parameters["Remember"]})
     state["files"] |= {f"{FOLDER}\\{name}": text for name, text in files.items()}
-    register_task(state, ROLLBACK, "end_change.ps1", {"RollBack": True}, seconds=parameters["Seconds"], at_startup=True)
+    when = {"seconds": parameters["Seconds"], "at_startup": True, "every": EVERY_MINUTE}
+    register_task(state, ROLLBACK, "end_change.ps1", {"RollBack": True}, **when)
     return {}
 
 

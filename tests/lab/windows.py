@@ -177,10 +177,17 @@ def start_service(state: State, name: str) -> None:
 
 
 def register_task(
-    state: State, name: str, script: str, parameters: Result, *, seconds: float, at_startup: bool = False
+    state: State,
+    name: str,
+    script: str,
+    parameters: Result,
+    *,
+    seconds: float,
+    at_startup: bool = False,
+    every: float | None = None,
 ) -> None:
-    """Register a scheduled task that runs a script of the collection; one of the same name is replaced."""
-    task = {"script": script, "parameters": parameters, "at_startup": at_startup}
+    """Register a scheduled task that runs a script of the collection, perhaps ``every`` so many seconds; one of the same name is replaced."""
+    task = {"script": script, "parameters": parameters, "at_startup": at_startup, "every": every}
     state["tasks"][name] = {**task, "due": time.time() + seconds, "result": TASK_HAS_NOT_RUN}
 
 
@@ -495,7 +502,7 @@ class WindowsHost(WinRMHost):
         due = [name for name, task in self.state["tasks"].items() if is_due(task)]
         for name in due:
             task = self.state["tasks"][name]
-            task["due"] = None
+            task["due"] = task["every"] and time.time() + task["every"]
             self.state["fired"].append(name)
             try:
                 if name in self.state["refused_tasks"]:

@@ -92,6 +92,14 @@ Describe 'change_routes.ps1' {
         Should -Invoke New-NetRoute -Times 0 -Exactly
     }
 
+    It 'changes nothing once the way back <_>' -ForEach 'is being gone', 'has been gone' {
+        $state = $_
+        Mock Get-NetRoute { $null }
+        Mock Get-ScheduledTask { if ($state -eq 'has been gone') { throw 'no such task' } [pscustomobject]@{ State = 'Running' } }
+        { & "$scripts\change_routes.ps1" -Steps (New-Step add both) -Armed } | Should -Throw
+        Should -Invoke New-NetRoute -Times 0 -Exactly
+    }
+
     It 'forgets, and leaves the memory alone where it is not told' {
         Mock Test-Path { $true } -ParameterFilter { $LiteralPath -like 'HKLM:*' }
         Mock New-ItemProperty { $null }
@@ -114,7 +122,7 @@ Describe 'arm_rollback.ps1' {
         Mock Get-ScheduledTaskInfo { [pscustomobject]@{ NextRunTime = (Get-Date).AddSeconds(180) } }
         & "$scripts\arm_rollback.ps1" @armed
         Should -Invoke Register-ScheduledTask -Times 1 -Exactly -ParameterFilter {
-            $TaskName -eq 'aovpn.ikev2 rollback' -and $Trigger.Count -eq 2 -and $Principal.UserId -eq 'SYSTEM' -and $Action[0].Arguments -like '*end_change.ps1" -RollBack'
+            $TaskName -eq 'aovpn.ikev2 rollback' -and $Trigger.Count -eq 2 -and $Trigger[0].Repetition.Interval -eq 'PT1M' -and $Principal.UserId -eq 'SYSTEM' -and $Action[0].Arguments -like '*end_change.ps1" -RollBack'
         }
         Get-Content (Join-Path $TestDrive 'aovpn.ikev2\end_change.ps1') | Should -Be 'end'
         $plan = Get-Content (Join-Path $TestDrive 'aovpn.ikev2\rollback.json') -Raw | ConvertFrom-Json
@@ -139,14 +147,15 @@ Describe 'apply_detached.ps1' {
     }
 
     It 'starts a task where the way back is armed' {
-        Mock Get-ScheduledTask { 'a task' }
+        Mock Get-ScheduledTask { [pscustomobject]@{ State = 'Ready' } }
         & "$scripts\apply_detached.ps1" -Steps (New-Step add ActiveStore)
         Should -Invoke Start-ScheduledTask -Times 1 -Exactly -ParameterFilter { $TaskName -eq 'aovpn.ikev2 apply' }
     }
 
-    It 'does nothing where it is not' {
-        Mock Get-ScheduledTask { throw 'no such task' }
-        { & "$scripts\apply_detached.ps1" -Steps (New-Step add ActiveStore) } | Should -Throw 'no such task'
+    It 'does nothing where it <_>' -ForEach 'is not', 'is being gone' {
+        $state = $_
+        Mock Get-ScheduledTask { if ($state -eq 'is not') { throw 'no such task' } [pscustomobject]@{ State = 'Running' } }
+        { & "$scripts\apply_detached.ps1" -Steps (New-Step add ActiveStore) } | Should -Throw
         Should -Invoke Register-ScheduledTask -Times 0 -Exactly
     }
 }
@@ -163,7 +172,14 @@ Describe 'end_change.ps1' {
         $null = New-Item -ItemType Directory -Path $folder -Force
     }
 
+    It 'confirms nothing once the way back is being gone' {
+        Mock Get-ScheduledTask { [pscustomobject]@{ State = 'Running' } }
+        { & "$scripts\end_change.ps1" } | Should -Throw '*too late*'
+        Should -Invoke Unregister-ScheduledTask -Times 0 -Exactly
+    }
+
     It 'removes tasks and files, and no routes' {
+        Mock Get-ScheduledTask { [pscustomobject]@{ State = 'Ready' } }
         & "$scripts\end_change.ps1"
         Should -Invoke Unregister-ScheduledTask -Times 2 -Exactly
         $folder | Should -Not -Exist

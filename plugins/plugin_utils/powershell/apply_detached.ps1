@@ -11,7 +11,7 @@ param(
 Set-StrictMode -Version 3
 $ErrorActionPreference = 'Stop'
 
-$null = Get-ScheduledTask -TaskName 'aovpn.ikev2 rollback'
+if ((Get-ScheduledTask -TaskName 'aovpn.ikev2 rollback').State -eq 'Running') { throw 'The way back is being gone.' }
 
 $folder = Join-Path $env:ProgramFiles 'aovpn.ikev2'
 $file = Join-Path $folder 'apply.json'

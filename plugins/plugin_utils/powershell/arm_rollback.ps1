@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Arms the way back before anything changes: a task of SYSTEM that carries out $Steps in $Seconds seconds, and at the next start of the server.
+# Where it fails, since a network card is not up yet for instance, it is tried again every minute; where it succeeds, it removes itself.
 # $Remember: which routes are this collection's own then, as change_routes.ps1 takes it. $ChangeScript and $EndScript are the texts of change_routes.ps1 and end_change.ps1, which the tasks run.
 [CmdletBinding()]
 param(
@@ -29,12 +30,13 @@ Set-Content -LiteralPath (Join-Path $folder 'end_change.ps1') -Value $EndScript 
 $json = ConvertTo-Json -InputObject @{ steps = $Steps; remember = $Remember } -Depth 5
 Set-Content -LiteralPath (Join-Path $folder 'rollback.json') -Value $json -Encoding UTF8
 
+$once = @{ Once = $true; At = (Get-Date).AddSeconds($Seconds); RepetitionInterval = New-TimeSpan -Minutes 1; RepetitionDuration = New-TimeSpan -Days 1 }
 $task = @{
     TaskName = 'aovpn.ikev2 rollback'
     Description = 'Brings the former default gateway back, unless Ansible reaches this server by the new one.'
     Action = New-ScheduledTaskAction -Execute "$env:SystemRoot\System32\WindowsPowerShell\v1.0\powershell.exe" -Argument (
         '-NoProfile -NonInteractive -ExecutionPolicy Bypass -File "{0}" -RollBack' -f (Join-Path $folder 'end_change.ps1'))
-    Trigger = @((New-ScheduledTaskTrigger -Once -At (Get-Date).AddSeconds($Seconds)), (New-ScheduledTaskTrigger -AtStartup))
+    Trigger = @((New-ScheduledTaskTrigger @once), (New-ScheduledTaskTrigger -AtStartup))
     Principal = New-ScheduledTaskPrincipal -UserId 'SYSTEM' -LogonType ServiceAccount -RunLevel Highest
     Settings = New-ScheduledTaskSettingsSet -AllowStartIfOnBatteries -DontStopIfGoingOnBatteries -StartWhenAvailable
 }

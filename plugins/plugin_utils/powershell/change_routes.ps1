@@ -7,6 +7,7 @@
 # A step: @{ action = 'add' or 'remove'; store = 'ActiveStore', 'PersistentStore' (remove only) or 'both' (add only);
 #            destination; next_hop; interface_index; metric (add only) }
 # $Remember, where it is given: which routes are this collection's own from now on, for the registry. The file is { "steps": [...] }.
+# $Armed: only as long as the way back has not been gone. What came after it, nothing would undo.
 [CmdletBinding(DefaultParameterSetName = 'Steps')]
 param(
     [Parameter(Mandatory = $true, ParameterSetName = 'Steps')]
@@ -15,6 +16,8 @@ param(
     [Parameter(ParameterSetName = 'Steps')]
     [AllowEmptyCollection()]
     [string[]]$Remember,
+    [Parameter(ParameterSetName = 'Steps')]
+    [switch]$Armed,
     [Parameter(Mandatory = $true, ParameterSetName = 'Path')]
     [string]$Path
 )
@@ -24,6 +27,8 @@ $ErrorActionPreference = 'Stop'
 if ($PSCmdlet.ParameterSetName -eq 'Path') {
     $Steps = @((Get-Content -LiteralPath $Path -Raw -Encoding UTF8 | ConvertFrom-Json).steps)
 }
+
+if ($Armed -and (Get-ScheduledTask -TaskName 'aovpn.ikev2 rollback').State -eq 'Running') { throw 'The way back is being gone.' }
 
 if ($PSBoundParameters.ContainsKey('Remember')) {
     # Before the routes: whatever ends this in between, a route that was added is known for our own.

@@ -24,6 +24,8 @@ if ($RollBack) {
     } catch {
         Write-Verbose $_
     }
+} elseif (Get-ScheduledTask -TaskName 'aovpn.ikev2 rollback' -ErrorAction SilentlyContinue | Where-Object State -eq 'Running') {
+    throw 'The way back is being gone: it is too late to confirm the change.'
 }
 
 # After the routes: whatever stops this before that, the way back is still armed.

@@ -23,7 +23,7 @@ from winrm.protocol import Protocol
 
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._routes import Network, Step, foretell
 from lab.core import CertificateAuthority
-from lab.scripts import HANDLERS
+from lab.scripts import HANDLERS, ROLLBACK
 from lab.windows import (
     IKE_LIMIT,
     IKEEXT_KEY,
@@ -553,3 +553,45 @@ def test_routes_change_as_the_plan_foretells(steps: list[Step]) -> None:
     HANDLERS["change_routes.ps1"](host.state, {"Steps": [step.as_dict() for step in steps]}, False)
     after = Network.parse(HANDLERS["read_network.ps1"](host.state, {}, True)["result"])
     assert set(foretell(before, steps).routes) == set(after.routes)
+
+
+def test_a_way_back_that_fails_is_tried_again(ca: tuple[CertificateAuthority, Path]) -> None:
+    """It also is at the next start, and it removes itself once it has succeeded."""
+    host = WindowsHost("rras1", 1, HANDLERS)
+    host.start(ca[0])
+
+    def wait(until: t.Callable[[], t.Any]) -> None:
+        end = time.monotonic() + 5
+        while not until():
+            assert time.monotonic() < end
+            time.sleep(0.02)
+
+    try:
+        before = Network.parse(HANDLERS["read_network.ps1"](host.state, {}, True)["result"])
+        old = Step("add", "ActiveStore", "0.0.0.0/0", "10.10.0.254", 4).as_dict()
+        new = Step("remove", "ActiveStore", "0.0.0.0/0", "10.10.0.1", 4).as_dict()
+        texts = {
+            key: (host.folder / name).read_text(encoding="utf-8")
+            for key, name in (("ChangeScript", "change_routes.ps1"), ("EndScript", "end_change.ps1"))
+        }
+        with host.lock:
+            HANDLERS["arm_rollback.ps1"](
+                host.state, {"Steps": [old, new], "Remember": [], "Seconds": 0, **texts}, False
+            )
+            host.state["refused_tasks"] = [ROLLBACK]
+            undo = [{**old, "action": "remove"}, {**new, "action": "add"}]
+            HANDLERS["change_routes.ps1"](host.state, {"Steps": undo}, False)
+        wait(lambda: host.state["fired"])
+        assert host.state["tasks"][ROLLBACK]["result"] == 1
+        assert 50 < host.state["tasks"][ROLLBACK]["due"] - time.time() <= 60
+        host.reboot()
+        assert host.state["fired"] == [ROLLBACK] * 2
+        with host.lock:
+            HANDLERS["change_routes.ps1"](host.state, {"Steps": undo}, False)
+            host.state["refused_tasks"] = []
+            host.state["tasks"][ROLLBACK]["due"] = time.time()
+        wait(lambda: not host.state["tasks"])
+        after = Network.parse(HANDLERS["read_network.ps1"](host.state, {}, True)["result"])
+        assert set(after.routes) == set(before.routes)
+    finally:
+        host.stop()

@@ -52,6 +52,11 @@ def test_a_healthy_server() -> None:
     assert facts["sas"] == {"198.51.100.7": 1, "198.51.100.8": 1}
 
 
+def test_an_association_that_names_nobody_is_left_out() -> None:
+    facts = server_facts("rras1", NETWORK, raw(associations={"": 1, "198.51.100.7": 2, "fe80::1%4": 1}))
+    assert facts["sas"] == {"198.51.100.7": 2, "fe80::1%4": 1}
+
+
 def test_a_dword_is_read_without_its_sign() -> None:
     assert server_facts("rras1", NETWORK, raw(ike_limit=-1))["ike_limit"] == 4294967295
 
