@@ -11,6 +11,7 @@ import json
 import time
 import typing as t
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -19,8 +20,7 @@ from ikev2.conftest import PLATFORMS, Site
 from lab.dataplane.network import leftovers
 from lab.dataplane.plane import SYSTEM_LIMIT, WRONG_GATEWAY, Plane, PlaneError
 from lab.dataplane.strongswan import IKE
-from lab.scripts import apply_detached, arm_rollback
-from lab.windows import IKE_LIMIT, IKEEXT_KEY, SCRIPTS, WindowsHost
+from lab.windows import IKE_LIMIT, IKEEXT_KEY, WindowsHost
 
 DEFAULT = "0.0.0.0/0"
 
@@ -113,29 +113,21 @@ def test_a_server_whose_ikeext_is_stopped_is_silent(broken: Site) -> None:
 
 def test_the_dead_mans_switch_moves_the_real_route_and_moves_it_back(broken: Site) -> None:
     host = broken.lab.rras1
-    steps = [
-        {
-            "action": action,
-            "store": "active",
-            "destination": DEFAULT,
-            "next_hop": hop,
-            "interface_index": 4,
-            "metric": 256,
-        }
-        for action, hop in (("add", "10.10.0.1"), ("remove", WRONG_GATEWAY))
-    ]
-    steps[1]["store"] = "ActiveStore"
-    back = [{**steps[0], "next_hop": WRONG_GATEWAY}, {**steps[1], "next_hop": "10.10.0.1"}]
-    texts = [(SCRIPTS / name).read_text(encoding="utf-8") for name in ("change_routes.ps1", "end_change.ps1")]
-    with host.lock:
-        arm_rollback(host.state, {"Steps": back, "Seconds": 2, "ChangeScript": texts[0], "EndScript": texts[1]}, False)
-        apply_detached(host.state, {"Steps": steps}, False)
+    # It is managed from where its answers reach nobody by the new gateway, and nobody has said so.
+    host.state["sessions"][0] |= {"remote_address": "172.16.0.50", "local_port": 8443}
+    host.state["dead_gateways"] = ["10.10.0.1"]
+    impatient = {"ansible_winrm_operation_timeout_sec": 1, "ansible_winrm_read_timeout_sec": 2}
+    options = {"gateway": "10.10.0.1", "rollback_timeout": 6}
+    task = ("rras1", "-m", "aovpn.ikev2.rras_default_gateway", "-a", json.dumps(options), "-e", json.dumps(impatient))
     seen = [gateway(broken, host)]
-    deadline = time.monotonic() + 10
-    while len(seen) < 3 and time.monotonic() < deadline:
-        if (now := gateway(broken, host)) != seen[-1]:
-            seen.append(now)
-        time.sleep(0.05)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        run = pool.submit(broken.ansible.command, "ansible", *task, cut_off=True)
+        while not run.done():
+            if (now := gateway(broken, host)) != seen[-1]:
+                seen.append(now)
+            time.sleep(0.1)
+    assert run.result().code != 0
+    assert "the routes are what they were before" in run.result().output
     assert seen == [WRONG_GATEWAY, "10.10.0.1", WRONG_GATEWAY]
 
 

@@ -34,8 +34,8 @@ charon {{
   cookie_threshold_ip = 100000
   block_threshold = 100000
   half_open_timeout = 10
-  retransmit_timeout = 0.5
-  retransmit_base = 1.5
+  retransmit_timeout = 0.4
+  retransmit_base = 1.4
   retransmit_tries = 3
   reuse_ikesa = no
   ikesa_table_size = 256
