@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import json
+import subprocess
+import sys
 import time
 import typing as t
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from ikev2.conftest import PLATFORMS, Site
 
-from lab.dataplane.network import leftovers
+from lab.dataplane.network import leftovers, run
 from lab.dataplane.plane import SYSTEM_LIMIT, WRONG_GATEWAY, Plane, PlaneError
 from lab.dataplane.strongswan import IKE
 from lab.windows import IKE_LIMIT, IKEEXT_KEY, WindowsHost
@@ -34,8 +37,8 @@ def gateway(site: Site, host: WindowsHost) -> str:
 
 def windows_module(site: Site, host: WindowsHost, module: str, /, **options: t.Any) -> None:
     """Run a module of ansible.windows on a server."""
-    run = site.ansible.command("ansible", host.name, "-m", f"ansible.windows.{module}", "-a", json.dumps(options))
-    assert run.code == 0, run.output
+    done = site.ansible.command("ansible", host.name, "-m", f"ansible.windows.{module}", "-a", json.dumps(options))
+    assert done.code == 0, done.output
 
 
 @contextlib.contextmanager
@@ -69,9 +72,9 @@ def test_the_probe_knows_refusals(broken: Site) -> None:
 def test_the_probe_asks_by_ipv6(broken: Site) -> None:
     server = next(iter(broken.plane.servers.values()))
     inside = replace(broken.ansible, within=server.namespace.command("env"))
-    run = inside.module("ikev2_probe", {"addresses": ["::1", "fd00::1"], "timeout": 0.5, "attempts": 1})
-    assert '"detail": "IKE_SA_INIT"' in run.output
-    assert '"detail": "no answer: Network is unreachable"' in run.output
+    done = inside.module("ikev2_probe", {"addresses": ["::1", "fd00::1"], "timeout": 0.5, "attempts": 1})
+    assert '"detail": "IKE_SA_INIT"' in done.output
+    assert '"detail": "no answer: Network is unreachable"' in done.output
 
 
 def test_the_probe_gets_no_answer_where_the_address_is_full(broken: Site) -> None:
@@ -121,13 +124,13 @@ def test_the_dead_mans_switch_moves_the_real_route_and_moves_it_back(broken: Sit
     task = ("rras1", "-m", "aovpn.ikev2.rras_default_gateway", "-a", json.dumps(options), "-e", json.dumps(impatient))
     seen = [gateway(broken, host)]
     with ThreadPoolExecutor(max_workers=1) as pool:
-        run = pool.submit(broken.ansible.command, "ansible", *task, cut_off=True)
-        while not run.done():
+        running = pool.submit(broken.ansible.command, "ansible", *task, cut_off=True)
+        while not running.done():
             if (now := gateway(broken, host)) != seen[-1]:
                 seen.append(now)
             time.sleep(0.1)
-    assert run.result().code != 0
-    assert "the routes are what they were before" in run.result().output
+    assert running.result().code != 0
+    assert "the routes are what they were before" in running.result().output
     assert seen == [WRONG_GATEWAY, "10.10.0.1", WRONG_GATEWAY]
 
 
@@ -162,3 +165,46 @@ def test_a_second_plane_leaves_the_first_alone(broken: Site) -> None:
     second.stop()
     assert leftovers() == there
     assert broken.probe("bigip")["answered"]
+
+
+OTHER = """
+import sys, time
+from pathlib import Path
+from lab.dataplane import network
+from lab.dataplane.plane import Plane
+network.PREFIX, network.RUN = "aovpn-killed-", Path("/run/aovpn-killed-lab")
+plane = Plane(Path(sys.argv[1]), clients=2)
+plane.start()
+print("up", flush=True)
+time.sleep(float(sys.argv[2]))
+plane.stop()
+"""
+
+
+def named(prefix: str) -> list[str]:
+    """Name the network namespaces that have such a name."""
+    return [line.split()[0] for line in run("ip", "netns", "list").splitlines() if line.startswith(prefix)]
+
+
+def test_what_a_killed_one_has_left_is_removed_by_the_next(broken: Site, tmp_path: Path) -> None:
+    ours = leftovers()
+    command = [sys.executable, "-c", OTHER, str(tmp_path)]
+    with subprocess.Popen([*command, "60"], stdout=subprocess.PIPE, text=True) as killed:
+        assert killed.stdout is not None
+        assert killed.stdout.readline() == "up\n"
+        left = named("aovpn-killed-")
+        daemons = [pid for name in left for pid in run("ip", "netns", "pids", name).split()]
+        assert len(daemons) == 3
+        killed.kill()
+    deadline = time.monotonic() + 5
+    while any(run("ip", "netns", "pids", name).split() for name in left) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert [run("ip", "netns", "pids", name) for name in left] == [""] * len(left)
+    assert named("aovpn-killed-") == left
+
+    done = subprocess.run([*command, "0"], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "up\n"), done.stderr
+    assert named("aovpn-killed-") == []
+    assert not Path("/run/aovpn-killed-lab").exists()
+    assert leftovers() == ours
+    assert broken.plane.connect(broken.vip("bigip"), [0]) == [0]

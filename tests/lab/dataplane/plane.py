@@ -136,11 +136,11 @@ class Plane:
 
     # Its life
 
-    def start(self) -> None:
-        """Make it, after removing what one that was killed has left."""
+    def start(self, wait: float = 0.0) -> None:
+        """Make it, after removing what one that was killed has left. ``wait``: how many seconds another one may take to end."""
         if problems := missing():
             raise PlaneError(f"The data plane cannot be made here: {'; '.join(problems)}.")
-        self._lock.take()
+        self._lock.take(wait)
         try:
             remove()
             self.folder.mkdir(parents=True, exist_ok=True)
