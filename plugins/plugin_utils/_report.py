@@ -10,6 +10,7 @@ import typing as t
 from collections.abc import Iterable, Mapping, Sequence
 
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils import _audit
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._plain import plain
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_input import (
     SEVERITIES,
     Json,
@@ -19,7 +20,6 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_input import (
     items,
     load_balancer,
     mapping,
-    plain,
     server,
     service_key,
     text,

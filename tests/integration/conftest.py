@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
+import typing as t
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from harness import Ansible
+from lab.servers import Servers
 from lab.whole import Lab
 
 
@@ -36,3 +38,18 @@ def lab(started_lab: Lab) -> Lab:
 def ansible(lab: Lab, tmp_path: Path) -> Ansible:
     """Give Ansible's commands."""
     return Ansible(lab, tmp_path)
+
+
+@pytest.fixture
+def servers(tmp_path: Path) -> Iterator[t.Callable[..., Ansible]]:
+    """Start VPN servers of these names, so that many things happen in one run, and give Ansible's commands for them."""
+    running: list[Servers] = []
+
+    def start(*names: str) -> Ansible:
+        running.append(Servers(tmp_path / "lab", *names))
+        running[-1].start()
+        return Ansible(running[-1], tmp_path)
+
+    yield start
+    for lab in running:
+        lab.stop()

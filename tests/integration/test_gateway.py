@@ -17,17 +17,15 @@ import subprocess
 import threading
 import time
 import typing as t
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
 from harness import COMMANDS, Ansible, Run
-from lab.core import Device, Entry
-from lab.psrp import PsrpHost
-from lab.scripts import ADDED_ROUTES, APPLY, HANDLERS, MARKER_KEY, ROLLBACK
-from lab.whole import Lab
+from lab.core import Entry
+from lab.scripts import ADDED_ROUTES, APPLY, MARKER_KEY, ROLLBACK
+from lab.servers import Servers
 from lab.windows import WindowsHost, find_value
 from lab.winrm import Fault
 
@@ -46,35 +44,12 @@ STEPS = {
 TIMEOUT = 10
 
 
-class Servers(Lab):
-    """VPN servers and nothing else."""
-
-    def __init__(self, folder: Path, *names: str) -> None:
-        super().__init__(folder)
-        self.hosts = {
-            name: (PsrpHost if name.startswith("psrp") else WindowsHost)(name, 1, handlers=HANDLERS) for name in names
-        }
-
-    @property
-    def load_balancers(self) -> list[Device]:
-        """Give none."""
-        return []
-
-    @property
-    def servers(self) -> list[WindowsHost]:
-        """Give the servers."""
-        return list(self.hosts.values())
-
-
 @pytest.fixture
-def started(tmp_path: Path) -> Iterator[t.Callable[..., Ansible]]:
+def started(servers: t.Callable[..., Ansible]) -> t.Callable[..., Ansible]:
     """Start servers of these names; each has a peer that uses the old gateway now, and short time-outs."""
-    running: list[Servers] = []
 
     def start(*names: str) -> Ansible:
-        servers = Servers(tmp_path / "lab", *names)
-        servers.start()
-        running.append(servers)
+        ansible = servers(*names)
         impatient = {
             "ansible_winrm_operation_timeout_sec": 1,
             "ansible_winrm_read_timeout_sec": 2,
@@ -82,20 +57,18 @@ def started(tmp_path: Path) -> Iterator[t.Callable[..., Ansible]]:
             "ansible_psrp_read_timeout": 2,
             "ansible_psrp_connection_timeout": 2,
         }
-        servers.write_inventory(dict.fromkeys(names, impatient))
-        for host in servers.hosts.values():
+        ansible.lab.write_inventory(dict.fromkeys(names, impatient))
+        for host in ansible.lab.servers:
             host.state["radius_servers"] = ["172.16.0.9"]
         play = {
             "hosts": "rras",
             "gather_facts": False,
             "tasks": [{"aovpn.ikev2.rras_default_gateway": {"gateway": NEW, "rollback_timeout": TIMEOUT}}],
         }
-        (tmp_path / "play.yml").write_text(yaml.safe_dump([play]), encoding="utf-8")
-        return Ansible(servers, tmp_path)
+        (ansible.folder / "play.yml").write_text(yaml.safe_dump([play]), encoding="utf-8")
+        return ansible
 
-    yield start
-    for servers in running:
-        servers.stop()
+    return start
 
 
 def at(step: str) -> dict[str, t.Any]:

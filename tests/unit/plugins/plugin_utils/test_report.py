@@ -356,6 +356,7 @@ def test_variables_are_gathered_by_group_or_by_what_they_are() -> None:
         "rras1": {"group_names": ["rras"], "rras_gateway": GATEWAY, "rras_ike_limit_enabled": "yes"},
         "rras2": {"rras_facts": facts(), "rras_ike_limit_enabled": True, "rras_ike_limit": 7},
         "rras3": {"group_names": ["rras"], "rras_ike_limit_enabled": False, "rras_ike_limit": 7},
+        "rras4": {"group_names": ["rras"], "rras_ike_limit_enabled": True, "rras_ike_limit": 7, "ikev2_limit": 8},
         "other": {"group_names": ["web"]},
     }
     raw = gather([*hostvars, "gone"], hostvars)
@@ -367,6 +368,7 @@ def test_variables_are_gathered_by_group_or_by_what_they_are() -> None:
         "rras1": 50000,
         "rras2": 7,
         "rras3": None,
+        "rras4": 8,
     }
     made(raw)
 

@@ -1,0 +1,35 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Any number of VPN servers, without load balancers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lab.core import Device
+from lab.psrp import PsrpHost
+from lab.scripts import HANDLERS
+from lab.whole import Lab
+from lab.windows import WindowsHost
+
+
+class Servers(Lab):
+    """VPN servers and nothing else; one whose name begins with psrp is reached by that."""
+
+    def __init__(self, folder: Path, *names: str) -> None:
+        super().__init__(folder)
+        self.hosts = {
+            name: (PsrpHost if name.startswith("psrp") else WindowsHost)(name, 1, handlers=HANDLERS) for name in names
+        }
+
+    @property
+    def load_balancers(self) -> list[Device]:
+        """Give none."""
+        return []
+
+    @property
+    def servers(self) -> list[WindowsHost]:
+        """Give the servers."""
+        return list(self.hosts.values())
