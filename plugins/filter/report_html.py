@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import typing as t
-from collections.abc import Mapping
 
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_page import render
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._untrusted import untrusted

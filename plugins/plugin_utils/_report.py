@@ -128,6 +128,8 @@ def left(item: Json) -> str:
     stage, undone = item["failure"]["stage"], item["failure"]["undone"]
     if stage == "read":
         return "It could not be read, and nothing was changed on it."
+    if stage == "check":
+        return "Nothing was changed on it."
     if undone is True:
         return "Everything on it is as it was before."
     if undone is False:
@@ -205,7 +207,8 @@ def _server_changes(host: str, item: Json, check_mode: bool) -> list[str]:
 def _outcome(item: Json) -> str:
     """Say what became of a device: failed, undone, not read, changed, unchanged."""
     if item["failure"]:
-        return "undone" if item["failure"]["undone"] is True and item["failure"]["stage"] != "read" else "failed"
+        changed_first = item["failure"]["stage"] not in ("read", "check")
+        return "undone" if item["failure"]["undone"] is True and changed_first else "failed"
     if not item["read"]:
         return "not read"
     return "changed" if item["changes"] or item.get("changed") else "unchanged"

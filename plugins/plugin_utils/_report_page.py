@@ -41,6 +41,7 @@ OUTCOMES = {
 SEVERITIES = {"blocker": ("bad", "Blocker"), "warning": ("warn", "Warning"), "info": ("open", "Note")}
 STAGES = {
     "read": "while reading",
+    "check": "before any change",
     "change": "while changing",
     "verify": "while verifying",
     "restore": "while restoring",

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report import SCHEMA, SUMMARY_LINES, build, summary
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_input import gather
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_input import STAGES, gather
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_page import SOURCES_SHOWN, render
 from report_examples import (
     GATEWAY,
@@ -347,6 +347,17 @@ def test_the_summary_never_runs_on() -> None:
 
 
 # -- gathering ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stage", [*STAGES, "unknown", "breakfast"])
+@pytest.mark.parametrize("undone", [True, False, None])
+def test_a_failure_at_any_stage_has_a_page(stage: str, undone: bool | None) -> None:
+    raw = failed()
+    raw["load_balancers"]["bigip"]["failure"] = {"stage": stage, "msg": "It went wrong", "undone": undone}
+    report = made(raw)
+    assert "It went wrong" in render(report)
+    changed = stage not in ("read", "check")
+    assert report["load_balancers"]["bigip"]["outcome"] == ("undone" if undone and changed else "failed")
 
 
 def test_variables_are_gathered_by_group_or_by_what_they_are() -> None:
