@@ -100,9 +100,9 @@ class Site:
 
 @pytest.fixture(scope="session")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
-    """Make the data plane, with 50 clients."""
+    """Make the data plane, with 50 clients, once no other tests have theirs on this machine."""
     made = Plane(tmp_path_factory.mktemp("plane"), clients=50)
-    made.start()
+    made.start(wait=600)
     yield made
     made.stop()
 

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import json
+import subprocess
+import sys
 import time
 import typing as t
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from ikev2.conftest import PLATFORMS, Site
 
-from lab.dataplane.network import leftovers
+from lab.dataplane.network import leftovers, run
 from lab.dataplane.plane import SYSTEM_LIMIT, WRONG_GATEWAY, Plane, PlaneError
 from lab.dataplane.strongswan import IKE
-from lab.scripts import apply_detached, arm_rollback
-from lab.windows import IKE_LIMIT, IKEEXT_KEY, SCRIPTS, WindowsHost
+from lab.windows import IKE_LIMIT, IKEEXT_KEY, WindowsHost
 
 DEFAULT = "0.0.0.0/0"
 
@@ -34,8 +37,8 @@ def gateway(site: Site, host: WindowsHost) -> str:
 
 def windows_module(site: Site, host: WindowsHost, module: str, /, **options: t.Any) -> None:
     """Run a module of ansible.windows on a server."""
-    run = site.ansible.command("ansible", host.name, "-m", f"ansible.windows.{module}", "-a", json.dumps(options))
-    assert run.code == 0, run.output
+    done = site.ansible.command("ansible", host.name, "-m", f"ansible.windows.{module}", "-a", json.dumps(options))
+    assert done.code == 0, done.output
 
 
 @contextlib.contextmanager
@@ -69,9 +72,9 @@ def test_the_probe_knows_refusals(broken: Site) -> None:
 def test_the_probe_asks_by_ipv6(broken: Site) -> None:
     server = next(iter(broken.plane.servers.values()))
     inside = replace(broken.ansible, within=server.namespace.command("env"))
-    run = inside.module("ikev2_probe", {"addresses": ["::1", "fd00::1"], "timeout": 0.5, "attempts": 1})
-    assert '"detail": "IKE_SA_INIT"' in run.output
-    assert '"detail": "no answer: Network is unreachable"' in run.output
+    done = inside.module("ikev2_probe", {"addresses": ["::1", "fd00::1"], "timeout": 0.5, "attempts": 1})
+    assert '"detail": "IKE_SA_INIT"' in done.output
+    assert '"detail": "no answer: Network is unreachable"' in done.output
 
 
 def test_the_probe_gets_no_answer_where_the_address_is_full(broken: Site) -> None:
@@ -86,9 +89,11 @@ def test_the_limit_counts_when_ikeext_has_started_with_it(broken: Site) -> None:
     assert broken.plane.connect(vip, [3, 6, 7]) == [3, 6, 7]  # these come to the first server
     assert broken.plane.sources(server.address) == {"10.10.0.1": 3}
     windows_module(broken, host, "win_regedit", path=IKEEXT_KEY, name=IKE_LIMIT, data=50000, type="dword")
-    assert (server.is_set.limit, server.full) == (None, {"10.10.0.1"})
+    assert server.is_set.limit is None
+    assert server.full == {"10.10.0.1"}
     windows_module(broken, host, "win_service", name="IKEEXT", state="restarted")
-    assert (server.is_set.limit, server.full) == (50000, set())
+    assert server.is_set.limit == 50000
+    assert not server.full
     assert broken.plane.sources(server.address) == {}
 
 
@@ -111,29 +116,21 @@ def test_a_server_whose_ikeext_is_stopped_is_silent(broken: Site) -> None:
 
 def test_the_dead_mans_switch_moves_the_real_route_and_moves_it_back(broken: Site) -> None:
     host = broken.lab.rras1
-    steps = [
-        {
-            "action": action,
-            "store": "active",
-            "destination": DEFAULT,
-            "next_hop": hop,
-            "interface_index": 4,
-            "metric": 256,
-        }
-        for action, hop in (("add", "10.10.0.1"), ("remove", WRONG_GATEWAY))
-    ]
-    steps[1]["store"] = "ActiveStore"
-    back = [{**steps[0], "next_hop": WRONG_GATEWAY}, {**steps[1], "next_hop": "10.10.0.1"}]
-    texts = [(SCRIPTS / name).read_text(encoding="utf-8") for name in ("change_routes.ps1", "end_change.ps1")]
-    with host.lock:
-        arm_rollback(host.state, {"Steps": back, "Seconds": 2, "ChangeScript": texts[0], "EndScript": texts[1]}, False)
-        apply_detached(host.state, {"Steps": steps}, False)
+    # It is managed from where its answers reach nobody by the new gateway, and nobody has said so.
+    host.state["sessions"][0] |= {"remote_address": "172.16.0.50", "local_port": 8443}
+    host.state["dead_gateways"] = ["10.10.0.1"]
+    impatient = {"ansible_winrm_operation_timeout_sec": 1, "ansible_winrm_read_timeout_sec": 2}
+    options = {"gateway": "10.10.0.1", "rollback_timeout": 6}
+    task = ("rras1", "-m", "aovpn.ikev2.rras_default_gateway", "-a", json.dumps(options), "-e", json.dumps(impatient))
     seen = [gateway(broken, host)]
-    deadline = time.monotonic() + 10
-    while len(seen) < 3 and time.monotonic() < deadline:
-        if (now := gateway(broken, host)) != seen[-1]:
-            seen.append(now)
-        time.sleep(0.05)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        running = pool.submit(broken.ansible.command, "ansible", *task, cut_off=True)
+        while not running.done():
+            if (now := gateway(broken, host)) != seen[-1]:
+                seen.append(now)
+            time.sleep(0.1)
+    assert running.result().code != 0
+    assert "the routes are what they were before" in running.result().output
     assert seen == [WRONG_GATEWAY, "10.10.0.1", WRONG_GATEWAY]
 
 
@@ -168,3 +165,46 @@ def test_a_second_plane_leaves_the_first_alone(broken: Site) -> None:
     second.stop()
     assert leftovers() == there
     assert broken.probe("bigip")["answered"]
+
+
+OTHER = """
+import sys, time
+from pathlib import Path
+from lab.dataplane import network
+from lab.dataplane.plane import Plane
+network.PREFIX, network.RUN = "aovpn-killed-", Path("/run/aovpn-killed-lab")
+plane = Plane(Path(sys.argv[1]), clients=2)
+plane.start()
+print("up", flush=True)
+time.sleep(float(sys.argv[2]))
+plane.stop()
+"""
+
+
+def named(prefix: str) -> list[str]:
+    """Name the network namespaces that have such a name."""
+    return [line.split()[0] for line in run("ip", "netns", "list").splitlines() if line.startswith(prefix)]
+
+
+def test_what_a_killed_one_has_left_is_removed_by_the_next(broken: Site, tmp_path: Path) -> None:
+    ours = leftovers()
+    command = [sys.executable, "-c", OTHER, str(tmp_path)]
+    with subprocess.Popen([*command, "60"], stdout=subprocess.PIPE, text=True) as killed:
+        assert killed.stdout is not None
+        assert killed.stdout.readline() == "up\n"
+        left = named("aovpn-killed-")
+        daemons = [pid for name in left for pid in run("ip", "netns", "pids", name).split()]
+        assert len(daemons) == 3
+        killed.kill()
+    deadline = time.monotonic() + 5
+    while any(run("ip", "netns", "pids", name).split() for name in left) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert [run("ip", "netns", "pids", name) for name in left] == [""] * len(left)
+    assert named("aovpn-killed-") == left
+
+    done = subprocess.run([*command, "0"], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "up\n"), done.stderr
+    assert named("aovpn-killed-") == []
+    assert not Path("/run/aovpn-killed-lab").exists()
+    assert leftovers() == ours
+    assert broken.plane.connect(broken.vip("bigip"), [0]) == [0]

@@ -160,7 +160,8 @@ def test_a_wrong_gateway_is_refused_and_would_cut_off_everybody(broken: Site, pl
 
 
 def test_a_load_balancer_after_whose_change_nobody_answers_is_put_back(broken: Site) -> None:
-    assert connect(broken, "bigip", [0]) == {0: "10.10.0.1"}
+    before = connect(broken, "bigip", [0])
+    assert ipaddress.ip_address(before[0]) in INSIDE
     blind = {"probe": True, "load_balancer_accept": ["return_path_wrong"]}
     # Only the load balancer: the servers' gateway stays the wrong one.
     arguments = ("--tags", "load_balancers", "--limit", "bigip,rras", "-e", json.dumps(blind))
@@ -170,7 +171,7 @@ def test_a_load_balancer_after_whose_change_nobody_answers_is_put_back(broken: S
     report = run.report("remediate")["load_balancers"]["bigip"]
     assert report["outcome"] == "undone"
     assert [service["source_preserved"] for service in report["services"]] == [False, False]
-    assert connect(broken, "bigip", [0]) == {0: "10.10.0.1"}
+    assert connect(broken, "bigip", [0]) == before
 
 
 def test_clear_connections_moves_a_client_that_is_connected(broken: Site) -> None:

@@ -63,7 +63,8 @@ def demo(folder: Path, plane: Plane | None = None) -> int:
         if plane:
             plane.start()
         lab.start()
-        traffic["audit"] = _traffic(lab)
+        if isinstance(lab, DrivenLab):
+            traffic["audit"] = _traffic(lab)
         for number, (playbook, name, _verdicts, title, variables) in enumerate(STEPS, 1):
             console.rule(f"[bold]{number} of {len(STEPS)}: aovpn.ikev2.{playbook}[/bold]", align="left")
             console.print(title)
@@ -72,7 +73,7 @@ def demo(folder: Path, plane: Plane | None = None) -> int:
                 console.print(f"[red]{playbook} ended with exit code {code}[/red]")
                 return code
             reports[name] = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-            if name in ("workaround", "verify"):
+            if isinstance(lab, DrivenLab) and name in ("workaround", "verify"):
                 traffic[name] = _traffic(lab)
     finally:
         lab.stop()
@@ -160,10 +161,10 @@ def _servers(before: dict[str, t.Any], after: dict[str, t.Any]) -> Table:
     return table
 
 
-def _traffic(lab: Lab) -> dict[str, tuple[int, list[str]]]:
+def _traffic(lab: DrivenLab) -> dict[str, tuple[int, list[str]]]:
     """Let clients connect to one load balancer after the other, and give how many did, and whom each VPN server sees."""
     measured = {}
-    for balancer in lab.load_balancers if isinstance(lab, DrivenLab) else []:
+    for balancer in lab.load_balancers:
         (vip,) = balancer.variables(lab.ca)["load_balancer_addresses"]
         lab.plane.disconnect()
         made = lab.plane.connect(vip, range(CLIENTS))

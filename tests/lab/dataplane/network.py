@@ -114,25 +114,31 @@ class Lock:
     def __init__(self) -> None:
         self._file: t.TextIO | None = None
 
-    def take(self) -> None:
-        """Take it, or say who has it."""
-        while not self._file:
-            RUN.mkdir(mode=0o700, exist_ok=True)
-            file = (RUN / "lock").open("a+", encoding="utf-8")
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                owner = file.read().strip()
-                file.close()
-                raise PlaneError(f"Another data plane is up on this machine, that of process {owner}.") from None
-            if not os.path.samestat(os.fstat(file.fileno()), os.stat(RUN / "lock")):
-                file.close()  # the one before was just about to remove it
-                continue
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
-            self._file = file
+    def take(self, wait: float = 0.0) -> None:
+        """Take it, after waiting for so many seconds at most, or say who has it."""
+        deadline = time.monotonic() + wait
+        while not self._try():
+            if time.monotonic() > deadline:
+                owner = (RUN / "lock").read_text(encoding="utf-8")
+                raise PlaneError(f"Another data plane is up on this machine, that of process {owner}.")
+            time.sleep(0.5)
+
+    def _try(self) -> bool:
+        RUN.mkdir(mode=0o700, exist_ok=True)
+        file = (RUN / "lock").open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Else the one before was just about to remove it.
+            if os.path.samestat(os.fstat(file.fileno()), os.stat(RUN / "lock")):
+                file.truncate(0)
+                file.write(str(os.getpid()))
+                file.flush()
+                self._file = file
+        except (BlockingIOError, FileNotFoundError):
+            pass
+        if not self._file:
+            file.close()
+        return self._file is not None
 
     def is_held(self) -> bool:
         """Say whether it has been taken here."""

@@ -35,7 +35,7 @@ IDLE = {"nf_conntrack_udp_timeout": 10, "nf_conntrack_udp_timeout_stream": 60}
 """Seconds until the load balancer forgets a flow: one that was never answered, and one that was (the default of a BIG-IP's UDP profile)."""
 
 DEAD_PEER = "2s"  # after so long without a packet, a client asks whether its server is still there
-PATIENCE = 1.0  # seconds until a client that has not connected yet no longer keeps the next one waiting
+PATIENCE = 3.0  # seconds until a client of which nothing is seen no longer keeps the next one waiting
 
 ROUTER_RULES = """
 table ip router {
@@ -136,11 +136,11 @@ class Plane:
 
     # Its life
 
-    def start(self) -> None:
-        """Make it, after removing what one that was killed has left."""
+    def start(self, wait: float = 0.0) -> None:
+        """Make it, after removing what one that was killed has left. ``wait``: how many seconds another one may take to end."""
         if problems := missing():
             raise PlaneError(f"The data plane cannot be made here: {'; '.join(problems)}.")
-        self._lock.take()
+        self._lock.take(wait)
         try:
             remove()
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -344,7 +344,7 @@ class Plane:
     # The clients
 
     def connect(self, vip: str, numbers: t.Iterable[int] | None = None) -> list[int]:
-        """Let these clients, or all, connect to an address, and give those that did. What fails takes four seconds.
+        """Let these clients, or all, connect to an address, and give those that did. What fails takes three seconds.
 
         Where the servers see one address, one comes after the other, so that a server's limit is kept exactly. All at once where they
         see the clients' own, or where that one address is full on each server.
@@ -356,14 +356,21 @@ class Plane:
             for number in wanted:
                 started[number] = pool.submit(self.clients.initiate, _connection(vip, number))
                 if sources != {None} and not all(sources <= server.full for server in self.servers.values()):
-                    self._wait(started[number])
+                    self._settle(vip, number, started[number])
             return [number for number in wanted if not started[number].result()]
 
-    def _wait(self, attempt: Future[str]) -> None:
-        with contextlib.suppress(TimeoutError):
-            attempt.result(PATIENCE)
-            for server in self.servers.values():
-                self.count(server)
+    def _settle(self, vip: str, number: int, attempt: Future[str]) -> None:
+        """Wait until a client is connected and counted, or is seen to be refused."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            with contextlib.suppress(TimeoutError):
+                attempt.result(0.1)
+                break
+            flows = [flow for flow in self.flows(vip) if flow.client == self.addresses[number]]
+            if any(flow.source in self.servers[flow.server].full for flow in flows):
+                return
+        for server in self.servers.values():
+            self.count(server)
 
     def connected(self, vip: str) -> dict[int, str]:
         """Give the clients that are connected to an address, each with the address that its server sees."""

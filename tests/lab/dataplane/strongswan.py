@@ -17,7 +17,8 @@ from pathlib import Path
 
 import vici
 
-from lab.dataplane.network import RUN, Namespace, PlaneError, find
+from lab.dataplane import network
+from lab.dataplane.network import Namespace, PlaneError, find
 
 SECRET = "lab-ikev2-psk"
 IDENTITY = "vpn.example.net"
@@ -34,8 +35,8 @@ charon {{
   cookie_threshold_ip = 100000
   block_threshold = 100000
   half_open_timeout = 10
-  retransmit_timeout = 0.5
-  retransmit_base = 1.5
+  retransmit_timeout = 0.4
+  retransmit_base = 1.4
   retransmit_tries = 3
   reuse_ikesa = no
   ikesa_table_size = 256
@@ -55,7 +56,7 @@ class Charon:
 
     def __init__(self, namespace: Namespace, log: Path, threads: int = 16) -> None:
         self.namespace, self.log, self.threads = namespace, log, threads
-        self.folder = RUN / namespace.name
+        self.folder = network.RUN / namespace.name
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
