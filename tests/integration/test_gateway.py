@@ -17,6 +17,7 @@ import subprocess
 import threading
 import time
 import typing as t
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -345,7 +346,7 @@ def test_the_way_back_is_as_safe_as_the_way_there(started: t.Callable[..., Ansib
     hosts["old"].state["dead_gateways"] = [NEW]
     hosts["new"].state["dead_gateways"] = [OLD]
     for name, script in lost.items():
-        hosts[name].fault(lambda entry, script=script: is_run_of(entry, script), dark=TIMEOUT + 4.0)
+        hosts[name].fault(partial(is_run_of, script=script), dark=TIMEOUT + 4.0)
     there = {name: (table(host), copy.deepcopy(host.state["registry"])) for name, host in hosts.items()}
     run = ansible.command("ansible-playbook", "back.yml", "--forks", "12", cut_off=True)
     assert (run.recap["old"]["failed"], run.recap["new"]["failed"]) == (0, 1), run.output
