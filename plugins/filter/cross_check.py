@@ -9,6 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._audit import cross_check
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._untrusted import untrusted
 
 DOCUMENTATION = r"""
 name: cross_check
@@ -49,4 +50,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, t.Any]:
         """Name it."""
-        return {"cross_check": cross_check}
+        return {"cross_check": untrusted(cross_check)}

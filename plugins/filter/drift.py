@@ -9,6 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._audit import drift
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._untrusted import untrusted
 
 DOCUMENTATION = r"""
 name: drift
@@ -56,4 +57,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, t.Any]:
         """Name it."""
-        return {"drift": drift}
+        return {"drift": untrusted(drift)}

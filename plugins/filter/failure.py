@@ -9,6 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._audit import failure
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._untrusted import untrusted
 
 DOCUMENTATION = r"""
 name: failure
@@ -70,4 +71,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, t.Any]:
         """Name it."""
-        return {"failure": failure}
+        return {"failure": untrusted(failure)}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._audit import load_balancer_addresses
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._untrusted import untrusted
 
 DOCUMENTATION = r"""
 name: load_balancer_addresses
@@ -44,4 +45,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, t.Any]:
         """Name it."""
-        return {"load_balancer_addresses": load_balancer_addresses}
+        return {"load_balancer_addresses": untrusted(load_balancer_addresses)}

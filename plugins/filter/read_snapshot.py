@@ -11,6 +11,7 @@ import typing as t
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._audit import read_snapshot
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._untrusted import untrusted
 
 DOCUMENTATION = r"""
 name: read_snapshot
@@ -52,4 +53,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, t.Any]:
         """Name it."""
-        return {"read_snapshot": _read_snapshot}
+        return {"read_snapshot": untrusted(_read_snapshot)}

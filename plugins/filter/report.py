@@ -10,11 +10,12 @@ import typing as t
 from collections.abc import Iterable, Mapping
 
 from ansible.errors import AnsibleError
-from ansible.utils.unsafe_proxy import wrap_var
 from jinja2.exceptions import UndefinedError
 
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._plain import plain
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report import build
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_input import VARIABLES, gather, plain
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_input import VARIABLES, gather
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._untrusted import untrusted
 
 DOCUMENTATION = r"""
 name: report
@@ -39,7 +40,7 @@ options:
       - Of a load balancer, C(load_balancer_platform), C(load_balancer_result), C(ikev2_before) (the result of the first look), C(ikev2_failure)
         (a dictionary of C(stage), C(msg), C(undone)), C(ikev2_probe) (a list of dictionaries of C(address), C(answered), C(detail)).
       - Of a VPN server, C(rras_facts), C(ikev2_before) (the facts of the first look), C(ikev2_failure), C(rras_gateway),
-        C(rras_ike_limit_enabled), C(rras_ike_limit).
+        C(ikev2_limit), or C(rras_ike_limit_enabled) and C(rras_ike_limit).
     type: dict
     required: true
   playbook:
@@ -59,9 +60,6 @@ options:
     type: list
     elements: dict
     default: []
-  ike_limit:
-    description: The limit that all VPN servers are to have whose own variables do not tell one.
-    type: int
 """
 
 EXAMPLES = r"""
@@ -90,13 +88,9 @@ def _variables(variables: Mapping[str, t.Any]) -> dict[str, t.Any]:
 
 
 def _report(hosts: Iterable[str], hostvars: Mapping[str, t.Any], **more: t.Any) -> t.Any:
-    limit = more.pop("ike_limit", None)
     hosts = list(hosts)
     raw = gather(hosts, {host: _variables(hostvars[host]) for host in hosts if host in hostvars})
-    for server in raw["servers"].values():
-        server.setdefault("ike_limit", limit)
-    # What devices have said is never a template, in ansible-core 2.16 neither.
-    return wrap_var(build({**more, **raw}))
+    return build({**more, **raw})
 
 
 class FilterModule:
@@ -104,4 +98,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, t.Any]:
         """Name it."""
-        return {"report": _report}
+        return {"report": untrusted(_report)}

@@ -7,11 +7,9 @@
 from __future__ import annotations
 
 import typing as t
-from collections.abc import Mapping
-
-from ansible.utils.unsafe_proxy import wrap_var
 
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_page import render
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._untrusted import untrusted
 
 DOCUMENTATION = r"""
 name: report_html
@@ -43,13 +41,9 @@ _value:
 """
 
 
-def _html(report: Mapping[str, t.Any]) -> t.Any:
-    return wrap_var(render(report))
-
-
 class FilterModule:
     """Offers the filter."""
 
     def filters(self) -> dict[str, t.Any]:
         """Name it."""
-        return {"report_html": _html}
+        return {"report_html": untrusted(render)}

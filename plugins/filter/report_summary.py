@@ -7,11 +7,9 @@
 from __future__ import annotations
 
 import typing as t
-from collections.abc import Mapping
-
-from ansible.utils.unsafe_proxy import wrap_var
 
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report import summary
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._untrusted import untrusted
 
 DOCUMENTATION = r"""
 name: report_summary
@@ -48,13 +46,9 @@ _value:
 """
 
 
-def _summary(report: Mapping[str, t.Any], page: str = "") -> t.Any:
-    return wrap_var(summary(report, page))
-
-
 class FilterModule:
     """Offers the filter."""
 
     def filters(self) -> dict[str, t.Any]:
         """Name it."""
-        return {"report_summary": _summary}
+        return {"report_summary": untrusted(summary)}

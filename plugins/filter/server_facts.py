@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from ansible.errors import AnsibleFilterError
 
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._untrusted import untrusted
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._vpn import server_facts
 
 DOCUMENTATION = r"""
@@ -62,4 +63,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, t.Any]:
         """Name it."""
-        return {"server_facts": _server_facts}
+        return {"server_facts": untrusted(_server_facts)}

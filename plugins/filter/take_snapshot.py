@@ -9,6 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._audit import take_snapshot
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._untrusted import untrusted
 
 DOCUMENTATION = r"""
 name: take_snapshot
@@ -54,4 +55,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, t.Any]:
         """Name it."""
-        return {"take_snapshot": take_snapshot}
+        return {"take_snapshot": untrusted(take_snapshot)}

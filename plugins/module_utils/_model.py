@@ -45,6 +45,7 @@ FINDING_CODES: t.Final[Mapping[str, str]] = {
     "return_path_unverified": "Nobody has said what the VPN server's default gateway is.",
     "return_path_wrong": "The VPN server's default gateway is not an address of this load balancer.",
     "rollback_pending": "A change of a VPN server's gateway has not ended.",
+    "routes_differ": "Since the snapshot, somebody else has changed a VPN server's routes.",
     "server_nat": "What the VPN servers send on their own account is translated, or is not, by a setting of the whole device.",
     "server_not_served": "No load balancer leads to a VPN server.",
     "server_sets_differ": "The services of one address lead to different servers.",

@@ -216,8 +216,10 @@ def drift(
             continue
         facts = servers[host]
         if facts["ike_limit"] != int(limit):
-            stands = "the system's own" if facts["ike_limit"] is None else facts["ike_limit"]
-            lines.append(f"{host}: the limit of IKE security associations is {stands} and has to be {limit}")
+            stands = "the default of Windows" if facts["ike_limit"] is None else facts["ike_limit"]
+            lines.append(
+                f"{host}: the limit of IKE security associations from one address is {stands} and has to be {limit}"
+            )
         elif facts["restart_owed"]:
             lines.append(f"{host}: IKEEXT does not know of the limit {facts['ike_limit']} before it is restarted")
     return lines

@@ -10,6 +10,7 @@ import typing as t
 from collections.abc import Iterable, Mapping, Sequence
 
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils import _audit
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._plain import plain
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_input import (
     SEVERITIES,
     Json,
@@ -19,7 +20,6 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_input import (
     items,
     load_balancer,
     mapping,
-    plain,
     server,
     service_key,
     text,
@@ -64,9 +64,8 @@ def build(raw: Mapping[str, t.Any]) -> Json:
 
     gateways = {host: item["wanted_gateway"] for host, item in servers.items() if item["wanted_gateway"]}
     # Sentences are for people, wherever they are shown; the data beside them is as the devices gave it.
-    drift = [
-        visible(line) for line in (*_audit.drift(read_load_balancers, read_servers, gateways), *_limits(read_servers))
-    ]
+    limits = {host: item["wanted_ike_limit"] for host, item in servers.items() if item["wanted_ike_limit"] is not None}
+    drift = [visible(line) for line in _audit.drift(read_load_balancers, read_servers, gateways, limits)]
     report: Json = {
         "schema": SCHEMA,
         "playbook": text(raw.get("playbook")),
@@ -129,6 +128,8 @@ def left(item: Json) -> str:
     stage, undone = item["failure"]["stage"], item["failure"]["undone"]
     if stage == "read":
         return "It could not be read, and nothing was changed on it."
+    if stage == "check":
+        return "Nothing was changed on it."
     if undone is True:
         return "Everything on it is as it was before."
     if undone is False:
@@ -156,15 +157,6 @@ def _sources(item: Json, known: Sequence[str]) -> list[Json]:
 
 def _limit(item: Json) -> str:
     return "the default of Windows" if item["ike_limit"] is None else str(item["ike_limit"])
-
-
-def _limits(servers: Mapping[str, Json]) -> list[str]:
-    return [
-        f"{host}: the limit of IKE security associations from one address is"
-        f" {_limit(item)} and has to be {item['wanted_ike_limit']}"
-        for host, item in servers.items()
-        if item["wanted_ike_limit"] is not None and item["ike_limit"] != item["wanted_ike_limit"]
-    ]
 
 
 def _changed(host: str, what: str, change: tuple[t.Any, t.Any], check_mode: bool) -> str:
@@ -215,7 +207,8 @@ def _server_changes(host: str, item: Json, check_mode: bool) -> list[str]:
 def _outcome(item: Json) -> str:
     """Say what became of a device: failed, undone, not read, changed, unchanged."""
     if item["failure"]:
-        return "undone" if item["failure"]["undone"] is True and item["failure"]["stage"] != "read" else "failed"
+        changed_first = item["failure"]["stage"] not in ("read", "check")
+        return "undone" if item["failure"]["undone"] is True and changed_first else "failed"
     if not item["read"]:
         return "not read"
     return "changed" if item["changes"] or item.get("changed") else "unchanged"

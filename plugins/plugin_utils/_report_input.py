@@ -6,9 +6,8 @@
 
 from __future__ import annotations
 
-import math
 import typing as t
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import canonical_address
@@ -32,6 +31,7 @@ _SERVER = {
     "before": "ikev2_before",
     "failure": "ikev2_failure",
     "gateway": "rras_gateway",
+    "ike_limit": "ikev2_limit",
 }
 
 VARIABLES = frozenset(
@@ -55,29 +55,13 @@ def gather(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, t.Any]]) ->
             load_balancers[host] = {key: variables[name] for key, name in _LOAD_BALANCER.items() if name in variables}
         elif "rras" in groups or "rras_facts" in variables or "rras_gateway" in variables:
             servers[host] = {key: variables[name] for key, name in _SERVER.items() if name in variables}
-            if "rras_ike_limit_enabled" in variables and truth(variables["rras_ike_limit_enabled"]):
+            if (
+                "ikev2_limit" not in variables
+                and "rras_ike_limit_enabled" in variables
+                and truth(variables["rras_ike_limit_enabled"])
+            ):
                 servers[host]["ike_limit"] = variables.get("rras_ike_limit", DEFAULT_LIMIT)
     return {"load_balancers": load_balancers, "servers": servers}
-
-
-def plain(value: t.Any) -> t.Any:
-    """Make plain values, as JSON knows them, of whatever Ansible hands over."""
-    if value is None or isinstance(value, bool):
-        return value
-    # Of a subclass (Ansible marks what it hands over), these make the plain type.
-    if isinstance(value, str):
-        return str.__str__(value)
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str.__str__(str(key)): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, Set):
-        return sorted((plain(item) for item in value), key=str)
-    return str.__str__(str(value))
 
 
 def truth(value: t.Any) -> bool:

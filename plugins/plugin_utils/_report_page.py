@@ -14,8 +14,9 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._plain import plain
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report import count, left
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_input import Json, plain, service_key
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_input import Json, service_key
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_picture import PLATFORMS, picture, words
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_text import counted, listed, setting, visible
 
@@ -40,6 +41,7 @@ OUTCOMES = {
 SEVERITIES = {"blocker": ("bad", "Blocker"), "warning": ("warn", "Warning"), "info": ("open", "Note")}
 STAGES = {
     "read": "while reading",
+    "check": "before any change",
     "change": "while changing",
     "verify": "while verifying",
     "restore": "while restoring",
@@ -157,7 +159,7 @@ def _bars(item: Json) -> list[Json]:
                 }
             )
     # A sum of many is no bar to measure the others by: it may run to the full width.
-    return [{**bar, "width": round(100 * min(1, bar["count"] / most), 1)} for bar in bars]
+    return [{**one, "width": round(100 * min(1, one["count"] / most), 1)} for one in bars]
 
 
 def _grouped(findings: list[Json]) -> list[Json]:

@@ -130,6 +130,7 @@ def test_every_fault_at_every_step(device: LoadMaster, ca: str, api: Api, kind: 
         assert "LoadMaster 127.0.0.1" in str(came)
         assert flags(device) == [False, False] or came.result.undone is False
         assert came.result.changed is (not came.result.undone)
+        assert [service.value for service in came.result.services] in ([], flags(device))
         # What goes wrong once can be put back; only who is gone for good cannot be asked.
         assert came.result.undone or kind == "reset for good"
     else:

@@ -119,6 +119,7 @@ def test_every_fault_at_every_step(device: NetScaler, ca: str, kind: str, step: 
         assert "NetScaler 127.0.0.1" in str(came)
         assert standing(device) == BEFORE or came.result.undone is False
         assert came.result.changed is (not came.result.undone)
+        assert [service.value for service in came.result.services] in ([], [*standing(device)[1:]])
     else:
         assert standing(device) == AFTER
     # A log-in whose answer was lost left a session that nobody knows, and a log-out that was refused or lost left it open.

@@ -78,16 +78,17 @@ class Site:
         """Run the module of a platform on its stand-in's pair, and give its result."""
         variables = self.device(platform).variables(self.lab.ca)
         given = {**variables["load_balancer_connection"], "addresses": variables["load_balancer_addresses"], **options}
-        return self._result(self.ansible.module(MODULES[platform], given))
+        return self.result(self.ansible.module(MODULES[platform], given))
 
     def probe(self, platform: str, **options: t.Any) -> dict[str, t.Any]:
         """Probe a platform's address from the controller, and give the answer."""
-        result = self._result(self.ansible.module("ikev2_probe", {"addresses": [self.vip(platform)], **options}))
+        result = self.result(self.ansible.module("ikev2_probe", {"addresses": [self.vip(platform)], **options}))
         (answer,) = result["answers"]
         return t.cast(dict[str, t.Any], answer)
 
     @staticmethod
-    def _result(run: Run) -> dict[str, t.Any]:
+    def result(run: Run) -> dict[str, t.Any]:
+        """Read what a module that was run by itself has given."""
         return t.cast(
             dict[str, t.Any], json.loads(run.output[run.output.index("=> {") + 3 : run.output.rindex("}") + 1])
         )

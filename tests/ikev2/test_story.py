@@ -11,6 +11,7 @@ other, so a server takes exactly as many from one address as its limit says.
 from __future__ import annotations
 
 import ipaddress
+import json
 import time
 import typing as t
 
@@ -121,7 +122,7 @@ def test_verify_says_so(site: Site) -> None:
     report = run.report("verify")
     assert report["verdict"]["status"] == "clean"
     assert [server["sas"] for server in report["servers"].values()] == site.sources()
-    assert {server["sources"]["verdict"] for server in report["servers"].values()} == {"seen"}
+    assert {server["sees"]["verdict"] for server in report["servers"].values()} == {"seen"}
 
 
 @each_platform
@@ -156,6 +157,20 @@ def test_a_wrong_gateway_is_refused_and_would_cut_off_everybody(broken: Site, pl
     seen = connect(broken, platform, TEN)
     assert [sorted(counts) for counts in broken.sources()] == [sorted(seen.values()), []]
     assert 0 < len(seen) < len(TEN)
+
+
+def test_a_load_balancer_after_whose_change_nobody_answers_is_put_back(broken: Site) -> None:
+    assert connect(broken, "bigip", [0]) == {0: "10.10.0.1"}
+    blind = {"probe": True, "load_balancer_accept": ["return_path_wrong"]}
+    # Only the load balancer: the servers' gateway stays the wrong one.
+    arguments = ("--tags", "load_balancers", "--limit", "bigip,rras", "-e", json.dumps(blind))
+    run = broken.playbook("remediate", *arguments)
+    assert run.code != 0
+    assert "answered IKE_SA_INIT before the change, and does not any more" in run.output
+    report = run.report("remediate")["load_balancers"]["bigip"]
+    assert report["outcome"] == "undone"
+    assert [service["source_preserved"] for service in report["services"]] == [False, False]
+    assert connect(broken, "bigip", [0]) == {0: "10.10.0.1"}
 
 
 def test_clear_connections_moves_a_client_that_is_connected(broken: Site) -> None:

@@ -77,6 +77,9 @@ def test_there_and_back_again(ansible: Ansible, lab: Lab) -> None:
     lab.rras1.state["sas"] = [{"remote_address": f"198.51.100.{number}"} for number in range(10)]
     verified = ansible.playbook("aovpn.ikev2.verify", "-e", "fail_on_drift=true")
     assert verified.code == 0, verified.output
+    report = verified.report()
+    assert report["servers"]["rras1"]["sees"]["verdict"] == "seen"
+    assert report["servers"]["rras1"]["before"]["sas"] == {"10.10.0.1": 12}  # of the snapshot
     assert set(verified.changed.values()) == {0}
 
     checked = ansible.playbook("aovpn.ikev2.rollback", "--check", "--diff")
@@ -116,6 +119,7 @@ def test_the_workaround_is_for_the_servers_alone(ansible: Ansible, lab: Lab) -> 
     assert checked.changed == {**dict.fromkeys(DEVICES, 0), "rras1": 2, "rras2": 2}, checked.output
     first = ansible.playbook("aovpn.ikev2.workaround")
     assert first.changed == {**dict.fromkeys(DEVICES, 0), "rras1": 2, "rras2": 2}, first.output
+    assert first.report()["verdict"]["status"] == "partial"
     assert {entry.device for entry in lab.writing()} == {"rras1", "rras2"}
     assert [server.state["services"]["IKEEXT"]["ike_limit"] for server in lab.servers] == [50000, 50000]
     assert ansible.playbook("aovpn.ikev2.workaround").changed == dict.fromkeys(DEVICES, 0)
@@ -133,8 +137,11 @@ def test_an_audit_goes_on_without_those_who_do_not_answer(ansible: Ansible, lab:
     assert list(run.report()["servers"]["rras1"]["sas"]) == ["10.10.0.1"]
     assert [one["source_preserved"] for one in run.report()["load_balancers"]["netscaler"]["services"]] == [False] * 2
     assert "not-the-pass-word" not in run.output
-    for host in ("loadmaster", "rras2", "bigip"):
-        assert f"{host}: " in run.output, host
+    devices = {**run.report()["load_balancers"], **run.report()["servers"]}
+    assert {host for host, one in devices.items() if one["failure"]} == {"loadmaster", "rras2", "bigip"}
+    assert {one["failure"]["stage"] for one in devices.values() if one["failure"]} == {"read"}
+    failing = ansible.playbook("aovpn.ikev2.audit", "-e", "fail_on_drift=true")
+    assert failing.code == 2
     lab.write_inventory(closed_port(lab, "rras2"))
     assert ansible.playbook("aovpn.ikev2.remediate").code != 0
     assert lab.writing() == []
@@ -149,6 +156,9 @@ def test_what_fails_on_the_second_load_balancer_is_put_back_and_the_third_is_lef
     run = ansible.playbook("aovpn.ikev2.remediate")
     assert run.code != 0
     assert failures(run) == {"netscaler": 1}, run.output
+    outcomes = {host: one["outcome"] for host, one in run.report()["load_balancers"].items()}
+    assert outcomes == {"bigip": "changed", "netscaler": "undone", "loadmaster": "unchanged"}
+    assert {one["outcome"] for one in run.report()["servers"].values()} == {"changed"}
     now = settings(lab)
     assert now["bigip"] != before["bigip"]
     assert now["netscaler"] == before["netscaler"]
@@ -214,6 +224,24 @@ def test_everything_that_cannot_be_meant_is_told_before_any_device_is_touched(an
     )
     assert empty.code != 0
     assert "The groups ikev2_load_balancers and rras have no hosts" in empty.output
+
+
+def test_what_a_device_says_is_never_a_template(ansible: Ansible, lab: Lab) -> None:
+    proof = ansible.folder / "proof"
+    template = f"{{{{ lookup('ansible.builtin.pipe', 'touch {proof}') }}}}"
+    answer = {"code": 400, "message": template, "errorStack": [], "apiError": 1}
+    lab.bigip.fault(
+        lambda entry: entry.path == "/mgmt/tm/ltm/virtual",
+        answer=Response(json.dumps(answer), 400, content_type="application/json"),
+        times=9,
+    )
+    lab.rras1.state["nics"][0]["alias"] = template
+    lab.rras2.state["sas"] = [{"remote_address": template}]
+    run = ansible.playbook("aovpn.ikev2.audit")
+    assert run.code == 0, run.output
+    assert "lookup('ansible.builtin.pipe'" in run.report()["load_balancers"]["bigip"]["failure"]["msg"]
+    ansible.playbook("aovpn.ikev2.remediate")
+    assert not proof.exists()
 
 
 def test_tags_choose_what_is_changed(ansible: Ansible, lab: Lab) -> None:

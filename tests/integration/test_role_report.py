@@ -155,11 +155,14 @@ def test_a_failure_is_reported_and_does_not_fail_the_report(ansible: Ansible) ->
     assert "FAILED: The run failed on bigip and rras2" in run.output
 
 
-def test_the_limit_that_all_servers_are_to_have(ansible: Ansible) -> None:
-    run = report(ansible, variables(clean()), "-e", '{"report_ike_limit": 50000, "report_fail_on_drift": true}')
+def test_a_limit_that_is_wanted_is_drift_where_it_is_not(ansible: Ansible) -> None:
+    hosts = variables(clean())
+    hosts["rras1"]["ikev2_limit"] = 50000
+    run = report(ansible, hosts, "-e", '{"report_fail_on_drift": true}')
     assert run.code == 2
-    assert "2 settings are not as they have to be: rras1: the limit of IKE security associations" in run.output
+    assert "rras1: the limit of IKE security associations" in run.output
     assert written(run)["servers"]["rras1"]["wanted_ike_limit"] == 50000
+    assert written(run)["servers"]["rras2"]["wanted_ike_limit"] is None
 
 
 @pytest.mark.parametrize("name", ["script", "control", "direction", "template"])

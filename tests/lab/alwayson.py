@@ -11,11 +11,13 @@ import sys
 import time
 from pathlib import Path
 
-from lab.dataplane.plane import Plane
+from lab.dataplane.plane import IDLE, Plane
 from lab.driven import DrivenLab
 
 CLIENTS = 6  # of each load balancer
-PAUSE = 3.0  # seconds between two rounds of connecting those that are not connected
+PAUSE = 1.0  # seconds between two looks
+RETRY = 2.0 + IDLE["nf_conntrack_udp_timeout"]
+"""After so many seconds a client that failed tries again. Did it try earlier, it would keep its old flow alive, translated as it was."""
 
 
 def watch(folder: Path) -> None:
@@ -26,9 +28,10 @@ def watch(folder: Path) -> None:
     try:
         lab.start()
         print(_welcome(lab), flush=True)
-        shown = ""
+        shown, failed = "", dict[int, float]()
         while True:
-            if (now := _round(lab)) != shown:
+            _connect(lab, failed)
+            if (now := _seen(lab)) != shown:
                 print(f"{time.strftime('%H:%M:%S')}\n{now}", flush=True)
                 shown = now
             time.sleep(PAUSE)
@@ -53,15 +56,29 @@ def _welcome(lab: DrivenLab) -> str:
     )
 
 
-def _round(lab: DrivenLab) -> str:
-    """Let those connect that are not connected, and say what there is then."""
-    lines = []
-    for index, balancer in enumerate(lab.load_balancers):
-        (vip,) = balancer.variables(lab.ca)["load_balancer_addresses"]
-        own = range(index * CLIENTS, (index + 1) * CLIENTS)
-        connected = lab.plane.connected(vip)
-        lab.plane.connect(vip, [number for number in own if number not in connected])
-        lines.append(f"  {balancer.name} {vip}: {len(lab.plane.connected(vip))} of {CLIENTS} clients are connected")
+def _vips(lab: DrivenLab) -> list[tuple[str, str, range]]:
+    """Give each load balancer's name and address, and its clients."""
+    return [
+        (balancer.name, *balancer.variables(lab.ca)["load_balancer_addresses"], range(first, first + CLIENTS))
+        for first, balancer in zip(range(0, 3 * CLIENTS, CLIENTS), lab.load_balancers, strict=True)
+    ]
+
+
+def _connect(lab: DrivenLab, failed: dict[int, float]) -> None:
+    """Let those connect that are not connected, unless they have just ``failed``, at these times."""
+    for _dummy, vip, clients in _vips(lab):
+        connected, now = lab.plane.connected(vip), time.monotonic()
+        trying = [one for one in clients if one not in connected and now - failed.get(one, -RETRY) >= RETRY]
+        made = lab.plane.connect(vip, trying)
+        failed.update(dict.fromkeys(set(trying) - set(made), time.monotonic()))
+
+
+def _seen(lab: DrivenLab) -> str:
+    """Say who is connected, and whom the servers see."""
+    lines = [
+        f"  {name} {vip}: {len(lab.plane.connected(vip))} of {CLIENTS} clients are connected"
+        for name, vip, _dummy in _vips(lab)
+    ]
     for host in lab.servers:
         server = lab.plane.servers[lab.address(host)]
         gateway = server.is_set.routes.get("0.0.0.0/0", "none")

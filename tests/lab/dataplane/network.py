@@ -134,6 +134,10 @@ class Lock:
             file.flush()
             self._file = file
 
+    def is_held(self) -> bool:
+        """Say whether it has been taken here."""
+        return self._file is not None
+
     def release(self) -> None:
         """Give it back, and remove all that was written beside it."""
         if self._file:

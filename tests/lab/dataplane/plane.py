@@ -15,7 +15,7 @@ import time
 import typing as t
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab.dataplane.network import Lock, Namespace, PlaneError, leftovers, missing, remove
@@ -30,6 +30,9 @@ CONTROLLER = "192.0.2.2"
 
 SYSTEM_LIMIT = 3
 """What stands for the system's own limit of security associations per address. Windows' own figure is not confirmed."""
+
+IDLE = {"nf_conntrack_udp_timeout": 10, "nf_conntrack_udp_timeout_stream": 60}
+"""Seconds until the load balancer forgets a flow: one that was never answered, and one that was (the default of a BIG-IP's UDP profile)."""
 
 DEAD_PEER = "2s"  # after so long without a packet, a client asks whether its server is still there
 PATIENCE = 1.0  # seconds until a client that has not connected yet no longer keeps the next one waiting
@@ -84,13 +87,14 @@ table ip ike {
 
 @dataclass
 class VpnServer:
-    """A VPN server: its namespace and daemon, what it is set to, and the addresses that have reached its limit."""
+    """A VPN server: its namespace and daemon, what it is set to, the addresses that have reached its limit, and what its daemon has loaded."""
 
     address: str
     namespace: Namespace
     charon: Charon
     is_set: Server
     full: frozenset[str] = frozenset()
+    connection: dict[str, t.Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -156,7 +160,9 @@ class Plane:
             raise
 
     def stop(self) -> None:
-        """Remove it, and nothing else."""
+        """Remove it, and nothing else: without the lock, what stands is another's."""
+        if not self._lock.is_held():
+            return
         self._stopped.set()
         for thread in self._counters:
             thread.join(5)
@@ -217,13 +223,15 @@ class Plane:
         for namespace in (self.outside, self.controller):
             namespace.nft(CLIENT_RULES)
         self.balancer.nft(BALANCER_RULES)
+        for name, seconds in IDLE.items():
+            self.balancer.call("sh", "-c", f"echo {seconds} > /proc/sys/net/netfilter/{name}")
         self.other.nft(OTHER_RULES)
 
     def _load(self) -> None:
         common = {"version": "2", "proposals": [IKE], "encap": "yes", "mobike": "no", "unique": "never"}
         for number, server in enumerate(self.servers.values(), 1):
             child = {"local_ts": [f"{_target(number)}/32"], "esp_proposals": [ESP]}
-            connection = {
+            server.connection = {
                 **common,
                 "local_addrs": ["%any"],
                 "remote_addrs": ["%any"],
@@ -233,7 +241,7 @@ class Plane:
                 "children": {"net": child},
             }
             network = _target(number).rpartition(".")[0]
-            server.charon.load({"clients": connection}, {"clients": {"addrs": f"{network}.1-{network}.250"}})
+            server.charon.load({"clients": server.connection}, {"clients": {"addrs": f"{network}.1-{network}.250"}})
         self.clients.load(
             {
                 _connection(vip, number): {

@@ -118,10 +118,10 @@ def test_on_4500_the_marker_stands_before_both(run: t.Any, responder: t.Any) -> 
 
 
 def test_a_request_that_got_lost_is_sent_again_unchanged(run: t.Any, responder: t.Any) -> None:
-    server: Responder = responder(lambda request, _sender: [refusal(request)] if len(server.requests) == 3 else [])
-    (probe,) = run(addresses=["127.0.0.1"], port=server.port, timeout=0.1, attempts=3)["answers"]
+    server: Responder = responder(lambda request, _sender: [refusal(request)] if len(server.requests) == 2 else [])
+    (probe,) = run(addresses=["127.0.0.1"], port=server.port, timeout=1, attempts=2)["answers"]
     assert probe["answered"]
-    assert len(server.requests) == 3
+    assert len(server.requests) == 2
     assert len(set(server.requests)) == 1
 
 
@@ -129,7 +129,7 @@ def test_nobody_answers_and_the_others_do(run: t.Any, responder: t.Any) -> None:
     server = responder(lambda request, _sender: [refusal(request)])
     silent = responder(lambda _request, _sender: [b"", b"noise", refusal(bytes(28))], "127.0.0.2", server.port)
     asked = ["127.0.0.2", "127.0.0.1", "127.0.0.3"]
-    probes = run(addresses=asked, port=server.port, timeout=0.2, attempts=2)["answers"]
+    probes = run(addresses=asked, port=server.port, timeout=1, attempts=1)["answers"]
     assert [probe["address"] for probe in probes] == asked
     assert [probe["detail"] for probe in probes] == [
         "no answer",
@@ -137,7 +137,7 @@ def test_nobody_answers_and_the_others_do(run: t.Any, responder: t.Any) -> None:
         "no answer: Connection refused",
     ]
     assert [probe["ms"] is None for probe in probes] == [True, False, True]
-    assert len(silent.requests) == 2
+    assert len(silent.requests) == 1
 
 
 def test_an_answer_from_another_address_is_none(run: t.Any, responder: t.Any) -> None:
@@ -148,7 +148,7 @@ def test_an_answer_from_another_address_is_none(run: t.Any, responder: t.Any) ->
         return []
 
     server = responder(past)
-    (probe,) = run(addresses=["127.0.0.1"], port=server.port, timeout=0.3, attempts=1)["answers"]
+    (probe,) = run(addresses=["127.0.0.1"], port=server.port, timeout=1, attempts=1)["answers"]
     assert server.requests
     assert (probe["answered"], probe["detail"]) == (False, "no answer")
 

@@ -158,7 +158,7 @@ def test_a_limit_is_drift_where_one_is_wanted_and_so_is_a_restart_that_is_owed()
     assert drift({}, {"rras1": owing, "rras2": LOST}, {}) == []
     assert drift({}, {"rras1": owing, "rras2": LOST}, {}, {"rras1": 50000, "rras2": 50000, "rras3": 1}) == [
         "rras1: IKEEXT does not know of the limit 50000 before it is restarted",
-        "rras2: the limit of IKE security associations is the system's own and has to be 50000",
+        "rras2: the limit of IKE security associations from one address is the default of Windows and has to be 50000",
     ]
 
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report import SCHEMA, SUMMARY_LINES, build, summary
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_input import gather
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_input import STAGES, gather
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_page import SOURCES_SHOWN, render
 from report_examples import (
     GATEWAY,
@@ -349,6 +349,17 @@ def test_the_summary_never_runs_on() -> None:
 # -- gathering ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("stage", [*STAGES, "unknown", "breakfast"])
+@pytest.mark.parametrize("undone", [True, False, None])
+def test_a_failure_at_any_stage_has_a_page(stage: str, undone: bool | None) -> None:
+    raw = failed()
+    raw["load_balancers"]["bigip"]["failure"] = {"stage": stage, "msg": "It went wrong", "undone": undone}
+    report = made(raw)
+    assert "It went wrong" in render(report)
+    changed = stage not in ("read", "check")
+    assert report["load_balancers"]["bigip"]["outcome"] == ("undone" if undone and changed else "failed")
+
+
 def test_variables_are_gathered_by_group_or_by_what_they_are() -> None:
     hostvars: dict[str, t.Any] = {
         "bigip": {"group_names": ["ikev2_load_balancers"], "ikev2_failure": {"msg": "down"}},
@@ -356,6 +367,7 @@ def test_variables_are_gathered_by_group_or_by_what_they_are() -> None:
         "rras1": {"group_names": ["rras"], "rras_gateway": GATEWAY, "rras_ike_limit_enabled": "yes"},
         "rras2": {"rras_facts": facts(), "rras_ike_limit_enabled": True, "rras_ike_limit": 7},
         "rras3": {"group_names": ["rras"], "rras_ike_limit_enabled": False, "rras_ike_limit": 7},
+        "rras4": {"group_names": ["rras"], "rras_ike_limit_enabled": True, "rras_ike_limit": 7, "ikev2_limit": 8},
         "other": {"group_names": ["web"]},
     }
     raw = gather([*hostvars, "gone"], hostvars)
@@ -367,6 +379,7 @@ def test_variables_are_gathered_by_group_or_by_what_they_are() -> None:
         "rras1": 50000,
         "rras2": 7,
         "rras3": None,
+        "rras4": 8,
     }
     made(raw)
 
@@ -445,7 +458,7 @@ def places(value: t.Any, path: tuple[t.Any, ...] = ()) -> list[tuple[t.Any, ...]
     return [path, *(place for key, item in pairs for place in places(item, (*path, key)))]
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_whatever_is_somewhere_else_than_expected_the_report_is_written(data: st.DataObject) -> None:
     raw = copy.deepcopy(data.draw(st.sampled_from([*EXAMPLES.values()]))())

@@ -273,7 +273,7 @@ ASKED = st.builds(
 )
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=2000)
 @given(tables(), ASKED)
 def test_whatever_had_to_stay_reachable_stays_so(before: Network, ask: Wanted) -> None:
     plan = plan_default_gateway(before, ask)
@@ -301,7 +301,7 @@ def between(network: Network, steps: t.Sequence[Step], done: int, halfway: bool)
     return found
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(tables(), ASKED, st.integers(0, 30), st.booleans())
 def test_the_way_back_leads_back_from_anywhere(before: Network, ask: Wanted, done: int, halfway: bool) -> None:
     plan = plan_default_gateway(before, ask)
@@ -312,7 +312,7 @@ def test_the_way_back_leads_back_from_anywhere(before: Network, ask: Wanted, don
 # Back to a snapshot
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=2000)
 @given(tables(), ASKED, ASKED)
 def test_snapshot_change_and_restoration_give_the_original_table(before: Network, ask: Wanted, then: Wanted) -> None:
     snapshot = json.loads(json.dumps(before.as_dict()))
@@ -330,7 +330,7 @@ def test_snapshot_change_and_restoration_give_the_original_table(before: Network
     assert plan_restoration(before, snapshot) == Plan()
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(tables(), tables(), ASKED, st.integers(0, 30), st.booleans())
 def test_a_restoration_touches_default_routes_and_our_own_and_can_itself_be_undone(
     past: Network, before: Network, ask: Wanted, done: int, halfway: bool
@@ -349,7 +349,7 @@ def test_a_restoration_touches_default_routes_and_our_own_and_can_itself_be_undo
     assert set(foretell(found, back.rollback).routes) == set(changed.routes)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(tables(), ASKED)
 def test_whoever_goes_by_the_old_gateway_does_so_all_the_way_back(before: Network, ask: Wanted) -> None:
     plan = plan_default_gateway(before, ask)

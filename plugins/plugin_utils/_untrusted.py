@@ -1,0 +1,27 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What devices have said is never a template. Up to ansible-core 2.18, a filter has to say so of what it makes of that."""
+
+from __future__ import annotations
+
+import functools
+import typing as t
+from collections.abc import Callable
+
+from ansible.utils.unsafe_proxy import wrap_var
+
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._plain import plain
+
+Parameters = t.ParamSpec("Parameters")
+
+
+def untrusted(function: Callable[Parameters, t.Any]) -> Callable[Parameters, t.Any]:
+    """Give a filter whose results Ansible never takes for templates."""
+
+    @functools.wraps(function)
+    def wrapped(*arguments: Parameters.args, **options: Parameters.kwargs) -> t.Any:
+        return wrap_var(plain(function(*arguments, **options)))
+
+    return wrapped
