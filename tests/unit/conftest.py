@@ -4,11 +4,11 @@
 
 """Makes the strict HTTP expectations available to all unit tests, and lets none depend on how busy the machine is."""
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from expectations import expecting
 
-settings.register_profile("untimed", deadline=None)
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
 __all__ = ("expecting",)
