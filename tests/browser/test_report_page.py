@@ -179,7 +179,7 @@ def test_the_accessibility_tree_tells_the_whole_report(browser: Browser) -> None
         "VPN servers",
         "Findings",
     ]
-    assert all(after <= before + 1 for (before, _), (after, _) in pairwise(headings))
+    assert all(after <= before + 1 for (before, _dummy), (after, _also) in pairwise(headings))
 
     (picture,) = [node for node in tree if node["role"] in ("image", "img")]
     assert picture["name"] == "Path of 203.0.113.10 through bigip"

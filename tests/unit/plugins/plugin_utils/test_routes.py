@@ -359,10 +359,11 @@ def test_whoever_goes_by_the_old_gateway_does_so_all_the_way_back(before: Networ
     alone = len({item.key for item in before.routes if item.is_default}) < 2
     for peer in map(str, before.peers):
         ways = [way(foretell(changed, back.steps[:done]).routes, peer) for done in range(len(back.steps) + 1)]
-        if way(changed.routes, peer) == way(before.routes, peer) is not None and alone:
-            assert set(ways[: len(back.switch) + 1]) == {way(before.routes, peer)}
+        old = way(before.routes, peer)
+        if old is not None and way(changed.routes, peer) == old and alone:
+            assert set(ways[: len(back.switch) + 1]) == {old}
             # For the persistent store's sake, the default route may be made anew once more.
-            assert set(ways) <= {way(before.routes, peer), None}
+            assert set(ways) <= {old, None}
 
 
 def test_what_was_added_is_taken_away_and_what_somebody_else_made_is_left_and_told() -> None:
