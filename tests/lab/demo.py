@@ -73,7 +73,7 @@ def demo(folder: Path, plane: Plane | None = None) -> int:
                 console.print(f"[red]{playbook} ended with exit code {code}[/red]")
                 return code
             reports[name] = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-            if isinstance(lab, DrivenLab) and name in ("workaround", "verify"):
+            if isinstance(lab, DrivenLab) and name in ("workaround", "remediate-again"):
                 traffic[name] = _traffic(lab)
     finally:
         lab.stop()

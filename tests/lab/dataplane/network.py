@@ -61,7 +61,7 @@ def install() -> None:
     ours = not policy.exists() or "aovpn.ikev2" in policy.read_text(encoding="utf-8")
     if ours:
         # Starting services is forbidden (101) for as long as this process lives, however that ends.
-        text = f"#!/bin/sh\n# Of the lab of aovpn.ikev2, removed by it.\nkill -0 {os.getpid()} && exit 101\nexit 0\n"
+        text = f"#!/bin/sh\n# Of the lab of aovpn.ikev2, removed by it.\nkill -0 {os.getpid()} 2>/dev/null && exit 101\nexit 0\n"
         policy.write_text(text, encoding="utf-8")
         policy.chmod(0o755)
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
