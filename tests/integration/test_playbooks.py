@@ -31,10 +31,17 @@ def settings(lab: Lab) -> dict[str, t.Any]:
             "bigip": {name: one["sourceAddressTranslation"] for name, one in lab.bigip.state["virtual"].items()},
             "netscaler": lab.netscaler.config,
             "loadmaster": lab.loadmaster.state,
-            **{server.name: server.state["routes"] for server in lab.servers},
+            **{server.name: routes(server.state["routes"]) for server in lab.servers},
             "limits": [find_value(server.state, IKEEXT_KEY, IKE_LIMIT) for server in lab.servers],
         }
     )
+
+
+def routes(stores: dict[str, list[dict[str, t.Any]]]) -> dict[str, list[str]]:
+    """Give the routes of each store, whose order means nothing."""
+    return {
+        store: sorted(json.dumps(route, sort_keys=True) for route in of_store) for store, of_store in stores.items()
+    }
 
 
 def failures(run: Run) -> dict[str, int]:
