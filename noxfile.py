@@ -37,9 +37,6 @@ SUPPORTED = {
     "2.21": ("3.12", "3.13"),
 }
 
-WITH_EACH_CORE = ("test_main_job.py", "test_playbooks.py", "test_role_rras.py", "test_role_report.py")
-"""The whole runs of playbooks, roles and filters, which templates, facts and connections of each core see to."""
-
 nox.needs_version = ">=2025.5.1"
 nox.options.reuse_venv = "yes"
 nox.options.error_on_missing_interpreters = True
@@ -121,24 +118,27 @@ def test(session: nox.Session, core: str, minor: str) -> None:
     if core == NEWEST:
         # Adapters against stand-ins, and the report's page in a browser, without Ansible: once is enough.
         tree.run("pytest tests/faults tests/browser -n 2 --dist loadfile")
-    # What hangs on the core is run with each; what hangs on the lab, or on one module's options, with the newest.
-    whole_runs = (
-        "tests/integration" if core == NEWEST else " ".join(f"tests/integration/{name}" for name in WITH_EACH_CORE)
-    )
     # A file's tests run in order, as long as no process would be idle for it: some share a lab that takes time to start.
-    tree.run(f"pytest {whole_runs} -n 2 --dist worksteal")
-    left_out = "" if core != NEWEST or real_ikev2(tree) else " (tests/ikev2 did not run: they need root)"
+    whole_runs, left_out = "pytest tests/integration -n 3 --dist worksteal", ""
+    if core != NEWEST:
+        # What hangs on the lab, or on a module's options, is run with the newest.
+        tree.run(f"{whole_runs} -m each_core")
+    elif real_ikev2(tree):
+        # Much of both is waiting.
+        tree.run_at_once(whole_runs, "pytest tests/ikev2")
+    else:
+        tree.run(whole_runs)
+        left_out = " (tests/ikev2 did not run: they need root)"
     tree.finish()
     ran[-1] = f"{versions}: passed{left_out}"
 
 
 def real_ikev2(tree: Tree) -> bool:
-    """Run the tests on the data plane, after installing what they need of Debian, and give whether they ran: root only."""
+    """Say whether the tests on the data plane can run, after installing what they need of Debian: as root only."""
     if os.geteuid() == 0:
         tree.run("python -m lab packages")
-        tree.run("pytest tests/ikev2")
         return True
-    tree.session.warn("tests/ikev2 did not run: network namespaces need root. Run this as root to see real IKEv2.")
+    tree.session.warn("tests/ikev2 do not run: network namespaces need root. Run this as root to see real IKEv2.")
     if os.environ.get("CI"):
         tree.failed.append("tests/ikev2, which have to run in CI, as root")
     return False

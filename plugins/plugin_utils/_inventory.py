@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from jinja2 import Undefined
+from jinja2 import Environment, Undefined, meta
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import InvalidInput, Order
 from ansible_collections.aovpn.ikev2.plugins.module_utils._module import COMMON, Rules, Spec
@@ -30,6 +30,14 @@ MODULES: Mapping[str, tuple[Spec, Rules]] = {
     "netscaler": (netscaler_usip.SPEC, netscaler_usip.RULES),
     "loadmaster": (loadmaster_transparency.SPEC, loadmaster_transparency.RULES),
 }
+CONNECTION = (
+    "ansible_host",
+    "ansible_connection",
+    "ansible_shell_type",
+    "ansible_port",
+    "ansible_user",
+    "ansible_password",
+)
 WINDOWS_CONNECTIONS = ("winrm", "psrp")
 WINDOWS_SHELLS = ("powershell", "cmd")
 
@@ -65,7 +73,7 @@ def problems(
 
 
 def _of_host(host: Variables, spec: Spec, judge: Callable[[dict[str, t.Any]], list[str]]) -> list[str]:
-    variables, undefined = _read(host, (*spec, "ansible_host", "ansible_connection", "ansible_shell_type"))
+    variables, undefined = _read(host, (*spec, *CONNECTION))
     if undefined:
         return undefined
     given = {name: variables[name] for name in spec if name in variables}
@@ -97,7 +105,9 @@ def _plain(value: t.Any) -> t.Any:
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     if isinstance(value, str) and "{{" in value:
-        raise ValueError(f"{value} leans on a variable that is not defined")
+        # By name only: whatever else stands there may be a secret.
+        names = meta.find_undeclared_variables(Environment(autoescape=True).parse(value))
+        raise ValueError(f"{', '.join(sorted(names)) or 'a variable'} is not defined")
     return value
 
 

@@ -12,6 +12,8 @@ import typing as t
 from itertools import groupby
 from pathlib import Path
 
+import pytest
+
 from harness import Ansible
 from lab.whole import Lab
 
@@ -36,6 +38,7 @@ def gateways(report: dict[str, t.Any]) -> dict[str, str]:
     return {host: facts["gateway"] for host, facts in report["servers"].items()}
 
 
+@pytest.mark.each_core
 def test_the_whole_job(ansible: Ansible, lab: Lab) -> None:
     before = ansible.playbook("aovpn.ikev2.audit")
     assert before.code == 0, before.output
@@ -72,6 +75,7 @@ def test_the_whole_job(ansible: Ansible, lab: Lab) -> None:
     assert gateways(after.report()) == {"rras1": "10.10.0.1", "rras2": "10.10.0.1"}
 
 
+@pytest.mark.each_core
 def test_check_mode_foretells_every_change_and_makes_none(ansible: Ansible, lab: Lab) -> None:
     run = ansible.playbook("aovpn.ikev2.remediate", "--check", "--diff")
     assert run.code == 0, run.output
@@ -136,6 +140,7 @@ def test_without_the_right_gateway_no_load_balancer_is_touched(ansible: Ansible,
     assert lab.writing() == []
 
 
+@pytest.mark.each_core
 def test_the_workaround_sets_the_limit_and_restarts_the_service_once(ansible: Ansible, lab: Lab) -> None:
     options = "rras_ike_limit_enabled=true rras_restart_with_sessions=true"
     arguments = ("aovpn.ikev2.remediate", "--limit", "rras", "-e", options)
@@ -174,6 +179,7 @@ def test_no_secret_is_shown_with_the_utmost_verbosity(ansible: Ansible) -> None:
     assert "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER" in run.output
 
 
+@pytest.mark.each_core
 def test_only_the_built_archive_is_needed(ansible: Ansible, tmp_path: Path) -> None:
     alone = ansible.install(ansible.build(tmp_path / "build"), tmp_path / "elsewhere" / "collections")
     playbook = tmp_path / "elsewhere" / "site.yml"
@@ -183,4 +189,4 @@ def test_only_the_built_archive_is_needed(ansible: Ansible, tmp_path: Path) -> N
     run = ansible.playbook(str(playbook), environment=alone)
     assert run.code == 0, run.output
     assert run.changed == dict.fromkeys(DEVICES, 1)
-    assert values(ansible.playbook("aovpn.ikev2.audit", environment=alone).report()) == RIGHT
+    assert values(run.report()) == RIGHT

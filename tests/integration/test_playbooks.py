@@ -17,11 +17,12 @@ import typing as t
 import pytest
 from flask import Response
 
-from harness import COMMANDS, Ansible, Run
+from harness import COMMANDS, REPOSITORY, Ansible, Run
 from lab.whole import Lab
 from lab.windows import IKE_LIMIT, IKEEXT_KEY, find_value
 
 DEVICES = {"bigip", "netscaler", "loadmaster", "rras1", "rras2"}
+SMALL = {"bigip", "rras1", "rras2"}  # a site with one load balancer, where the others would only take time
 
 
 def settings(lab: Lab) -> dict[str, t.Any]:
@@ -61,6 +62,7 @@ def closed_port(lab: Lab, *names: str) -> dict[str, dict[str, t.Any]]:
     return changes
 
 
+@pytest.mark.each_core
 def test_there_and_back_again(ansible: Ansible, lab: Lab) -> None:
     before = settings(lab)
     nothing = ansible.playbook("aovpn.ikev2.rollback")
@@ -119,23 +121,25 @@ def test_a_snapshot_that_does_not_fit_is_refused(ansible: Ansible, lab: Lab) -> 
     assert lab.writing() == []
 
 
+@pytest.mark.each_core
 def test_the_workaround_is_for_the_servers_alone(ansible: Ansible, lab: Lab) -> None:
     lab.rras1.state["sas"] = lab.rras2.state["sas"] = []
-    lab.write_inventory(closed_port(lab, "netscaler"))  # which is no reason to leave the servers alone
+    # That a load balancer cannot be read is no reason to leave the servers alone.
+    lab.write_inventory(closed_port(lab, "bigip"), without=DEVICES - SMALL)
     before = settings(lab)
     checked = ansible.playbook("aovpn.ikev2.workaround", "--check")
-    assert checked.changed == {**dict.fromkeys(DEVICES, 0), "rras1": 2, "rras2": 2}, checked.output
+    assert checked.changed == {"bigip": 0, "rras1": 2, "rras2": 2}, checked.output
     first = ansible.playbook("aovpn.ikev2.workaround")
-    assert first.changed == {**dict.fromkeys(DEVICES, 0), "rras1": 2, "rras2": 2}, first.output
+    assert first.changed == {"bigip": 0, "rras1": 2, "rras2": 2}, first.output
     assert first.code == 0
-    assert first.report()["load_balancers"]["netscaler"]["failure"]["stage"] == "read"
+    assert first.report()["load_balancers"]["bigip"]["failure"]["stage"] == "read"
     assert {entry.device for entry in lab.writing()} == {"rras1", "rras2"}
     assert [server.state["services"]["IKEEXT"]["ike_limit"] for server in lab.servers] == [50000, 50000]
-    assert ansible.playbook("aovpn.ikev2.workaround").changed == dict.fromkeys(DEVICES, 0)
+    assert ansible.playbook("aovpn.ikev2.workaround").changed == dict.fromkeys(SMALL, 0)
     assert len(ansible.snapshots()) == 1
-    lab.write_inventory()
+    lab.write_inventory(without=DEVICES - SMALL)
     assert ansible.playbook("aovpn.ikev2.audit").report()["verdict"]["status"] == "partial"
-    assert ansible.playbook("aovpn.ikev2.rollback").changed == {**dict.fromkeys(DEVICES, 0), "rras1": 2, "rras2": 2}
+    assert ansible.playbook("aovpn.ikev2.rollback").changed == {"bigip": 0, "rras1": 2, "rras2": 2}
     assert settings(lab) == before
 
 
@@ -157,6 +161,24 @@ def test_an_audit_goes_on_without_those_who_do_not_answer(ansible: Ansible, lab:
     assert ansible.playbook("aovpn.ikev2.remediate").code != 0
     assert lab.writing() == []
     assert ansible.snapshots() == []
+
+
+def test_accounts_that_may_read_are_enough_to_look(ansible: Ansible, lab: Lab) -> None:
+    changes: dict[str, dict[str, t.Any]] = {}
+    for device in lab.load_balancers:
+        connection = dict(device.variables(lab.ca)["load_balancer_connection"])
+        connection.pop("api_key", None)
+        auditor = {"username": "auditor", "password": device.state["users"]["auditor"]["password"]}
+        changes[device.name] = {"load_balancer_connection": {**connection, **auditor}}
+    lab.write_inventory(changes)
+    before = settings(lab)
+    report = ansible.playbook("aovpn.ikev2.audit").report()
+    assert [one["failure"] for one in report["load_balancers"].values()] == [None] * 3
+    assert all(service["servers"] for one in report["load_balancers"].values() for service in one["services"])
+    refused = ansible.playbook("aovpn.ikev2.remediate", "--limit", "bigip,rras")
+    assert failures(refused) == {"bigip": 1}
+    assert refused.report()["load_balancers"]["bigip"]["outcome"] == "undone"
+    assert settings(lab)["bigip"] == before["bigip"]
 
 
 def test_what_fails_on_the_second_load_balancer_is_put_back_and_the_third_is_left_alone(
@@ -181,6 +203,7 @@ def test_what_fails_on_the_second_load_balancer_is_put_back_and_the_third_is_lef
 @pytest.mark.parametrize("device", ["rras2", "netscaler"])
 def test_a_run_that_is_killed_is_run_again(ansible: Ansible, lab: Lab, device: str) -> None:
     """Killed with the second server, or the second load balancer, half done."""
+    lab.write_inventory(without=DEVICES - SMALL - {device})
     command = [str(COMMANDS / "ansible-playbook"), "-i", str(lab.inventory), "aovpn.ikev2.remediate"]
     environment = {**os.environ, "PWD": str(ansible.folder)}
     extra = f"report_directory={ansible.folder} rras_rollback_timeout=8"
@@ -206,6 +229,7 @@ def test_a_run_that_is_killed_is_run_again(ansible: Ansible, lab: Lab, device: s
     assert {facts["gateway"] for facts in report["servers"].values()} == {"10.10.0.1"}
 
 
+@pytest.mark.each_core
 def test_everything_that_cannot_be_meant_is_told_before_any_device_is_touched(ansible: Ansible, lab: Lab) -> None:
     lab.write_inventory(
         {
@@ -237,7 +261,9 @@ def test_everything_that_cannot_be_meant_is_told_before_any_device_is_touched(an
     assert "The groups ikev2_load_balancers and rras have no hosts" in empty.output
 
 
+@pytest.mark.each_core
 def test_what_a_device_says_is_never_a_template(ansible: Ansible, lab: Lab) -> None:
+    lab.write_inventory(without=DEVICES - SMALL)
     proof = ansible.folder / "proof"
     template = f"{{{{ lookup('ansible.builtin.pipe', 'touch {proof}') }}}}"
     answer = {"code": 400, "message": template, "errorStack": [], "apiError": 1}
@@ -255,9 +281,29 @@ def test_what_a_device_says_is_never_a_template(ansible: Ansible, lab: Lab) -> N
     assert not proof.exists()
 
 
+def test_the_inventory_to_copy_can_be_used(ansible: Ansible) -> None:
+    judged = "groups['all'] | aovpn.ikev2.inventory_problems(hostvars, groups['ikev2_load_balancers'], groups['rras'], 'ssh')"
+    vault = ("load_balancer_username", "load_balancer_password", "rras_username", "rras_password")
+    arguments = (
+        "localhost",
+        "-i",
+        str(REPOSITORY / "examples" / "inventory"),
+        "-m",
+        "debug",
+        "-a",
+        f"msg={{{{ {judged} }}}}",
+    )
+    given = " ".join(f"vault_{name}=x" for name in vault)
+    assert '"msg": []' in ansible.command("ansible", *arguments, "-e", given, inventory=False).output
+    without = ansible.command("ansible", *arguments, inventory=False).output
+    assert without.count("cannot be read") == 5  # the load balancer's connection, and user and password of each server
+    assert "vault_rras_password" in without
+
+
 def test_tags_choose_what_is_changed(ansible: Ansible, lab: Lab) -> None:
+    lab.write_inventory(without=DEVICES - SMALL)
     servers = ansible.playbook("aovpn.ikev2.remediate", "--tags", "servers")
-    assert servers.changed == {**dict.fromkeys(DEVICES, 0), "rras1": 1, "rras2": 1}, servers.output
-    rest = ansible.playbook("aovpn.ikev2.remediate", "--tags", "load_balancers", "--limit", "bigip,rras")
+    assert servers.changed == {"bigip": 0, "rras1": 1, "rras2": 1}, servers.output
+    rest = ansible.playbook("aovpn.ikev2.remediate", "--tags", "load_balancers")
     assert rest.changed == {"bigip": 1, "rras1": 0, "rras2": 0}, rest.output
     assert json.loads(ansible.snapshots()[-1].read_text())["load_balancers"].keys() == {"bigip"}

@@ -19,6 +19,8 @@ from markupsafe import escape
 from harness import REPOSITORY, Ansible, Run
 from report_examples import GATEWAY, HOSTILE, clean, drifted, facts, failed, named
 
+pytestmark = pytest.mark.each_core
+
 SCHEMA = json.loads((REPOSITORY / "docs" / "report.schema.json").read_text(encoding="utf-8"))
 
 

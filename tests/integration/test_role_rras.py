@@ -11,6 +11,7 @@ import json
 import typing as t
 from pathlib import Path
 
+import pytest
 import yaml
 
 from harness import Ansible
@@ -158,6 +159,7 @@ def test_what_stands_in_the_way_is_said_before_anything_changes(ansible: Ansible
     assert lab.writing() == []
 
 
+@pytest.mark.each_core
 def test_one_half_is_chosen_by_its_tag(ansible: Ansible, lab: Lab, tmp_path: Path) -> None:
     both = play(tmp_path, ("main", {**LIMIT, "rras_restart_with_sessions": True}))
     assert ansible.playbook(both, "--tags", "rras_ike_limit").changed == {"rras1": 2, "rras2": 2}

@@ -71,13 +71,17 @@ class Lab:
             device.start(self.authority)
         self.write_inventory()
 
-    def write_inventory(self, changes: t.Mapping[str, t.Mapping[str, t.Any]] | None = None) -> None:
-        """Write the inventory, with ``changes`` to the hosts' variables."""
+    def write_inventory(
+        self, changes: t.Mapping[str, t.Mapping[str, t.Any]] | None = None, without: t.Container[str] = ()
+    ) -> None:
+        """Write the inventory, with ``changes`` to the hosts' variables and ``without`` some hosts."""
 
         def hosts(devices: t.Iterable[Device]) -> dict[str, t.Any]:
             return {
                 "hosts": {
-                    item.name: {**item.variables(self.ca), **(changes or {}).get(item.name, {})} for item in devices
+                    item.name: {**item.variables(self.ca), **(changes or {}).get(item.name, {})}
+                    for item in devices
+                    if item.name not in without
                 }
             }
 

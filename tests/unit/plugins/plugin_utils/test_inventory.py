@@ -70,7 +70,11 @@ def test_a_host_in_both_groups() -> None:
         ({"load_balancer_addresses": ["vpn.example.net"]}, "vpn.example.net"),
         ({"load_balancer_addresses": ["203.0.113.10"], "load_balancer_services": ["vs"]}, "exclude each other"),
         ({"load_balancer_accept": ["everything"]}, "everything"),
-        ({"load_balancer_connection": {**CONNECTION, "password": "{{ vault_password }}"}}, "vault_password"),
+        (
+            {"load_balancer_connection": {**CONNECTION, "password": "{{ vault_password }}"}},
+            "vault_password is not defined",
+        ),
+        ({"load_balancer_connection": {**CONNECTION, "password": "secret{{"}}, "cannot be read"),
     ],
 )
 def test_a_load_balancer_that_cannot_be_meant(changes: dict[str, t.Any], words: str) -> None:

@@ -486,5 +486,5 @@ def test_marked_texts_of_ansible_become_plain_ones() -> None:
     raw["servers"]["rras1"]["facts"]["tunnels"] = Number(3)
     raw["servers"]["rras1"]["facts"]["addresses"] = (Marked("10.10.0.11"),)
     report = made(raw)
-    assert type(report["playbook"]) is str
-    assert type(report["servers"]["rras1"]["tunnels"]) is int
+    assert report["playbook"].__class__ is str
+    assert report["servers"]["rras1"]["tunnels"].__class__ is int
