@@ -38,7 +38,6 @@ def gateways(report: dict[str, t.Any]) -> dict[str, str]:
     return {host: facts["gateway"] for host, facts in report["servers"].items()}
 
 
-@pytest.mark.each_core
 def test_the_whole_job(ansible: Ansible, lab: Lab) -> None:
     before = ansible.playbook("aovpn.ikev2.audit")
     assert before.code == 0, before.output
@@ -75,7 +74,6 @@ def test_the_whole_job(ansible: Ansible, lab: Lab) -> None:
     assert gateways(after.report()) == {"rras1": "10.10.0.1", "rras2": "10.10.0.1"}
 
 
-@pytest.mark.each_core
 def test_check_mode_foretells_every_change_and_makes_none(ansible: Ansible, lab: Lab) -> None:
     run = ansible.playbook("aovpn.ikev2.remediate", "--check", "--diff")
     assert run.code == 0, run.output
@@ -140,7 +138,6 @@ def test_without_the_right_gateway_no_load_balancer_is_touched(ansible: Ansible,
     assert lab.writing() == []
 
 
-@pytest.mark.each_core
 def test_the_workaround_sets_the_limit_and_restarts_the_service_once(ansible: Ansible, lab: Lab) -> None:
     options = "rras_ike_limit_enabled=true rras_restart_with_sessions=true"
     arguments = ("aovpn.ikev2.remediate", "--limit", "rras", "-e", options)

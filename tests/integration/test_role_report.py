@@ -19,8 +19,6 @@ from markupsafe import escape
 from harness import REPOSITORY, Ansible, Run
 from report_examples import GATEWAY, HOSTILE, clean, drifted, facts, failed, named
 
-pytestmark = pytest.mark.each_core
-
 SCHEMA = json.loads((REPOSITORY / "docs" / "report.schema.json").read_text(encoding="utf-8"))
 
 
@@ -81,6 +79,7 @@ def written(run: Run) -> dict[str, t.Any]:
     return found
 
 
+@pytest.mark.each_core
 def test_both_files_are_written_and_the_verdict_is_published(ansible: Ansible) -> None:
     run = report(
         ansible,
@@ -167,6 +166,7 @@ def test_a_limit_that_is_wanted_is_drift_where_it_is_not(ansible: Ansible) -> No
     assert written(run)["servers"]["rras2"]["wanted_ike_limit"] is None
 
 
+@pytest.mark.each_core
 @pytest.mark.parametrize("name", ["script", "control", "direction", "template"])
 def test_what_a_device_has_said_is_never_run(ansible: Ansible, tmp_path: Path, name: str) -> None:
     proof = tmp_path / "proof"
