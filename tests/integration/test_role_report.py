@@ -149,6 +149,14 @@ def test_hosts_without_anything_are_in_the_report(ansible: Ansible) -> None:
     assert set(found["servers"]) == {"rras1", "rras2"}
 
 
+def test_a_folder_that_cannot_be_written_is_said(ansible: Ansible, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    run = report(ansible, variables(clean()), "-e", f"report_directory={tmp_path / 'file' / 'folder'}")
+    assert run.code == 2
+    assert "The report cannot be written to" in run.output
+    assert "Not a directory. Give 'report_directory' a folder" in run.output
+
+
 def test_a_failure_is_reported_and_does_not_fail_the_report(ansible: Ansible) -> None:
     run = report(ansible, variables(failed()))
     assert run.code == 0, run.output

@@ -14,7 +14,8 @@ import yaml
 
 REPOSITORY = Path(__file__).parents[3]
 MODULES = sorted(path.stem for path in (REPOSITORY / "plugins" / "modules").glob("*.py"))
-DEVICE_MODULES = [name for name in MODULES if not name.startswith(("rras", "ikev2"))]
+ACTIONS = sorted(path.stem for path in (REPOSITORY / "plugins" / "action").glob("*.py"))
+DEVICE_MODULES = [name for name in MODULES if not name.startswith(("rras", "ikev2", "report"))]
 
 
 def test_every_device_module_stands_in_one_action_group() -> None:
@@ -33,9 +34,10 @@ def test_every_module_says_what_check_and_diff_mode_do(name: str) -> None:
     assert yaml.safe_load(module.RETURN)
 
 
-def test_the_action_plugin_takes_the_options_that_its_module_documents() -> None:
-    action = importlib.import_module("ansible_collections.aovpn.ikev2.plugins.action.rras_default_gateway")
-    module = importlib.import_module("ansible_collections.aovpn.ikev2.plugins.modules.rras_default_gateway")
+@pytest.mark.parametrize("name", ACTIONS)
+def test_an_action_plugin_takes_the_options_that_its_module_documents(name: str) -> None:
+    action = importlib.import_module(f"ansible_collections.aovpn.ikev2.plugins.action.{name}")
+    module = importlib.import_module(f"ansible_collections.aovpn.ikev2.plugins.modules.{name}")
     documented = yaml.safe_load(module.DOCUMENTATION)["options"]
     assert {
         name: {key: value for key, value in option.items() if key != "description"}

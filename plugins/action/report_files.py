@@ -1,0 +1,54 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Write a report's two files on the controller."""
+
+from __future__ import annotations
+
+import json
+import os
+import typing as t
+from pathlib import Path
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._plain import plain
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_page import render
+
+ARGUMENTS: dict[str, dict[str, t.Any]] = {
+    "report": {"type": "dict", "required": True},
+    "path": {"type": "path", "required": True},
+}
+
+
+class ActionModule(ActionBase):
+    """The action behind the module of the same name, which documents it."""
+
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        """Run the task, in check mode too: a report is no change."""
+        self._supports_check_mode = True
+        result: dict[str, t.Any] = super().run(tmp, task_vars)
+        _dummy, options = self.validate_argument_spec(ARGUMENTS)
+        report = plain(options["report"])
+        files = {
+            "json": json.dumps(report, indent=4, ensure_ascii=False) + "\n",
+            "html": render(report),
+        }
+        written = {ending: Path(f"{options['path']}.{ending}") for ending in files}
+        try:
+            written["json"].parent.mkdir(parents=True, exist_ok=True)
+            for ending, path in written.items():
+                new = path.with_name(f".{path.name}.new")
+                new.write_text(files[ending], encoding="utf-8")
+                new.chmod(0o644)
+                os.replace(new, path)  # whole, whatever becomes of this run
+        except OSError as error:
+            raise AnsibleActionFail(
+                f"The report cannot be written to {error.filename}: {error.strerror}."
+                " Give 'report_directory' a folder of the controller's in which this user may write."
+            ) from error
+        return {**result, "changed": False, **{ending: str(path) for ending, path in written.items()}}
