@@ -35,6 +35,7 @@ FINDING_CODES: t.Final[Mapping[str, str]] = {
     "ipv6_default_route": "A VPN server has an IPv6 default route, which is not managed.",
     "managed_elsewhere": "The service belongs to a declaration or an application service, which would undo the change.",
     "not_active_unit": "This unit of a high-availability pair is not the one that takes changes.",
+    "not_read": "A device could not be read.",
     "other_default_route": "A VPN server has a second default route.",
     "other_device": "The snapshot was taken from another device.",
     "outdated_firmware": "The device's firmware has published holes.",

@@ -266,6 +266,18 @@ def _findings(
         *(one for item in (*load_balancers.values(), *servers.values()) for one in item["findings"]),
         *(finding(item, "") for item in extra),
     ]
+    found += [
+        {
+            "host": host,
+            "code": "not_read",
+            "severity": "warning",
+            "object": host,
+            "message": f"It could not be read, so nothing is known of it: {item['failure']['msg']}",
+            "remedy": "See that it is up and can be reached from the controller, and that the account is right; then run the playbook again.",
+        }
+        for host, item in (*load_balancers.items(), *servers.items())
+        if item["failure"] and item["failure"]["stage"] == "read"
+    ]
     told = {(one["host"], one["code"]) for one in found}
     preserved = [service["source_preserved"] for item in load_balancers.values() for service in item["services"]]
     # In check mode, the services are what they would be, and the associations what they are.

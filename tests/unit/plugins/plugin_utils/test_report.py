@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import copy
+import html
 import json
 import typing as t
 import unicodedata
@@ -347,6 +348,16 @@ def test_the_summary_never_runs_on() -> None:
 
 
 # -- gathering ---------------------------------------------------------------------------------------------------------
+
+
+def test_who_could_not_be_read_is_a_finding_like_the_others() -> None:
+    raw = clean()
+    raw["servers"]["rras2"] = {"failure": {"stage": "read", "msg": "no answer on port 5986", "undone": None}}
+    report = made(raw)
+    (finding,) = [one for one in report["findings"] if one["code"] == "not_read"]
+    assert (finding["host"], finding["severity"]) == ("rras2", "warning")
+    assert "no answer on port 5986" in finding["message"]
+    assert finding["message"] in html.unescape(render(report))
 
 
 @pytest.mark.parametrize("stage", [*STAGES, "unknown", "breakfast"])
