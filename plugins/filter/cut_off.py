@@ -19,7 +19,7 @@ author:
   - The aovpn.ikev2 authors (@aovpn)
 description:
   - Lists the load balancers that keep the clients' addresses, and to which a default gateway would not lead the answers of a VPN server.
-positional: gateway, load_balancers
+positional: gateway, load_balancers, leading
 options:
   _input:
     description: What the role P(aovpn.ikev2.rras#role) set as C(rras_facts).
@@ -33,6 +33,11 @@ options:
     description: Results of the device modules, by host.
     type: dict
     required: true
+  leading:
+    description: Load balancers that are to be known. One that is not among the results counts, too.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""

@@ -40,7 +40,7 @@ options:
       - Of a load balancer, C(load_balancer_platform), C(load_balancer_result), C(ikev2_before) (the result of the first look), C(ikev2_failure)
         (a dictionary of C(stage), C(msg), C(undone)), C(ikev2_probe) (a list of dictionaries of C(address), C(answered), C(detail)).
       - Of a VPN server, C(rras_facts), C(ikev2_before) (the facts of the first look), C(ikev2_failure), C(rras_gateway),
-        C(ikev2_limit), or C(rras_ike_limit_enabled) and C(rras_ike_limit).
+        C(ikev2_limit).
     type: dict
     required: true
   playbook:

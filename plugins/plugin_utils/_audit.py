@@ -102,7 +102,8 @@ def failure(results: Iterable[Facts], stage: str, failed: Facts) -> dict[str, t.
     """
     known = [result for result in results if result]
     unreached = next((result for result in known if result.get("unreachable")), None)
-    if unreached:
+    if unreached or stage == "verify":
+        # What fails after a change says nothing of the change itself.
         undone = None
     elif "undone" in failed:
         undone = bool(failed["undone"])
@@ -112,12 +113,17 @@ def failure(results: Iterable[Facts], stage: str, failed: Facts) -> dict[str, t.
     return {"stage": stage, "msg": message, "undone": undone}
 
 
-def cut_off(facts: Facts, gateway: str | None, load_balancers: Mapping[str, Facts]) -> list[str]:
-    """List in words the load balancers that keep clients' addresses and to which ``gateway`` would not lead the answers of a server.
+def cut_off(
+    facts: Facts, gateway: str | None, load_balancers: Mapping[str, Facts], leading: Iterable[str] = ()
+) -> list[str]:
+    """List in words what says that ``gateway`` would cut a server off from its clients.
 
-    ``facts`` are the server's, as the role rras sets them, ``load_balancers`` results of the device modules by host.
+    That is each load balancer that keeps clients' addresses and to which it would not lead the answers, and each of ``leading``
+    of which nothing is known. ``facts`` are the server's, as the role rras sets them, ``load_balancers`` results of the device
+    modules by host.
     """
-    return [
+    lines = [f"{host} was not looked at" for host in leading if host not in load_balancers]
+    return lines + [
         f"{host} keeps the clients' addresses at {service['id']}, and expects the answers of {server['address']}"
         f" at {', '.join(server['gateways'])} and not at {gateway or 'no default gateway'}"
         for host, result in sorted(load_balancers.items())

@@ -133,7 +133,7 @@ def left(item: Json) -> str:
     if undone is True:
         return "Everything on it is as it was before."
     if undone is False:
-        return "It was changed, and could not be put back: look at it, then run the playbook rollback."
+        return "It was changed, and not put back: look at it, then run the playbook again, or rollback."
     if stage == "verify":
         return "What was changed on it stands, and could not be looked at afterwards."
     return "In what state it is, is not known: run the playbook audit."

@@ -16,8 +16,6 @@ Json: t.TypeAlias = "dict[str, t.Any]"
 
 SEVERITIES = ("blocker", "warning", "info")
 STAGES = ("read", "check", "change", "verify", "restore")
-DEFAULT_LIMIT = 50000
-"""The role rras' own default of the limit, which is no variable of the host."""
 
 _LOAD_BALANCER = {
     "platform": "load_balancer_platform",
@@ -34,9 +32,7 @@ _SERVER = {
     "ike_limit": "ikev2_limit",
 }
 
-VARIABLES = frozenset(
-    {*_LOAD_BALANCER.values(), *_SERVER.values(), "group_names", "rras_ike_limit", "rras_ike_limit_enabled"}
-)
+VARIABLES = frozenset({*_LOAD_BALANCER.values(), *_SERVER.values(), "group_names"})
 """The hosts' variables that ``gather`` looks at."""
 
 
@@ -55,12 +51,6 @@ def gather(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, t.Any]]) ->
             load_balancers[host] = {key: variables[name] for key, name in _LOAD_BALANCER.items() if name in variables}
         elif "rras" in groups or "rras_facts" in variables or "rras_gateway" in variables:
             servers[host] = {key: variables[name] for key, name in _SERVER.items() if name in variables}
-            if (
-                "ikev2_limit" not in variables
-                and "rras_ike_limit_enabled" in variables
-                and truth(variables["rras_ike_limit_enabled"])
-            ):
-                servers[host]["ike_limit"] = variables.get("rras_ike_limit", DEFAULT_LIMIT)
     return {"load_balancers": load_balancers, "servers": servers}
 
 

@@ -200,6 +200,20 @@ def test_what_fails_on_the_second_load_balancer_is_put_back_and_the_third_is_lef
     assert again.changed == {**dict.fromkeys(DEVICES, 0), "netscaler": 1, "loadmaster": 1}, again.output
 
 
+def test_what_cannot_be_looked_at_after_its_change_is_not_called_unchanged(ansible: Ansible, lab: Lab) -> None:
+    lab.write_inventory(without=DEVICES - SMALL)
+    # The first look reads the virtual servers once, the change twice.
+    lab.bigip.fault(lambda entry: entry.path == "/mgmt/tm/ltm/virtual", answer=Response("no", 403), skip=3, times=9)
+    run = ansible.playbook("aovpn.ikev2.remediate")
+    assert failures(run) == {"bigip": 1}, run.output
+    assert lab.bigip.state["virtual"]["/Common/vs_ikev2_500"]["sourceAddressTranslation"] == {"type": "none"}
+    report = run.report()
+    failure = report["load_balancers"]["bigip"]["failure"]
+    assert (failure["stage"], failure["undone"]) == ("verify", None)
+    assert report["load_balancers"]["bigip"]["outcome"] == "failed"
+    assert "What was changed on it stands, and could not be looked at afterwards." in run.output
+
+
 @pytest.mark.parametrize("device", ["rras2", "netscaler"])
 def test_a_run_that_is_killed_is_run_again(ansible: Ansible, lab: Lab, device: str) -> None:
     """Killed with the second server, or the second load balancer, half done."""

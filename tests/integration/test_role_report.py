@@ -48,7 +48,7 @@ def variables(raw: dict[str, t.Any]) -> dict[str, dict[str, t.Any]]:
         "failure": "ikev2_failure",
         "probe": "ikev2_probe",
         "gateway": "rras_gateway",
-        "ike_limit": "rras_ike_limit",
+        "ike_limit": "ikev2_limit",
     }
     return {
         host: {names[key]: unsafe(value) for key, value in item.items()}

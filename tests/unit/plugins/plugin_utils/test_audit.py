@@ -133,6 +133,16 @@ def test_a_gateway_that_would_cut_off_the_vpn(preserved: bool, gateway: str | No
     assert [line.partition(" ")[0] for line in cut_off(RRAS1, gateway, load_balancers)] == hosts
 
 
+def test_a_load_balancer_of_which_nothing_is_known_counts_against_a_gateway() -> None:
+    load_balancers = {"a": result(service(False, "10.10.0.11"))}
+    assert cut_off(RRAS1, "10.10.0.254", load_balancers, ["a", "b"]) == ["b was not looked at"]
+
+
+def test_what_fails_after_a_change_says_nothing_of_the_change() -> None:
+    failed = {"msg": "refused", "undone": True}  # of the look, which had changed nothing
+    assert failure([{"changed": True}], "verify", failed) == {"stage": "verify", "msg": "refused", "undone": None}
+
+
 UNREACHED = {"unreachable": True, "msg": "no route to host\n", "changed": False}
 
 
