@@ -7,13 +7,13 @@
 from __future__ import annotations
 
 import json
-import os
 import typing as t
 from pathlib import Path
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._files import replace_file
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._plain import plain
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_page import render
 
@@ -42,10 +42,7 @@ class ActionModule(ActionBase):
         try:
             written["json"].parent.mkdir(parents=True, exist_ok=True)
             for ending, path in written.items():
-                new = path.with_name(f".{path.name}.new")
-                new.write_text(files[ending], encoding="utf-8")
-                new.chmod(0o644)
-                os.replace(new, path)  # whole, whatever becomes of this run
+                replace_file(path, files[ending], 0o644)
         except OSError as error:
             raise AnsibleActionFail(
                 f"The report cannot be written to {error.filename}: {error.strerror}."

@@ -20,7 +20,7 @@ version_added: 0.1.0
 author:
   - The aovpn.ikev2 authors (@aovpn)
 description:
-  - Gives each host's part of what P(aovpn.ikev2.take_snapshot#filter) put together.
+  - Gives each host's part of what M(aovpn.ikev2.snapshot_file) has written.
 options:
   _input:
     description: The file's text.

@@ -13,8 +13,6 @@ from ansible.errors import AnsibleError
 from jinja2.exceptions import UndefinedError
 
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._plain import plain
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report import build
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_input import VARIABLES, gather
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._untrusted import untrusted
 
 DOCUMENTATION = r"""
@@ -75,9 +73,9 @@ _value:
 """
 
 
-def _variables(variables: Mapping[str, t.Any]) -> dict[str, t.Any]:
+def _variables(variables: Mapping[str, t.Any], names: Iterable[str]) -> dict[str, t.Any]:
     found = {}
-    for name in VARIABLES:
+    for name in names:
         try:
             if name in variables:
                 found[name] = plain(variables[name])
@@ -88,8 +86,12 @@ def _variables(variables: Mapping[str, t.Any]) -> dict[str, t.Any]:
 
 
 def _report(hosts: Iterable[str], hostvars: Mapping[str, t.Any], **more: t.Any) -> t.Any:
+    # Ansible loads every filter of the collection in each process that uses one of them; this much is for this one.
+    from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report import build
+    from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_input import VARIABLES, gather
+
     hosts = list(hosts)
-    raw = gather(hosts, {host: _variables(hostvars[host]) for host in hosts if host in hostvars})
+    raw = gather(hosts, {host: _variables(hostvars[host], VARIABLES) for host in hosts if host in hostvars})
     return build({**more, **raw})
 
 

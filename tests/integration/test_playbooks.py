@@ -6,10 +6,10 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import signal
+import stat
 import subprocess
 import time
 import typing as t
@@ -19,30 +19,9 @@ from flask import Response
 
 from harness import COMMANDS, REPOSITORY, Ansible, Run
 from lab.whole import Lab
-from lab.windows import IKE_LIMIT, IKEEXT_KEY, find_value
 
 DEVICES = {"bigip", "netscaler", "loadmaster", "rras1", "rras2"}
 SMALL = {"bigip", "rras1", "rras2"}  # a site with one load balancer, where the others would only take time
-
-
-def settings(lab: Lab) -> dict[str, t.Any]:
-    """Give what the playbooks may change, as the stand-ins have it."""
-    return copy.deepcopy(
-        {
-            "bigip": {name: one["sourceAddressTranslation"] for name, one in lab.bigip.state["virtual"].items()},
-            "netscaler": lab.netscaler.config,
-            "loadmaster": lab.loadmaster.state,
-            **{server.name: routes(server.state["routes"]) for server in lab.servers},
-            "limits": [find_value(server.state, IKEEXT_KEY, IKE_LIMIT) for server in lab.servers],
-        }
-    )
-
-
-def routes(stores: dict[str, list[dict[str, t.Any]]]) -> dict[str, list[str]]:
-    """Give the routes of each store, whose order means nothing."""
-    return {
-        store: sorted(json.dumps(route, sort_keys=True) for route in of_store) for store, of_store in stores.items()
-    }
 
 
 def failures(run: Run) -> dict[str, int]:
@@ -64,13 +43,14 @@ def closed_port(lab: Lab, *names: str) -> dict[str, dict[str, t.Any]]:
 
 @pytest.mark.each_core
 def test_there_and_back_again(ansible: Ansible, lab: Lab) -> None:
-    before = settings(lab)
+    lab.write_inventory(without=DEVICES - SMALL)
+    before = lab.settings()
     nothing = ansible.playbook("aovpn.ikev2.rollback")
     assert nothing.code != 0
     assert "There is no snapshot in " in nothing.output
 
-    assert ansible.playbook("aovpn.ikev2.remediate").changed == dict.fromkeys(DEVICES, 1)
-    remedied = settings(lab)
+    assert ansible.playbook("aovpn.ikev2.remediate").changed == dict.fromkeys(SMALL, 1)
+    remedied = lab.settings()
     (snapshot,) = ansible.snapshots()
 
     # A server alone would be cut off, whether the load balancers are left out or left alone.
@@ -81,7 +61,7 @@ def test_there_and_back_again(ansible: Ansible, lab: Lab) -> None:
         alone = ansible.playbook("aovpn.ikev2.rollback", choice)
         assert failures(alone)["rras1"] == 1
         assert reason in alone.output
-        assert settings(lab) == remedied
+        assert lab.settings() == remedied
 
     lab.rras1.state["sas"] = [{"remote_address": f"198.51.100.{number}"} for number in range(10)]
     verified = ansible.playbook("aovpn.ikev2.verify", "-e", "fail_on_drift=true")
@@ -92,17 +72,27 @@ def test_there_and_back_again(ansible: Ansible, lab: Lab) -> None:
     assert set(verified.changed.values()) == {0}
 
     checked = ansible.playbook("aovpn.ikev2.rollback", "--check", "--diff")
-    assert checked.changed == dict.fromkeys(DEVICES, 1), checked.output
-    assert settings(lab) == remedied
-    written = len(lab.writing())
+    assert checked.changed == dict.fromkeys(SMALL, 1), checked.output
+    assert lab.settings() == remedied
     back = ansible.playbook("aovpn.ikev2.rollback", "-e", f"snapshot={snapshot.name}")
-    assert back.changed == dict.fromkeys(DEVICES, 1), back.output
-    assert settings(lab) == before
-    # The load balancers first: a server that gave up its gateway before would be cut off.
-    order = list(dict.fromkeys(entry.device for entry in lab.writing()[written:]))
-    assert order == ["bigip", "netscaler", "loadmaster", "rras1", "rras2"]
-    assert ansible.playbook("aovpn.ikev2.rollback").changed == dict.fromkeys(DEVICES, 0)
+    assert back.changed == dict.fromkeys(SMALL, 1), back.output
+    assert lab.settings() == before
+    assert ansible.playbook("aovpn.ikev2.rollback").changed == dict.fromkeys(SMALL, 0)
     assert ansible.snapshots() == [snapshot]
+
+
+def test_a_snapshot_is_its_owners_alone(ansible: Ansible) -> None:
+    folder = ansible.folder / "new" / "snapshots"
+    given = {"directory": str(folder), "load_balancers": {}, "servers": {"rras1": {"gateway": "10.10.0.254"}}}
+    assert ansible.module("snapshot_file", given, "--check").code == 0
+    assert not folder.exists()
+    assert ansible.module("snapshot_file", given).code == 0
+    (snapshot,) = folder.iterdir()
+    assert (stat.S_IMODE(folder.stat().st_mode), stat.S_IMODE(snapshot.stat().st_mode)) == (0o700, 0o600)
+    assert json.loads(snapshot.read_text(encoding="utf-8"))["servers"] == given["servers"]
+    impossible = ansible.module("snapshot_file", {**given, "directory": str(snapshot)})
+    assert impossible.code != 0
+    assert f"The snapshot cannot be written to {snapshot}" in impossible.output
 
 
 def test_a_snapshot_that_does_not_fit_is_refused(ansible: Ansible, lab: Lab) -> None:
@@ -126,7 +116,7 @@ def test_the_workaround_is_for_the_servers_alone(ansible: Ansible, lab: Lab) -> 
     lab.rras1.state["sas"] = lab.rras2.state["sas"] = []
     # That a load balancer cannot be read is no reason to leave the servers alone.
     lab.write_inventory(closed_port(lab, "bigip"), without=DEVICES - SMALL)
-    before = settings(lab)
+    before = lab.settings()
     checked = ansible.playbook("aovpn.ikev2.workaround", "--check")
     assert checked.changed == {"bigip": 0, "rras1": 2, "rras2": 2}, checked.output
     first = ansible.playbook("aovpn.ikev2.workaround")
@@ -140,7 +130,7 @@ def test_the_workaround_is_for_the_servers_alone(ansible: Ansible, lab: Lab) -> 
     lab.write_inventory(without=DEVICES - SMALL)
     assert ansible.playbook("aovpn.ikev2.audit").report()["verdict"]["status"] == "partial"
     assert ansible.playbook("aovpn.ikev2.rollback").changed == {"bigip": 0, "rras1": 2, "rras2": 2}
-    assert settings(lab) == before
+    assert lab.settings() == before
 
 
 def test_an_audit_goes_on_without_those_who_do_not_answer(ansible: Ansible, lab: Lab) -> None:
@@ -171,20 +161,20 @@ def test_accounts_that_may_read_are_enough_to_look(ansible: Ansible, lab: Lab) -
         auditor = {"username": "auditor", "password": device.state["users"]["auditor"]["password"]}
         changes[device.name] = {"load_balancer_connection": {**connection, **auditor}}
     lab.write_inventory(changes)
-    before = settings(lab)
+    before = lab.settings()
     report = ansible.playbook("aovpn.ikev2.audit").report()
     assert [one["failure"] for one in report["load_balancers"].values()] == [None] * 3
     assert all(service["servers"] for one in report["load_balancers"].values() for service in one["services"])
     refused = ansible.playbook("aovpn.ikev2.remediate", "--limit", "bigip,rras")
     assert failures(refused) == {"bigip": 1}
     assert refused.report()["load_balancers"]["bigip"]["outcome"] == "undone"
-    assert settings(lab)["bigip"] == before["bigip"]
+    assert lab.settings()["bigip"] == before["bigip"]
 
 
 def test_what_fails_on_the_second_load_balancer_is_put_back_and_the_third_is_left_alone(
     ansible: Ansible, lab: Lab
 ) -> None:
-    before = settings(lab)
+    before = lab.settings()
     lab.netscaler.fault(lambda entry: entry.writes and entry.path.endswith("servicegroup"), answer=Response("no", 500))
     run = ansible.playbook("aovpn.ikev2.remediate")
     assert run.code != 0
@@ -192,7 +182,7 @@ def test_what_fails_on_the_second_load_balancer_is_put_back_and_the_third_is_lef
     outcomes = {host: one["outcome"] for host, one in run.report()["load_balancers"].items()}
     assert outcomes == {"bigip": "changed", "netscaler": "undone", "loadmaster": "unchanged"}
     assert {one["outcome"] for one in run.report()["servers"].values()} == {"changed"}
-    now = settings(lab)
+    now = lab.settings()
     assert now["bigip"] != before["bigip"]
     assert now["netscaler"] == before["netscaler"]
     assert now["loadmaster"] == before["loadmaster"]

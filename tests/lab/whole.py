@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import typing as t
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from lab.core import CertificateAuthority, Device, Entry
 from lab.loadmaster import LoadMaster
 from lab.netscaler import NetScaler
 from lab.scripts import HANDLERS
-from lab.windows import WindowsHost
+from lab.windows import IKE_LIMIT, IKEEXT_KEY, WindowsHost, find_value
 
 
 class Lab:
@@ -98,6 +100,18 @@ class Lab:
         for device in self.devices:
             device.reset()
 
+    def settings(self) -> dict[str, t.Any]:
+        """Give what the playbooks may change, as the stand-ins have it."""
+        return copy.deepcopy(
+            {
+                "bigip": {name: one["sourceAddressTranslation"] for name, one in self.bigip.state["virtual"].items()},
+                "netscaler": self.netscaler.config,
+                "loadmaster": self.loadmaster.state,
+                **{server.name: _routes(server) for server in self.servers},
+                "limits": [find_value(server.state, IKEEXT_KEY, IKE_LIMIT) for server in self.servers],
+            }
+        )
+
     def writing(self) -> list[Entry]:
         """Give the requests to all stand-ins that were meant to change something, in the order in which they came."""
         return sorted((entry for device in self.devices for entry in device.writing()), key=lambda entry: entry.number)
@@ -110,3 +124,11 @@ class Lab:
             found += [variables.get("ansible_password"), *variables.get("load_balancer_connection", {}).values()]
         known = [str(value) for value in found if "-secret-" in str(value) or "-apikey-" in str(value)]
         return known + [token for device in self.devices for token in device.issued]
+
+
+def _routes(server: WindowsHost) -> dict[str, list[str]]:
+    """Give the routes of each store, whose order means nothing."""
+    return {
+        store: sorted(json.dumps(route, sort_keys=True) for route in of_store)
+        for store, of_store in server.state["routes"].items()
+    }

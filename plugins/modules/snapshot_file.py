@@ -1,0 +1,62 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Documents the action plugin of the same name, which does the work on the controller."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: snapshot_file
+short_description: Write down what it takes to put everything back
+version_added: 0.1.0
+author:
+  - The aovpn.ikev2 authors (@aovpn)
+description:
+  - Writes a file on the controller that is named after the time, as in C(20261124T201817Z.json), before a playbook changes anything.
+  - Only its owner may read it. It is written as a whole. A folder that is missing is made, for its owner only. It is never counted as a change.
+options:
+  directory:
+    description: The folder.
+    type: path
+    required: true
+  load_balancers:
+    description: What the device modules returned with O(aovpn.ikev2.bigip_snat#module:state=gathered), by host.
+    type: dict
+    required: true
+  servers:
+    description: What the role P(aovpn.ikev2.rras#role) set as C(rras_facts), by host.
+    type: dict
+    required: true
+attributes:
+  check_mode:
+    description: Can run in C(check_mode), in which nothing is written.
+    support: full
+  diff_mode:
+    description: Will return details on what has changed, when in diff mode.
+    support: none
+  idempotent:
+    description: When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
+    support: full
+seealso:
+  - plugin: aovpn.ikev2.read_snapshot
+    plugin_type: filter
+"""
+
+EXAMPLES = r"""
+- name: Write a snapshot
+  aovpn.ikev2.snapshot_file:
+    directory: /var/lib/ikev2-snapshots
+    load_balancers: "{{ groups['ikev2_load_balancers'] | aovpn.ikev2.collected(hostvars, 'load_balancer_result') }}"
+    servers: "{{ groups['rras'] | aovpn.ikev2.collected(hostvars, 'rras_facts') }}"
+  run_once: true
+"""
+
+RETURN = r"""
+path:
+  description: The file's path.
+  returned: success
+  type: str
+  sample: /var/lib/ikev2-snapshots/20261124T201817Z.json
+"""
