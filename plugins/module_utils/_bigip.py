@@ -32,6 +32,9 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
 PAGE = 1000
 """How many virtual servers are asked for at first; what is left then, in two pages at most."""
 
+FEW = 100
+"""How many virtual servers may be read together with what is attached to them, which costs the device a look at each."""
+
 BUSY = ("There is an active asynchronous task executing", "Configuration Utility restarting")
 """The two transient answers (HTTP 503). The request was not carried out, so sending it again is safe."""
 PAUSES = (1, 2, 4)
@@ -80,7 +83,8 @@ class BigIp(Adapter):
         self._token: str | None = None
         self._basic = False
         self._servers: dict[str, objects.VirtualServer] = {}
-        self._listed: int | None = None
+        self._places: dict[str, int] = {}
+        self._guarded: list[str] = []
         self._progress: list[str] = []
 
     @property
@@ -133,13 +137,13 @@ class BigIp(Adapter):
     # The engine's way through
 
     def read(self) -> Reading:
-        first = self._listed is None
-        items = list(self._virtual_servers())
+        items = self._read_again() or self._read_all()
         with understood(self.label, "virtual servers"):
-            found = objects.virtual_servers(items)
+            # $filter lets through what other partitions show to this one.
+            found = objects.virtual_servers(item for item in items if self._partition in (None, item.get("partition")))
         findings = objects.list_findings(found, chosen=False)
         self._servers = {server.service.id: server for server in found}
-        if first and self._sync_group:  # a later look would find our own change pending
+        if self._sync_group and not self._guarded:  # a later look would find our own change pending
             findings += self._sync_findings()
         return Reading(tuple(server.service for server in found), findings=tuple(findings))
 
@@ -150,23 +154,32 @@ class BigIp(Adapter):
 
     def guard(self, services: Sequence[Service], *, changing: bool) -> Reading:
         servers = [self._servers[service.id] for service in services]
+        self._guarded = [service.id for service in services]
         pools = self._get("/mgmt/tm/ltm/pool?expandSubcollections=true").parse(objects.pools, "pools")
         own = self._get("/mgmt/tm/net/self").parse(objects.self_ips, "self IPs")
         devices = self._get("/mgmt/tm/cm/device").parse(lambda body: list(body.get("items", [])), "devices")
         findings = objects.standby_findings(devices, self.label)
+        addresses = {address for server in servers for address in objects.member_addresses(server, pools)}
         groups: dict[str, str] | None = None
         if len(devices) > 1:
-            groups = self._get("/mgmt/tm/ltm/virtual-address").parse(objects.traffic_groups, "virtual addresses")
+            only = objects.only_traffic_group(addresses, own, devices) if changing else ""
+            groups = (
+                {service.address: only for service in services}
+                if only
+                else self._get("/mgmt/tm/ltm/virtual-address").parse(objects.traffic_groups, "virtual addresses")
+            )
             findings += [] if self._sync_group else self._sync_findings()
         findings += self._get("/mgmt/tm/ltm/snat").parse(
             lambda body: objects.snat_findings(body, own, self.label), "SNAT objects"
         )
-        findings += self._policy_findings(servers)
-        across: dict[str, bool] | None = None
-        if not changing and any(server.persistence for server in servers):
+        if not changing:  # a change looks afterwards, when the last reading has shown what is attached
+            findings += self._policy_findings(servers)
+        choosing = objects.choosing(servers, pools)
+        across: dict[str, bool] = {}
+        if any(objects.shared_persistence(group) for group in choosing):
             answer = self._get("/mgmt/tm/ltm/persistence/source-addr")
             across = answer.parse(objects.match_across_services, "persistence profiles")
-        findings += objects.persistence_findings(servers, across)
+        findings += objects.persistence_findings(choosing, across)
         texts = {name: self._rule(name) for name in sorted({name for server in servers for name in server.rules})}
         for server in servers:
             findings += objects.pool_findings(server, pools) + objects.rule_findings(server, texts)
@@ -194,36 +207,47 @@ class BigIp(Adapter):
     def finish(self, services: Sequence[Service]) -> Sequence[Finding]:
         if self._sync_group:
             self._sync(self._sync_group)
+        findings = self._policy_findings([self._servers[name] for name in self._guarded if name in self._servers])
         if not self._clear_connections:
-            return [
-                self._flows("They go on as they are until they have been idle, which keepalives may put off for long.")
-            ]
+            flows = "They go on as they are until they have been idle, which keepalives may put off for long."
+            return [*findings, self._flows(flows)]
         try:
             for service in services:
                 for port in IKE_PORTS if service.port == ANY_PORT else (service.port,):
                     options = f"cs-server-addr {service.address} cs-server-port {port} protocol udp"
                     self._send("DELETE", f"/mgmt/tm/sys/connection?options={quote_plus(options)}")
         except DeviceError as error:
-            return [self._flows(f"They could not be cleared: {error}")]
-        return []
+            findings.append(self._flows(f"They could not be cleared: {error}"))
+        return findings
 
     # What these take
 
-    def _virtual_servers(self) -> t.Iterator[objects.Item]:
+    def _listing(self, more: str = "") -> str:
         partition = "" if self._partition is None else f"$filter=partition eq {quote(self._partition)}&"
-        listing = f"/mgmt/tm/ltm/virtual?{partition}$select={objects.VIRTUAL_SERVER}"
+        return f"/mgmt/tm/ltm/virtual?{partition}$select={objects.VIRTUAL_SERVER}{more}"
+
+    def _read_all(self) -> list[objects.Item]:
         # What the device has given once in pages, it gives again at once.
-        size, listed = max(PAGE, self._listed or 0), 0
-        path = f"{listing}&$top={size}"
+        size = max(PAGE, len(self._places))
+        items: list[objects.Item] = []
+        path = f"{self._listing()}&$top={size}"
         while path:
             page = self._get(path).parse(objects.page, "virtual servers")
-            # $filter lets through what other partitions show to this one.
-            yield from (item for item in page.items if self._partition in (None, item.get("partition")))
             path = page.following
-            if path and not listed and page.total > 3 * size:
-                path = f"{listing}&$top={-(-(page.total - size) // 2)}&$skip={size}"
-            listed += len(page.items)
-        self._listed = listed
+            if path and not items and page.total > 3 * size:
+                path = f"{self._listing()}&$top={-(-(page.total - size) // 2)}&$skip={size}"
+            items += page.items
+        self._places = {str(item.get("fullPath")): place for place, item in enumerate(items)}
+        return items
+
+    def _read_again(self) -> list[objects.Item]:
+        """Read what was guarded by where it stands in the listing, with what is attached; empty where it stands there no more, or far apart."""
+        places = [self._places[name] for name in self._guarded]
+        if not places or (size := max(places) - min(places) + 1) > FEW:
+            return []
+        more = f",{objects.ATTACHED}&expandSubcollections=true&$top={size}&$skip={min(places)}"
+        page = self._get(self._listing(more)).parse(objects.page, "virtual servers")
+        return list(page.items) if {item.get("fullPath") for item in page.items} >= {*self._guarded} else []
 
     def _write(self, changes: Sequence[Change], *, drop_pool: bool) -> None:
         if len(changes) == 1:
@@ -249,14 +273,18 @@ class BigIp(Adapter):
         return answer.parse(lambda body: str(body.get("apiAnonymous", "")), "iRule")
 
     def _policy_findings(self, servers: Sequence[objects.VirtualServer]) -> list[Finding]:
-        """Tell attached LTM policies that translate. Which are attached is asked for only where one translates at all."""
+        """Tell attached LTM policies that translate; where none is known to be attached, nothing is asked for."""
+        findings: list[Finding] = []
+        if all(server.policies == frozenset() for server in servers):
+            return findings
         translating = self._get("/mgmt/tm/ltm/policy?expandSubcollections=true").parse(
             objects.translating_policies, "LTM policies"
         )
-        findings: list[Finding] = []
         for server in servers if translating else ():
-            path = f"/mgmt/tm/ltm/virtual/{quote(objects.rest_name(server.service.id), safe='~')}/policies"
-            attached = self._get(path).parse(objects.full_paths, "policies of a virtual server")
+            attached = server.policies
+            if attached is None:
+                path = f"/mgmt/tm/ltm/virtual/{quote(objects.rest_name(server.service.id), safe='~')}/policies"
+                attached = frozenset(self._get(path).parse(objects.full_paths, "policies of a virtual server"))
             findings += objects.policy_findings(server, attached & translating)
         return findings
 

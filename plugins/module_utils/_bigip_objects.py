@@ -38,6 +38,9 @@ VIRTUAL_SERVER = (
 )
 """The fields of a virtual server that matter here, for ``$select``."""
 
+ATTACHED = "profilesReference,policiesReference"
+"""What tells the attached LTM policies where subcollections are expanded; a profile, which each has, shows that they are."""
+
 SNAT_IN_RULE = re.compile(r"^[^#\n]*\bsnat(pool)?\b", re.MULTILINE)
 """An iRule's commands ``snat`` and ``snatpool``, outside comments."""
 
@@ -56,6 +59,7 @@ class VirtualServer:
     """A UDP virtual server: the service, and what else about it matters.
 
     ``lists`` names what it takes addresses and ports from, where it has none of its own: it serves no address and any port then.
+    ``policies``: the full paths of the attached LTM policies; None where the reading does not show them.
     """
 
     service: Service
@@ -68,6 +72,7 @@ class VirtualServer:
     translates_destination: bool
     mirrored: bool
     nat_policy: bool
+    policies: frozenset[str] | None
 
     @property
     def folder(self) -> tuple[str, str]:
@@ -165,6 +170,11 @@ def _virtual_server(item: Item) -> VirtualServer:
         translates_destination=item.get("translateAddress", "enabled") == "enabled",
         mirrored=item.get("mirror") == "enabled",
         nat_policy=bool(item.get("securityNatPolicy")),
+        policies=(
+            frozenset(full_paths(item.get("policiesReference", {})))
+            if full_paths(item.get("profilesReference", {}))
+            else None
+        ),
     )
 
 
@@ -229,6 +239,42 @@ def _translates(action: Item) -> bool:
         key.lower().startswith("snat") and key != "snatNone" and value not in (None, False, "", NONE)
         for key, value in action.items()
     )
+
+
+def member_addresses(server: VirtualServer, known: Mapping[str, Pool]) -> set[str]:
+    """Give the addresses of the servers behind a virtual server."""
+    pool = known.get(server.pool)
+    return {address for address, _port in pool.members} if pool else set()
+
+
+def only_traffic_group(addresses: Iterable[str], own: Sequence[SelfIp], devices: Sequence[Item]) -> str:
+    """Give the one traffic group that virtual addresses can be in as far as self IPs and units show; empty where they show several.
+
+    Everything that floats is in it, as is a self IP near each of ``addresses``, and no other unit is active, as one with a group of its own would be.
+    """
+    groups = {item.traffic_group for item in own if item.floating}
+    active = [device for device in devices if device.get("failoverState") == "active"]
+    near = all(any(item.floating and item.is_near(address) for item in own) for address in addresses)
+    return next(iter(groups)) if len(groups) == len(active) == 1 and near else ""
+
+
+def choosing(servers: Sequence[VirtualServer], known: Mapping[str, Pool]) -> list[list[VirtualServer]]:
+    """Group the virtual servers by address; only those between whose servers a client's two ports could be split."""
+    groups = [
+        [server for server in servers if server.service.address == address]
+        for address in dict.fromkeys(server.service.address for server in servers)
+    ]
+    return [
+        group
+        for group in groups
+        if len(group) > 1 and len(set().union(*(member_addresses(server, known) for server in group))) > 1
+    ]
+
+
+def shared_persistence(group: Iterable[VirtualServer]) -> tuple[str, ...]:
+    """Give the persistence profiles that all of these have; empty where they have none or differ."""
+    profiles = {server.persistence for server in group}
+    return next(iter(profiles)) if len(profiles) == 1 else ()
 
 
 def sync_status(body: Item) -> str:
@@ -474,31 +520,28 @@ def owner_findings(
     return []
 
 
-def persistence_findings(servers: Sequence[VirtualServer], across: Mapping[str, bool] | None) -> list[Finding]:
+def persistence_findings(groups: Iterable[Sequence[VirtualServer]], across: Mapping[str, bool]) -> list[Finding]:
     """Tell virtual servers of one address whose persistence does not hold a client's two ports together.
 
-    ``across``: which profiles match across services; None where nobody has looked, and only the virtual servers' own part is told.
+    ``across``: which persistence profiles match across services.
     """
     findings = []
-    for address in dict.fromkeys(server.service.address for server in servers):
-        of_address = [server for server in servers if server.service.address == address]
-        profiles = {server.persistence for server in of_address}
-        shared = next(iter(profiles))
-        held = across is None or all(across.get(name, False) for name in shared)
-        if len(of_address) < 2 or (len(profiles) == 1 and shared and held):
+    for group in groups:
+        shared = shared_persistence(group)
+        if shared and all(across.get(name, False) for name in shared):
             continue
         reason = (
-            "have different persistence profiles"
-            if len(profiles) > 1
-            else f"share {', '.join(shared)}, which does not match across services"
+            f"share {', '.join(shared)}, which does not match across services"
             if shared
+            else "have different persistence profiles"
+            if any(server.persistence for server in group)
             else "have no persistence"
         )
         findings.append(
             Finding(
                 "persistence_split",
                 "warning",
-                ", ".join(server.service.id for server in of_address),
+                ", ".join(server.service.id for server in group),
                 f"These virtual servers {reason}, so a client's UDP 500 and UDP 4500 may reach different VPN servers.",
                 "Give both the same source address persistence profile with Match Across Services.",
             )

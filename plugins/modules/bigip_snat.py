@@ -19,8 +19,9 @@ description:
   - With address translation of the source (automap, SNAT pool), Windows sees all clients as one address, and its limit of IPsec security
     associations per address makes new connections fail with error 809.
   - Reads all virtual servers in one request, changes only those that differ, and sends only the one property that changes.
-  - A change takes fourteen requests for a pair, two more on one of two devices, and one for each attached iRule. So whether a persistence profile
-    matches across services, which has no bearing on the change, is looked at with O(state=gathered) and in check mode only.
+  - An unchanged device takes three requests. A change of a pair takes fourteen with all that it is judged by, and one more for each of these,
+    where it is there - a partner device together with a persistence profile that has to be looked at, more than one traffic group, an attached LTM
+    policy, iRule or application service.
 options:
   host:
     description: The BIG-IP's management address or host name. If not given, the environment variable E(F5_SERVER) is used.

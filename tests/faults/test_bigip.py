@@ -211,17 +211,25 @@ def test_three_requests_unchanged_and_fourteen_changed_and_two_pages_more_at_mos
     assert unchanged.requests == 2 + pages
 
 
-def test_one_of_two_devices_takes_two_requests_more_for_its_traffic_groups_and_its_sync_status(
-    device: BigIp, ca: str
+@pytest.mark.parametrize("persistent", [False, True])
+def test_one_of_two_devices_takes_fourteen_and_one_more_where_a_shared_persistence_profile_matters(
+    device: BigIp, ca: str, persistent: bool
 ) -> None:
+    """Its sync status is one more than a lone device is asked for; without persistence, there is no profile to look at."""
     device.add_peer()
+    for name in NAMES if not persistent else ():
+        del device.state["virtual"][name]["persist"]
     changed = go(device, ca)
     assert isinstance(changed, Result)
-    assert changed.requests == STEPS + 2
+    assert changed.requests == STEPS + persistent
 
 
+@pytest.mark.parametrize("selects_expanded", [True, False])
 @pytest.mark.parametrize("action", [{"snat": "automap"}, {"snatpool": "/Common/sp_ikev2"}, {"snatAutomap": True}])
-def test_an_attached_ltm_policy_is_told_before_a_change(device: BigIp, ca: str, action: dict[str, t.Any]) -> None:
+def test_an_attached_ltm_policy_is_told_with_a_change(
+    device: BigIp, ca: str, action: dict[str, t.Any], selects_expanded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "selects_expanded", selects_expanded)
     device.add_policy("/Common/hides", action, NAMES[0])
     device.add_policy("/Common/forwards", {"forward": True, "pool": "/Common/p_web"}, *NAMES)
     result = go(device, ca)

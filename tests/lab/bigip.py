@@ -321,6 +321,7 @@ class BigIp(Device):
     `role_refusal`: 401 from restjavad (seen), 400 from mcpd (seen with the role operator) or 403.
     `readers_end_tokens`: whether users who may only read may touch their own token.
     `filter_includes_common`: whether a filter for another partition lets /Common through.
+    `selects_expanded`: whether `expandSubcollections` works beside a `$select`.
     `separators`: what stands between the words of `options` (a comma and a blank are both seen in use).
     `sync_polls`: how often the sync status is still the old one after a sync was asked for.
     """
@@ -335,6 +336,7 @@ class BigIp(Device):
         role_refusal: t.Literal[400, 401, 403] = 401,
         readers_end_tokens: bool = True,
         filter_includes_common: bool = True,
+        selects_expanded: bool = True,
         separators: str = ", ",
         sync_polls: int = 1,
         token_limit: int = 100,
@@ -344,6 +346,7 @@ class BigIp(Device):
         super().__init__(name)
         self.leftover_pool, self.role_refusal, self.separators = leftover_pool, role_refusal, separators
         self.readers_end_tokens, self.filter_includes_common = readers_end_tokens, filter_includes_common
+        self.selects_expanded = selects_expanded
         self.sync_polls, self.token_limit = sync_polls, token_limit
         self.token_timeout, self.transaction_timeout = token_timeout, transaction_timeout
         methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -653,6 +656,8 @@ class BigIp(Device):
         known = {*READ_ONLY, *resource.schema, *(f"{name}Reference" for name in {**resource.schema, **resource.subs})}
         if "$select" in query and (unknown := set(query["$select"].split(",")) - known):
             raise mcp(400, f"The query option $select names unknown properties: {', '.join(sorted(unknown))}", 1)
+        if "$select" in query and not self.selects_expanded:
+            query.pop("expandSubcollections", None)
         if keys:
             return self._show(resource, path, keys[0], objects[keys[0]], query)
         return self._list(resource, path, self._filtered(objects, query.get("$filter")), query)

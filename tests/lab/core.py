@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import abc
 import copy
 import itertools
 import json
@@ -109,7 +110,7 @@ class _Handler(WSGIRequestHandler):
         self.close_connection = True
 
 
-class Device:
+class Device(abc.ABC):
     """A stand-in. A subclass fills ``self.app`` with routes and ``initial()`` with the state of a fresh device.
 
     ``self.state`` is all that the device remembers; ``reset()`` puts the fresh state back and forgets log and faults.
@@ -138,21 +139,21 @@ class Device:
 
     # What a vendor's stand-in provides
 
+    @abc.abstractmethod
     def initial(self) -> State:
         """Give the state of a fresh device: the article's broken one, full NAT everywhere."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def writes(self, request: Request) -> bool:
         """Say whether a request is meant to change the device (logging in and out is not)."""
-        raise NotImplementedError
 
     def open_sessions(self) -> list[str]:
         """Name the sessions that are still open."""
         return []
 
+    @abc.abstractmethod
     def variables(self, ca: Path) -> dict[str, t.Any]:
         """Give the inventory variables with which this host is reached."""
-        raise NotImplementedError
 
     # The life of the server
 

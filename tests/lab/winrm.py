@@ -11,6 +11,7 @@ executor/powershell/module_manifest.py and plugins/connection/winrm.py). Nothing
 
 from __future__ import annotations
 
+import abc
 import base64
 import binascii
 import copy
@@ -215,17 +216,17 @@ class WinRMHost(core.Device):
 
     # What a host provides
 
+    @abc.abstractmethod
     def module(self, name: str, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
         """Run a module and give its result."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def raw(self, command: str) -> Output:
         """Run a command that is no module."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def upload(self, path: str, data: bytes) -> None:
         """Keep a file."""
-        raise NotImplementedError
 
     def labels(self, work: Work) -> dict[str, str]:
         """Give what the log is to note as the entry's ``query``."""

@@ -17,7 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip import PAGE, BigIp
-from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip_objects import VIRTUAL_SERVER, parse_destination
+from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip_objects import (
+    ATTACHED,
+    VIRTUAL_SERVER,
+    parse_destination,
+)
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Http
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import InvalidInput, Order, Snapshot
@@ -27,7 +31,7 @@ TOKEN = "AAAABBBBCCCCDDDD"
 WITH_TOKEN = {"X-F5-Auth-Token": TOKEN}
 IN_TRANSACTION = {**WITH_TOKEN, "X-F5-REST-Coordination-Id": "17"}
 SNAT = {"type": "snat", "pool": "/Common/sp"}
-GOOD = {"10.10.0.11": "10.10.0.1"}
+GOOD = {"10.10.0.11": "10.10.0.1", "10.10.0.12": "10.10.0.1"}
 
 LOGIN = Expect(
     "POST",
@@ -58,6 +62,21 @@ def reading(*items: dict[str, t.Any]) -> Expect:
     """Expect the one read of all virtual servers."""
     body = {"kind": "tm:ltm:virtual:virtualcollectionstate", **({"items": list(items)} if items else {})}
     return Expect("GET", f"/mgmt/tm/ltm/virtual?$select={VIRTUAL_SERVER}&$top={PAGE}", body, headers=WITH_TOKEN)
+
+
+def reread(*items: dict[str, t.Any], skip: int = 0, policies: t.Sequence[str] = (), size: int = 2) -> Expect:
+    """Expect the read of these alone, by where they stand in the listing, with the LTM policies that are attached to all of them."""
+    expanded = {
+        "profilesReference": {"items": [{"name": "udp", "fullPath": "/Common/udp"}]},
+        "policiesReference": {"items": [{"fullPath": policy} for policy in policies]} if policies else {"link": "…"},
+    }
+    listing = f"/mgmt/tm/ltm/virtual?$select={VIRTUAL_SERVER},{ATTACHED}&expandSubcollections=true"
+    return Expect(
+        "GET",
+        f"{listing}&$top={size}&$skip={skip}",
+        {"items": [{**item, **expanded} for item in items]},
+        headers=WITH_TOKEN,
+    )
 
 
 def patch(name: str, translation: t.Any, headers: dict[str, str], **more: t.Any) -> Expect:
@@ -115,7 +134,10 @@ def pool(port: int, *addresses: str, **more: t.Any) -> dict[str, t.Any]:
     return {"fullPath": f"/Common/p{port}", "membersReference": {"items": members}, **more}
 
 
-POOLS = (pool(500, "10.10.0.11"), pool(4500, "10.10.0.11"))
+POOLS = (pool(500, "10.10.0.11", "10.10.0.12"), pool(4500, "10.10.0.11", "10.10.0.12"))
+
+
+LONE = (pool(500, "10.10.0.11"), pool(4500, "10.10.0.11"))
 
 
 def guards(
@@ -127,22 +149,24 @@ def guards(
     more: t.Sequence[Expect] | None = None,
     sync: str | None = "In Sync",
     changing: bool = False,
+    group: str | None = None,
 ) -> list[Expect]:
     """Expect the reads that a change is judged by; those of a pair of devices only where there is one.
 
-    The persistence profiles, which have no bearing on the change, are looked at where none follows.
+    A change that follows looks at LTM policies when it is made, and at traffic groups only where ``group`` says that there are several.
     """
     if more is None:
-        more = [] if changing else [get("ltm/persistence/source-addr", PERSISTENCE)]
-    pair = [get("ltm/virtual-address", {"address": "203.0.113.10", "trafficGroup": GROUP})] if len(devices) > 1 else []
+        more = [get("ltm/persistence/source-addr", PERSISTENCE)]
+    pair = len(devices) > 1
+    address = {"address": "203.0.113.10", "trafficGroup": group or GROUP}
     return [
         get("ltm/pool?expandSubcollections=true", *pools),
         get("net/self", *self_ips),
         get("cm/device", *devices),
-        *pair,
+        *([get("ltm/virtual-address", address)] if pair and (group or not changing) else []),
         *([status(sync)] if pair and sync else []),
         get("ltm/snat", *snats),
-        get("ltm/policy?expandSubcollections=true", *policies),
+        *([] if changing else [get("ltm/policy?expandSubcollections=true", *policies)]),
         *more,
     ]
 
@@ -183,13 +207,13 @@ def test_changed(expecting: Expecting) -> None:
     none = {"type": "none"}
     changes = transaction(patch("vs500", none, IN_TRANSACTION), patch("vs4500", none, IN_TRANSACTION))
     expecting(
-        [LOGIN, reading(*BROKEN, *OTHERS), *guards(changing=True), *changes, reading(*RIGHT, *OTHERS), SAVE, LOGOUT]
+        [LOGIN, reading(*BROKEN, *OTHERS), *guards(changing=True), *changes, reread(*RIGHT, *OTHERS), SAVE, LOGOUT]
     )
     result = go(Order(addresses=("203.0.113.10",), return_path=GOOD))
     assert result.changed
     assert [service.value for service in result.before] == ["automap", SNAT]
     assert [(service.value, service.source_preserved) for service in result.services] == [("none", True)] * 2
-    assert [server.gateways for service in result.services for server in service.servers] == [("10.10.0.1",)] * 2
+    assert [server.gateways for service in result.services for server in service.servers] == [("10.10.0.1",)] * 4
     assert result.requests == 14
     assert result.diff() == {
         "before": {"/Common/vs4500": SNAT, "/Common/vs500": "automap"},
@@ -221,7 +245,7 @@ def test_one_of_a_pair_needs_no_transaction(expecting: Expecting) -> None:
             reading(*before),
             *guards(changing=True),
             patch("vs4500", {"type": "none"}, WITH_TOKEN),
-            reading(*after),
+            reread(*after),
             SAVE,
             LOGOUT,
         ]
@@ -237,7 +261,7 @@ def test_save_is_left_out_on_request(expecting: Expecting) -> None:
             reading(*before),
             *guards(changing=True),
             patch("vs4500", {"type": "none"}, WITH_TOKEN),
-            reading(*RIGHT),
+            reread(*RIGHT),
             LOGOUT,
         ]
     )
@@ -248,7 +272,7 @@ def test_save_is_left_out_on_request(expecting: Expecting) -> None:
 def test_restored_puts_back_exactly_what_the_snapshot_says(expecting: Expecting, check_mode: bool) -> None:
     snapshot = Snapshot("bigip", HOST, {"/Common/vs500": "automap", "/Common/vs4500": SNAT}, {})
     changes = transaction(patch("vs500", {"type": "automap"}, IN_TRANSACTION), patch("vs4500", SNAT, IN_TRANSACTION))
-    writing = [] if check_mode else [*changes, reading(*BROKEN), SAVE]
+    writing = [] if check_mode else [*changes, reread(*BROKEN), SAVE]
     expecting([LOGIN, reading(*RIGHT), *guards(changing=not check_mode), *writing, LOGOUT])
     result = go(Order(state="restored", snapshot=snapshot), check_mode=check_mode)
     assert result.changed
@@ -271,7 +295,7 @@ def test_a_commit_that_fails_changes_nothing(expecting: Expecting) -> None:
         commit_status=400,
         commit={"code": 400, "message": "transaction failed:01070734:3: Configuration error"},
     )
-    expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *failed, reading(*BROKEN), LOGOUT])
+    expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *failed, reread(*BROKEN), LOGOUT])
     with pytest.raises(RunFailed, match=r"transaction failed.*Everything is as it was before") as caught:
         go(Order(return_path=GOOD))
     assert caught.value.result.undone is True
@@ -282,7 +306,7 @@ def test_a_lost_answer_to_a_commit_that_took_effect_is_no_failure(expecting: Exp
     none = {"type": "none"}
     lost = transaction(patch("vs500", none, IN_TRANSACTION), patch("vs4500", none, IN_TRANSACTION))
     lost[-1].answer = requests.exceptions.ConnectionError("Connection aborted.")
-    expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *lost, reading(*RIGHT), SAVE, LOGOUT])
+    expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *lost, reread(*RIGHT), SAVE, LOGOUT])
     assert go(Order(return_path=GOOD)).changed
 
 
@@ -299,11 +323,11 @@ def test_a_save_that_fails_puts_everything_back(expecting: Expecting) -> None:
             reading(*BROKEN),
             *guards(changing=True),
             *changes,
-            reading(*RIGHT),
+            reread(*RIGHT),
             refused,
-            reading(*RIGHT),
+            reread(*RIGHT),
             *back,
-            reading(*BROKEN),
+            reread(*BROKEN),
             LOGOUT,
         ]
     )
@@ -379,6 +403,27 @@ def test_the_pair_of_devices_adds_traffic_group_and_sync_status(expecting: Expec
     assert result.findings == []
 
 
+@pytest.mark.parametrize(("pools", "more", "requests"), [(LONE, [], 14), (POOLS, None, 15)])
+def test_one_of_a_pair_of_devices_is_asked_for_traffic_groups_where_there_may_be_several(
+    expecting: Expecting, pools: t.Any, more: list[Expect] | None, requests: int
+) -> None:
+    given: dict[str, t.Any] = {"changing": True, "devices": [ACTIVE, PARTNER], "pools": pools, "more": more}
+    expecting([LOGIN, reading(*BROKEN), *guards(**given), *TO_NONE, reread(*RIGHT), SAVE, LOGOUT])
+    result = go(Order(return_path=GOOD))
+    assert result.requests == requests
+    assert {server.gateways for service in result.services for server in service.servers} == {("10.10.0.1",)}
+
+    other = "/Common/traffic-group-2"
+    others = {**FLOATING, "address": "10.10.0.9/24", "trafficGroup": other}
+    for several in (
+        {"self_ips": [others, FLOATING, OWN]},
+        {"devices": [ACTIVE, {**PARTNER, "failoverState": "active"}]},
+    ):
+        expecting([LOGIN, reading(*BROKEN), *guards(**{**given, **several}, group=other), LOGOUT])
+        with pytest.raises(RunFailed, match="return_path_wrong"):
+            go(Order(return_path=GOOD))
+
+
 def test_pending_changes_are_told(expecting: Expecting) -> None:
     expecting([LOGIN, reading(*BROKEN), *guards(devices=[ACTIVE, PARTNER], sync="Changes Pending"), LOGOUT])
     findings = go(Order(state="gathered")).findings
@@ -414,7 +459,7 @@ TO_NONE = transaction(
 def test_a_change_is_synced_to_exactly_the_group_and_waited_for(expecting: Expecting, pauses: list[float]) -> None:
     reads = [LOGIN, reading(*BROKEN), status("In Sync"), *guards(changing=True, devices=[ACTIVE, PARTNER], sync=None)]
     waiting = [*[status("Changes Pending")] * 2, status("In Sync")]
-    expecting([*reads, *TO_NONE, reading(*RIGHT), SAVE, SYNC, *waiting, LOGOUT])
+    expecting([*reads, *TO_NONE, reread(*RIGHT), SAVE, SYNC, *waiting, LOGOUT])
     result = go(Order(return_path=GOOD), sync_group="/Common/group")
     assert result.changed
     assert pauses == [2, 2]
@@ -426,7 +471,7 @@ def test_a_change_is_synced_to_exactly_the_group_and_waited_for(expecting: Expec
 
 def test_a_sync_that_does_not_arrive_is_said_and_the_change_stands(expecting: Expecting, pauses: list[float]) -> None:
     reads = [LOGIN, reading(*BROKEN), status("In Sync"), *guards(changing=True, devices=[ACTIVE, PARTNER], sync=None)]
-    expecting([*reads, *TO_NONE, reading(*RIGHT), SAVE, SYNC, *[status("Disconnected")] * 60, LOGOUT])
+    expecting([*reads, *TO_NONE, reread(*RIGHT), SAVE, SYNC, *[status("Disconnected")] * 60, LOGOUT])
     with pytest.raises(RunFailed, match=r"'Disconnected'.*The change itself stands and is kept") as caught:
         go(Order(return_path=GOOD), sync_group="/Common/group")
     assert caught.value.result.undone is False
@@ -449,14 +494,14 @@ def clearing(port: int, answer_status: int = 200) -> Expect:
 
 def test_connections_of_the_changed_services_alone_are_cleared_on_request(expecting: Expecting) -> None:
     before = (virtual("vs500", 500, "none"), BROKEN[1])
-    writing = [patch("vs4500", {"type": "none"}, WITH_TOKEN), reading(*RIGHT), SAVE]
+    writing = [patch("vs4500", {"type": "none"}, WITH_TOKEN), reread(*RIGHT), SAVE]
     expecting([LOGIN, reading(*before), *guards(changing=True), *writing, clearing(4500), LOGOUT])
     assert go(Order(return_path=GOOD), clear_connections=True).findings == []
 
 
 def test_connections_that_cannot_be_cleared_are_told_and_the_change_stands(expecting: Expecting) -> None:
     expecting(
-        [LOGIN, reading(*BROKEN), *guards(changing=True), *TO_NONE, reading(*RIGHT), SAVE, clearing(500, 400), LOGOUT]
+        [LOGIN, reading(*BROKEN), *guards(changing=True), *TO_NONE, reread(*RIGHT), SAVE, clearing(500, 400), LOGOUT]
     )
     result = go(Order(return_path=GOOD), clear_connections=True)
     assert result.changed
@@ -465,7 +510,7 @@ def test_connections_that_cannot_be_cleared_are_told_and_the_change_stands(expec
 
 
 def test_existing_flows_are_told_when_they_are_left_alone(expecting: Expecting) -> None:
-    expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *TO_NONE, reading(*RIGHT), SAVE, LOGOUT])
+    expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *TO_NONE, reread(*RIGHT), SAVE, LOGOUT])
     assert [finding.code for finding in go(Order(return_path=GOOD)).findings] == ["existing_flows"]
 
 
@@ -473,17 +518,17 @@ LEFT_OVER = virtual("vs4500", 4500, {"type": "none", "pool": "/Common/sp"})
 
 
 def test_a_pool_that_stays_behind_is_taken_off_by_a_second_change(expecting: Expecting) -> None:
-    again = [patch("vs4500", {"type": "none", "pool": "none"}, WITH_TOKEN), reading(*RIGHT), SAVE]
-    expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *TO_NONE, reading(RIGHT[0], LEFT_OVER), *again, LOGOUT])
+    again = [patch("vs4500", {"type": "none", "pool": "none"}, WITH_TOKEN), reread(*RIGHT), SAVE]
+    expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *TO_NONE, reread(RIGHT[0], LEFT_OVER), *again, LOGOUT])
     assert [service.value for service in go(Order(return_path=GOOD)).services] == ["none", "none"]
 
 
 def test_a_pool_that_cannot_be_taken_off_is_a_failure_and_put_back(expecting: Expecting) -> None:
-    stays = [patch("vs4500", {"type": "none", "pool": "none"}, WITH_TOKEN), reading(RIGHT[0], LEFT_OVER)]
+    stays = [patch("vs4500", {"type": "none", "pool": "none"}, WITH_TOKEN), reread(RIGHT[0], LEFT_OVER)]
     back = transaction(patch("vs4500", SNAT, IN_TRANSACTION), patch("vs500", {"type": "automap"}, IN_TRANSACTION))
-    undo = [reading(RIGHT[0], LEFT_OVER), *back, reading(*BROKEN)]
+    undo = [reread(RIGHT[0], LEFT_OVER), *back, reread(*BROKEN)]
     expecting(
-        [LOGIN, reading(*BROKEN), *guards(changing=True), *TO_NONE, reading(RIGHT[0], LEFT_OVER), *stays, *undo, LOGOUT]
+        [LOGIN, reading(*BROKEN), *guards(changing=True), *TO_NONE, reread(RIGHT[0], LEFT_OVER), *stays, *undo, LOGOUT]
     )
     with pytest.raises(RunFailed, match="without an error, and yet /Common/vs4500 is") as caught:
         go(Order(return_path=GOOD))
@@ -501,7 +546,7 @@ def test_a_device_that_refuses_for_the_pools_sake_is_told_to_drop_it(expecting: 
         patch("vs500", {"type": "none"}, IN_TRANSACTION),
         patch("vs4500", {"type": "none", "pool": "none"}, IN_TRANSACTION),
     )
-    expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *refused, *again, reading(*RIGHT), SAVE, LOGOUT])
+    expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *refused, *again, reread(*RIGHT), SAVE, LOGOUT])
     assert go(Order(return_path=GOOD)).changed
 
 
@@ -534,9 +579,23 @@ def test_thousands_of_virtual_servers_take_two_pages_more_at_most_and_are_read_a
         page("2&$skip=1", *OTHERS[:2], following="2&$skip=3"),
         page("2&$skip=3", BROKEN[1]),
     ]
-    again = page("4", RIGHT[0], *OTHERS[:2], RIGHT[1])
-    expecting([LOGIN, *pages, *guards(changing=True), *TO_NONE, again, SAVE, LOGOUT])
+    near = reread(RIGHT[0], *OTHERS[:2], RIGHT[1], size=4)
+    expecting([LOGIN, *pages, *guards(changing=True), *TO_NONE, near, SAVE, LOGOUT])
     assert go(Order(return_path=GOOD)).requests == 16
+
+    # Too far apart for a look at each that is between them, the listing is read again, at once; what is attached, afterwards.
+    monkeypatch.setattr("ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.FEW", 3)
+    whole, policies = page("4", RIGHT[0], *OTHERS[:2], RIGHT[1]), get("ltm/policy?expandSubcollections=true")
+    expecting([LOGIN, *pages, *guards(changing=True), *TO_NONE, whole, SAVE, policies, LOGOUT])
+    assert go(Order(return_path=GOOD)).requests == 17
+
+
+def test_what_stands_elsewhere_in_the_listing_meanwhile_is_looked_for(expecting: Expecting) -> None:
+    moved = reread(OTHERS[0], RIGHT[0])
+    policies = get("ltm/policy?expandSubcollections=true")
+    reads = [moved, reading(OTHERS[0], *RIGHT)]
+    expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *TO_NONE, *reads, SAVE, policies, LOGOUT])
+    assert [service.value for service in go(Order(return_path=GOOD)).services] == ["none", "none"]
 
 
 EXPIRED = {"code": 401, "message": "X-F5-Auth-Token has expired."}
@@ -627,7 +686,7 @@ def test_a_role_that_may_not_write_is_told_so(expecting: Expecting, code: int, a
     refused = patch("vs4500", {"type": "none"}, WITH_TOKEN, status=code)
     refused.answer = answer
     again = [LOGIN, LOGOUT, refused] if code == 401 else []
-    expecting([LOGIN, reading(*before), *guards(changing=True), refused, *again, reading(*before), LOGOUT])
+    expecting([LOGIN, reading(*before), *guards(changing=True), refused, *again, reread(*before), LOGOUT])
     with pytest.raises(RunFailed, match=r"does not let user 'admin' do this.*Changes take the role Manager") as caught:
         go(Order(return_path=GOOD))
     assert caught.value.result.undone is True
@@ -666,26 +725,31 @@ def test_a_list_of_addresses_and_ports_is_told_and_left_alone(expecting: Expecti
 def test_a_list_of_addresses_and_ports_is_refused_where_it_is_named(expecting: Expecting) -> None:
     listed = virtual("listed", 0, "automap", trafficMatchingCriteria="/Common/criteria", pool="/Common/p500")
     del listed["destination"]
-    expecting([LOGIN, reading(*BROKEN, listed), *guards(changing=True), LOGOUT])
+    expecting([LOGIN, reading(*BROKEN, listed), *guards(changing=True, more=[]), LOGOUT])
     with pytest.raises(RunFailed, match=r"unsupported_mode at /Common/listed.*from lists \(/Common/criteria\)"):
         go(Order(services=("listed",), return_path=GOOD))
 
 
 @pytest.mark.parametrize(
-    ("persist", "profile", "expected"),
+    ("persist", "profiles", "expected"),
     [
-        ([{"name": "ike", "partition": "Common"}], PERSISTENCE, []),
-        ([{"name": "ike", "partition": "Common"}], {**PERSISTENCE, "matchAcrossServices": "disabled"}, [PAIR]),
-        ([{"name": "other", "partition": "Common"}], PERSISTENCE, [PAIR]),
-        ([], PERSISTENCE, [PAIR]),
+        ([{"name": "ike", "partition": "Common"}], [PERSISTENCE], []),
+        ([{"name": "ike", "partition": "Common"}], [{**PERSISTENCE, "matchAcrossServices": "disabled"}], [PAIR]),
+        ([{"name": "other", "partition": "Common"}], None, [PAIR]),
+        ([], None, [PAIR]),
     ],
 )
 def test_persistence_that_does_not_hold_a_client_together(
-    expecting: Expecting, persist: t.Any, profile: dict[str, t.Any], expected: list[str]
+    expecting: Expecting, persist: t.Any, profiles: list[dict[str, t.Any]] | None, expected: list[str]
 ) -> None:
-    more = [get("ltm/persistence/source-addr", profile)]
+    more = [] if profiles is None else [get("ltm/persistence/source-addr", *profiles)]
     servers = [virtual("vs500", 500, "automap", persist=persist), BROKEN[1]]
     assert told(expecting, *servers, more=more) == [("persistence_split", "warning", name) for name in expected]
+
+
+def test_persistence_is_no_matter_where_there_is_one_server(expecting: Expecting) -> None:
+    servers = [virtual(f"vs{port}", port, "automap", persist=[]) for port in (500, 4500)]
+    assert told(expecting, *servers, pools=LONE, more=[]) == []
 
 
 def test_no_persistence_at_all_is_told_without_a_read(expecting: Expecting) -> None:
@@ -728,6 +792,23 @@ def test_an_ltm_policy_that_translates_and_is_attached(expecting: Expecting, act
     ]
 
 
+def test_a_change_tells_them_once_it_has_seen_what_is_attached(expecting: Expecting) -> None:
+    policies = get("ltm/policy?expandSubcollections=true", policy("hides", snat="automap"), policy("other"))
+    after = reread(*RIGHT, policies=["/Common/hides", "/Common/other"])
+    expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *TO_NONE, after, SAVE, policies, LOGOUT])
+    found = [(finding.code, finding.object) for finding in go(Order(return_path=GOOD)).findings]
+    assert found == [("hidden_translation", f"/Common/vs{port}") for port in (500, 4500)] + [
+        ("existing_flows", f"BIG-IP {HOST}")
+    ]
+
+    # A device that does not show what is attached is asked for it.
+    silent = reread(*RIGHT)
+    silent.answer = {"items": list(RIGHT)}
+    asked = [get(f"ltm/virtual/~Common~vs{port}/policies", {"fullPath": "/Common/other"}) for port in (500, 4500)]
+    expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *TO_NONE, silent, SAVE, policies, *asked, LOGOUT])
+    assert [finding.code for finding in go(Order(return_path=GOOD)).findings] == ["existing_flows"]
+
+
 @pytest.mark.parametrize("action", [{"snat": "none"}, {"snatNone": True}, {"snatpool": ""}, {"pool": "/Common/p"}])
 def test_ltm_policies_that_do_not_translate_cost_no_further_request(
     expecting: Expecting, action: dict[str, t.Any]
@@ -747,12 +828,12 @@ def test_a_global_snat(expecting: Expecting, origin: str, expected: int) -> None
 
 
 def test_a_pool_that_allows_no_snat(expecting: Expecting) -> None:
-    found = told(expecting, *BROKEN, pools=[pool(500, "10.10.0.11", allowSnat="no"), POOLS[1]])
+    found = told(expecting, *BROKEN, pools=[{**POOLS[0], "allowSnat": "no"}, POOLS[1]])
     assert found == [("hidden_translation", "info", "/Common/vs500")]
 
 
 def test_pools_with_different_servers(expecting: Expecting) -> None:
-    found = told(expecting, *BROKEN, pools=[pool(500, "10.10.0.11", "10.10.0.12"), POOLS[1]])
+    found = told(expecting, *BROKEN, pools=[POOLS[0], LONE[1]])
     assert found == [("server_sets_differ", "warning", PAIR)]
 
 
@@ -792,7 +873,7 @@ def test_a_declarations_own(expecting: Expecting, code: int, answer: t.Any, expe
 def test_a_disabled_virtual_server_is_changed_stays_disabled_and_is_told(expecting: Expecting) -> None:
     before = (virtual("vs500", 500, "none"), virtual("vs4500", 4500, "automap", disabled=True))
     after = (before[0], virtual("vs4500", 4500, "none", disabled=True))
-    writing = [patch("vs4500", {"type": "none"}, WITH_TOKEN), reading(*after), SAVE]
+    writing = [patch("vs4500", {"type": "none"}, WITH_TOKEN), reread(*after), SAVE]
     expecting([LOGIN, reading(*before), *guards(changing=True), *writing, LOGOUT])
     result = go(Order(return_path=GOOD))
     assert [finding.code for finding in result.findings] == ["disabled_service", "existing_flows"]
@@ -800,20 +881,21 @@ def test_a_disabled_virtual_server_is_changed_stays_disabled_and_is_told(expecti
 
 
 def test_a_server_in_another_route_domain_is_not_near(expecting: Expecting) -> None:
-    expecting([LOGIN, reading(*BROKEN), *guards(pools=[pool(500, "10.10.0.11%2"), pool(4500, "10.10.0.11%2")]), LOGOUT])
+    elsewhere = [pool(500, "10.10.0.11%2"), pool(4500, "10.10.0.11%2")]
+    expecting([LOGIN, reading(*BROKEN), *guards(pools=elsewhere, more=[]), LOGOUT])
     assert go(Order(state="gathered")).services[0].servers[0].gateways == ()
 
 
 def test_a_server_that_is_on_no_connected_subnet_stops_a_change(expecting: Expecting) -> None:
     far = [pool(500, "192.0.2.11"), pool(4500, "192.0.2.11")]
-    expecting([LOGIN, reading(*BROKEN), *guards(changing=True, pools=far), LOGOUT])
+    expecting([LOGIN, reading(*BROKEN), *guards(changing=True, pools=far, more=[]), LOGOUT])
     with pytest.raises(RunFailed, match=r"return_path_wrong at 192\.0\.2\.11.*and it has none there"):
         go(Order(return_path={"192.0.2.11": "10.10.0.1"}))
 
 
 def test_any_port_is_meant_only_when_its_address_is_named(expecting: Expecting) -> None:
     anything = virtual("any", 0, "automap", destination="/Common/203.0.113.10:any", pool="/Common/p500")
-    expecting([LOGIN, reading(anything), LOGOUT, LOGIN, reading(anything), *guards(), LOGOUT])
+    expecting([LOGIN, reading(anything), LOGOUT, LOGIN, reading(anything), *guards(more=[]), LOGOUT])
     assert go(Order()).services == ()
     assert go(Order(addresses=("203.0.113.10",), return_path=GOOD), check_mode=True).changed
 

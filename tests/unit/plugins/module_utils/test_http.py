@@ -31,6 +31,9 @@ class Echo(Device):
     def writes(self, request: Request) -> bool:
         return request.method != "GET"
 
+    def variables(self, ca: Path) -> dict[str, t.Any]:
+        return {}
+
 
 @pytest.fixture
 def echo() -> Iterator[Echo]:
