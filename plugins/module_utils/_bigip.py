@@ -10,7 +10,7 @@ import contextlib
 import re
 import time
 import typing as t
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import quote, quote_plus
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils import _bigip_objects as objects
@@ -159,27 +159,15 @@ class BigIp(Adapter):
         own = self._get("/mgmt/tm/net/self").parse(objects.self_ips, "self IPs")
         devices = self._get("/mgmt/tm/cm/device").parse(lambda body: list(body.get("items", [])), "devices")
         findings = objects.standby_findings(devices, self.label)
-        addresses = {address for server in servers for address in objects.member_addresses(server, pools)}
-        groups: dict[str, str] | None = None
-        if len(devices) > 1:
-            only = objects.only_traffic_group(addresses, own, devices) if changing else ""
-            groups = (
-                {service.address: only for service in services}
-                if only
-                else self._get("/mgmt/tm/ltm/virtual-address").parse(objects.traffic_groups, "virtual addresses")
-            )
-            findings += [] if self._sync_group else self._sync_findings()
+        groups = self._traffic_groups(servers, pools, own, devices, changing=changing)
+        if groups is not None and not self._sync_group:
+            findings += self._sync_findings()
         findings += self._get("/mgmt/tm/ltm/snat").parse(
             lambda body: objects.snat_findings(body, own, self.label), "SNAT objects"
         )
         if not changing:  # a change looks afterwards, when the last reading has shown what is attached
             findings += self._policy_findings(servers)
-        choosing = objects.choosing(servers, pools)
-        across: dict[str, bool] = {}
-        if any(objects.shared_persistence(group) for group in choosing):
-            answer = self._get("/mgmt/tm/ltm/persistence/source-addr")
-            across = answer.parse(objects.match_across_services, "persistence profiles")
-        findings += objects.persistence_findings(choosing, across)
+        findings += self._persistence_findings(servers, pools)
         texts = {name: self._rule(name) for name in sorted({name for server in servers for name in server.rules})}
         for server in servers:
             findings += objects.pool_findings(server, pools) + objects.rule_findings(server, texts)
@@ -207,18 +195,15 @@ class BigIp(Adapter):
     def finish(self, services: Sequence[Service]) -> Sequence[Finding]:
         if self._sync_group:
             self._sync(self._sync_group)
-        findings = self._policy_findings([self._servers[name] for name in self._guarded if name in self._servers])
-        if not self._clear_connections:
-            flows = "They go on as they are until they have been idle, which keepalives may put off for long."
-            return [*findings, self._flows(flows)]
-        try:
-            for service in services:
-                for port in IKE_PORTS if service.port == ANY_PORT else (service.port,):
-                    options = f"cs-server-addr {service.address} cs-server-port {port} protocol udp"
-                    self._send("DELETE", f"/mgmt/tm/sys/connection?options={quote_plus(options)}")
-        except DeviceError as error:
-            findings.append(self._flows(f"They could not be cleared: {error}"))
-        return findings
+        findings = (
+            self._clear(services)
+            if self._clear_connections
+            else [
+                self._flows("They go on as they are until they have been idle, which keepalives may put off for long.")
+            ]
+        )
+        guarded = [self._servers[name] for name in self._guarded if name in self._servers]
+        return [*findings, *self._policy_findings(guarded)]
 
     # What these take
 
@@ -242,8 +227,8 @@ class BigIp(Adapter):
 
     def _read_again(self) -> list[objects.Item]:
         """Read what was guarded by where it stands in the listing, with what is attached; empty where it stands there no more, or far apart."""
-        places = [self._places[name] for name in self._guarded]
-        if not places or (size := max(places) - min(places) + 1) > FEW:
+        places = [self._places[name] for name in self._guarded if name in self._places]
+        if not places or len(places) < len(self._guarded) or (size := max(places) - min(places) + 1) > FEW:
             return []
         more = f",{objects.ATTACHED}&expandSubcollections=true&$top={size}&$skip={min(places)}"
         page = self._get(self._listing(more)).parse(objects.page, "virtual servers")
@@ -267,6 +252,42 @@ class BigIp(Adapter):
             setting = {**setting, "pool": objects.NONE}
         path = f"/mgmt/tm/ltm/virtual/{quote(objects.rest_name(change.id), safe='~')}"
         self._send("PATCH", path, {"sourceAddressTranslation": setting}, headers)
+
+    def _clear(self, services: Sequence[Service]) -> list[Finding]:
+        try:
+            for service in services:
+                for port in IKE_PORTS if service.port == ANY_PORT else (service.port,):
+                    options = f"cs-server-addr {service.address} cs-server-port {port} protocol udp"
+                    self._send("DELETE", f"/mgmt/tm/sys/connection?options={quote_plus(options)}")
+        except DeviceError as error:
+            return [self._flows(f"They could not be cleared: {error}")]
+        return []
+
+    def _traffic_groups(
+        self,
+        servers: Sequence[objects.VirtualServer],
+        pools: Mapping[str, objects.Pool],
+        own: Sequence[objects.SelfIp],
+        devices: Sequence[objects.Item],
+        *,
+        changing: bool,
+    ) -> dict[str, str] | None:
+        """Give the traffic groups of virtual addresses; None on a device without a partner."""
+        if len(devices) < 2:
+            return None
+        if changing and (only := objects.only_traffic_group(servers, pools, own, devices)):
+            return {server.service.address: only for server in servers}
+        return self._get("/mgmt/tm/ltm/virtual-address").parse(objects.traffic_groups, "virtual addresses")
+
+    def _persistence_findings(
+        self, servers: Sequence[objects.VirtualServer], pools: Mapping[str, objects.Pool]
+    ) -> list[Finding]:
+        choosing = objects.choosing(servers, pools)
+        across: dict[str, bool] = {}
+        if any(objects.shared_persistence(group) for group in choosing):
+            answer = self._get("/mgmt/tm/ltm/persistence/source-addr")
+            across = answer.parse(objects.match_across_services, "persistence profiles")
+        return objects.persistence_findings(choosing, across)
 
     def _rule(self, name: str) -> str:
         answer = self._get(f"/mgmt/tm/ltm/rule/{quote(objects.rest_name(name), safe='~')}")

@@ -247,14 +247,18 @@ def member_addresses(server: VirtualServer, known: Mapping[str, Pool]) -> set[st
     return {address for address, _port in pool.members} if pool else set()
 
 
-def only_traffic_group(addresses: Iterable[str], own: Sequence[SelfIp], devices: Sequence[Item]) -> str:
-    """Give the one traffic group that virtual addresses can be in as far as self IPs and units show; empty where they show several.
+def only_traffic_group(
+    servers: Iterable[VirtualServer], known: Mapping[str, Pool], own: Sequence[SelfIp], devices: Sequence[Item]
+) -> str:
+    """Give the one traffic group that these virtual addresses can be in as far as self IPs and units show; empty where they show several.
 
-    Everything that floats is in it, as is a self IP near each of ``addresses``, and no other unit is active, as one with a group of its own would be.
+    Everything that floats is in it, a self IP near each member among that, and no other unit is active, as one with a group of its own would be.
     """
-    groups = {item.traffic_group for item in own if item.floating}
+    floating = [item for item in own if item.floating]
+    groups = {item.traffic_group for item in floating}
     active = [device for device in devices if device.get("failoverState") == "active"]
-    near = all(any(item.floating and item.is_near(address) for item in own) for address in addresses)
+    members = {address for server in servers for address in member_addresses(server, known)}
+    near = all(any(item.is_near(address) for item in floating) for address in members)
     return next(iter(groups)) if len(groups) == len(active) == 1 and near else ""
 
 

@@ -593,9 +593,18 @@ def test_thousands_of_virtual_servers_take_two_pages_more_at_most_and_are_read_a
 def test_what_stands_elsewhere_in_the_listing_meanwhile_is_looked_for(expecting: Expecting) -> None:
     moved = reread(OTHERS[0], RIGHT[0])
     policies = get("ltm/policy?expandSubcollections=true")
-    reads = [moved, reading(OTHERS[0], *RIGHT)]
+    reads = [moved, reading(OTHERS[0], *RIGHT)]  # one more virtual server is before them
     expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *TO_NONE, *reads, SAVE, policies, LOGOUT])
     assert [service.value for service in go(Order(return_path=GOOD)).services] == ["none", "none"]
+
+
+def test_what_somebody_deletes_meanwhile_is_told_and_the_other_is_put_back(expecting: Expecting) -> None:
+    gone = [reread(*OTHERS[:2]), reading(RIGHT[0]), reading(RIGHT[0])]
+    back = [patch("vs500", {"type": "automap"}, WITH_TOKEN), reading(BROKEN[0])]
+    expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *TO_NONE, *gone, *back, LOGOUT])
+    with pytest.raises(RunFailed, match="Putting it back failed too: /Common/vs4500 is None and was") as caught:
+        go(Order(return_path=GOOD))
+    assert caught.value.result.undone is False
 
 
 EXPIRED = {"code": 401, "message": "X-F5-Auth-Token has expired."}
@@ -797,9 +806,8 @@ def test_a_change_tells_them_once_it_has_seen_what_is_attached(expecting: Expect
     after = reread(*RIGHT, policies=["/Common/hides", "/Common/other"])
     expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *TO_NONE, after, SAVE, policies, LOGOUT])
     found = [(finding.code, finding.object) for finding in go(Order(return_path=GOOD)).findings]
-    assert found == [("hidden_translation", f"/Common/vs{port}") for port in (500, 4500)] + [
-        ("existing_flows", f"BIG-IP {HOST}")
-    ]
+    hidden = [("hidden_translation", f"/Common/vs{port}") for port in (500, 4500)]
+    assert found == [("existing_flows", f"BIG-IP {HOST}"), *hidden]
 
     # A device that does not show what is attached is asked for it.
     silent = reread(*RIGHT)
