@@ -27,6 +27,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     Reading,
     Refused,
     Service,
+    Unreachable,
 )
 
 PAGE = 1000
@@ -42,8 +43,15 @@ PAUSES = (1, 2, 4)
 
 LEAST_TOKEN_LIFE = 300
 """A token that lives shorter is lengthened to this, in seconds; BIG-IP's default is 1200."""
+SAVE_TIMEOUT = 180
+"""How long the configuration of a large device may take to be saved, in seconds."""
+COMMIT_POLLS, COMMIT_PAUSE = 30, 2
+"""How often to ask for a transaction whose commit was not answered, and the seconds in between."""
 SYNC_POLLS, SYNC_PAUSE = 60, 2
 """How often to look whether a sync has arrived, and the seconds in between."""
+
+ROLE_REFUSAL = "Authorization failed: user="
+"""What the message of a 401 begins with that is about the user's role and not about the token."""
 
 NOT_PERMITTED = "01070822"
 """What mcpd's 'Access Denied' begins with, which comes with HTTP 400."""
@@ -81,8 +89,10 @@ class BigIp(Adapter):
         self._sync_group = sync_group
         self._clear_connections = clear_connections
         self._token: str | None = None
+        self._tokens: list[str] = []
         self._basic = False
         self._servers: dict[str, objects.VirtualServer] = {}
+        self._addresses: dict[str, str] = {}
         self._places: dict[str, int] = {}
         self._guarded: list[str] = []
         self._progress: list[str] = []
@@ -119,19 +129,18 @@ class BigIp(Adapter):
         self._token, life = answer.parse(
             lambda body: (str(body["token"]["token"]), int(body["token"]["timeout"])), "login token"
         )
+        self._tokens.append(self._token)
         if life < LEAST_TOKEN_LIFE:
-            self._send("PATCH", f"/mgmt/shared/authz/tokens/{self._token}", {"timeout": LEAST_TOKEN_LIFE})
+            # Not everybody may, and the token may well live long enough.
+            with contextlib.suppress(DeviceError):
+                self._patient("PATCH", self._token_path(self._token), {"timeout": LEAST_TOKEN_LIFE}, {})
 
     def close(self) -> None:
         try:
             if self._token:
-                token, self._token = self._token, None
-                headers = {"X-F5-Auth-Token": token}
-                self._accepted(
-                    self._http.send("DELETE", f"/mgmt/shared/authz/tokens/{quote(token, safe='')}", headers=headers),
-                    "logging out",
-                )
+                self._accepted(self._patient("DELETE", self._token_path(self._token), None, {}), "logging out")
         finally:
+            self._token = None
             self._http.close()
 
     # The engine's way through
@@ -140,11 +149,14 @@ class BigIp(Adapter):
         items = self._read_again() or self._read_all()
         with understood(self.label, "virtual servers"):
             # $filter lets through what other partitions show to this one.
-            found = objects.virtual_servers(item for item in items if self._partition in (None, item.get("partition")))
+            items = [item for item in items if self._partition in (None, item.get("partition"))]
+            named = not self._addresses and any(objects.names_an_address(item) for item in items)
+        if named:
+            self._addresses = self._get("/mgmt/tm/ltm/virtual-address").parse(objects.addresses, "virtual addresses")
+        with understood(self.label, "virtual servers"):
+            found = objects.virtual_servers(items, self._addresses)
         findings = objects.list_findings(found, chosen=False)
         self._servers = {server.service.id: server for server in found}
-        if self._sync_group and not self._guarded:  # a later look would find our own change pending
-            findings += self._sync_findings()
         return Reading(tuple(server.service for server in found), findings=tuple(findings))
 
     def inspect(self, services: Sequence[Service]) -> Sequence[Finding]:
@@ -155,15 +167,21 @@ class BigIp(Adapter):
     def guard(self, services: Sequence[Service], *, changing: bool) -> Reading:
         servers = [self._servers[service.id] for service in services]
         self._guarded = [service.id for service in services]
-        pools = self._get("/mgmt/tm/ltm/pool?expandSubcollections=true").parse(objects.pools, "pools")
+        names = {server.pool for server in servers}
+        pools = self._get("/mgmt/tm/ltm/pool?expandSubcollections=true").parse(
+            lambda body: objects.pools(body, names), "pools"
+        )
         own = self._get("/mgmt/tm/net/self").parse(objects.self_ips, "self IPs")
-        devices = self._get("/mgmt/tm/cm/device").parse(lambda body: list(body.get("items", [])), "devices")
+        devices = self._get("/mgmt/tm/cm/device").parse(objects.devices, "devices")
         findings = objects.standby_findings(devices, self.label)
-        groups = self._traffic_groups(servers, pools, own, devices, changing=changing)
-        if groups is not None and not self._sync_group:
-            findings += self._sync_findings()
+        groups: dict[str, str] | None = None
+        if len(devices) > 1:
+            groups = self._get("/mgmt/tm/ltm/virtual-address").parse(objects.traffic_groups, "virtual addresses")
+        if groups is not None or self._sync_group:
+            findings += objects.sync_findings(self._sync_status(), self.label, syncing=self._sync_group is not None)
         findings += self._get("/mgmt/tm/ltm/snat").parse(
-            lambda body: objects.snat_findings(body, own, self.label), "SNAT objects"
+            lambda body: objects.snat_findings(body, objects.server_networks(servers, pools, own), self.label),
+            "SNAT objects",
         )
         if not changing:  # a change looks afterwards, when the last reading has shown what is attached
             findings += self._policy_findings(servers)
@@ -190,7 +208,8 @@ class BigIp(Adapter):
 
     def keep(self) -> None:
         if self._save:
-            self._send("POST", "/mgmt/tm/sys/config", {"command": "save"})
+            # Saving twice is the same as saving once.
+            self._send("POST", "/mgmt/tm/sys/config", {"command": "save"}, repeat=True, patience=SAVE_TIMEOUT).json()
 
     def finish(self, services: Sequence[Service]) -> Sequence[Finding]:
         if self._sync_group:
@@ -203,7 +222,11 @@ class BigIp(Adapter):
             ]
         )
         guarded = [self._servers[name] for name in self._guarded if name in self._servers]
-        return [*findings, *self._policy_findings(guarded)]
+        try:
+            findings += self._policy_findings(guarded)
+        except DeviceError as error:
+            findings.append(objects.unread_policies(self.label, str(error)))
+        return findings
 
     # What these take
 
@@ -216,23 +239,39 @@ class BigIp(Adapter):
         size = max(PAGE, len(self._places))
         items: list[objects.Item] = []
         path = f"{self._listing()}&$top={size}"
-        while path:
+        asked = set()
+        while path and path not in asked:
+            asked.add(path)
             page = self._get(path).parse(objects.page, "virtual servers")
             path = page.following
             if path and not items and page.total > 3 * size:
                 path = f"{self._listing()}&$top={-(-(page.total - size) // 2)}&$skip={size}"
             items += page.items
-        self._places = {str(item.get("fullPath")): place for place, item in enumerate(items)}
+        if not self._guarded:
+            self._places = {str(item.get("fullPath")): place for place, item in enumerate(items)}
         return items
 
     def _read_again(self) -> list[objects.Item]:
-        """Read what was guarded by where it stands in the listing, with what is attached; empty where it stands there no more, or far apart."""
+        """Read what was guarded by where it stood in the listing, with what is attached.
+
+        Empty where it stands there no more, or too far apart, or the device does not give it so: then the whole listing is to be read.
+        """
         places = [self._places[name] for name in self._guarded if name in self._places]
-        if not places or len(places) < len(self._guarded) or (size := max(places) - min(places) + 1) > FEW:
+        if not places or (size := max(places) - min(places) + 1) > FEW:
             return []
         more = f",{objects.ATTACHED}&expandSubcollections=true&$top={size}&$skip={min(places)}"
-        page = self._get(self._listing(more)).parse(objects.page, "virtual servers")
-        return list(page.items) if {item.get("fullPath") for item in page.items} >= {*self._guarded} else []
+        try:
+            page = self._get(self._listing(more)).parse(objects.page, "virtual servers")
+            with understood(self.label, "virtual servers"):
+                objects.virtual_servers(page.items, self._addresses)
+        except AccessDenied:
+            raise
+        except DeviceError:
+            page = objects.Page([], 0, "")
+        if not {str(item.get("fullPath")) for item in page.items} >= {*self._guarded}:
+            self._places = {}
+            return []
+        return list(page.items)
 
     def _write(self, changes: Sequence[Change], *, drop_pool: bool) -> None:
         if len(changes) == 1:
@@ -243,7 +282,24 @@ class BigIp(Adapter):
         )
         for change in changes:
             self._translate(change, {"X-F5-REST-Coordination-Id": str(transaction)}, drop_pool=drop_pool)
-        self._send("PATCH", f"/mgmt/tm/transaction/{transaction}", {"state": "VALIDATING"})
+        path = f"/mgmt/tm/transaction/{transaction}"
+        try:
+            self._send("PATCH", path, {"state": "VALIDATING"})
+        except Unreachable:
+            if not self._is_committed(path):
+                raise
+
+    def _is_committed(self, path: str) -> bool:
+        """Wait for the end of a transaction that may still be under way, lest it takes effect after it was told as failed."""
+        for _poll in range(COMMIT_POLLS):
+            try:
+                state = self._get(path).parse(lambda body: str(body["state"]), "transaction")
+            except DeviceError:
+                return False  # forgotten, or out of reach: what stands decides
+            if state != "VALIDATING":
+                return state == "COMPLETED"
+            time.sleep(COMMIT_PAUSE)
+        return False
 
     def _translate(self, change: Change, headers: dict[str, str], *, drop_pool: bool) -> None:
         setting: dict[str, t.Any] = change.after if isinstance(change.after, dict) else {"type": change.after}
@@ -256,6 +312,10 @@ class BigIp(Adapter):
     def _clear(self, services: Sequence[Service]) -> list[Finding]:
         try:
             for service in services:
+                if service.address in ("", *objects.ANY_ADDRESS.values()):
+                    return [
+                        self._flows(f"They are not cleared: {service.id} has no address of its own to choose them by.")
+                    ]
                 for port in IKE_PORTS if service.port == ANY_PORT else (service.port,):
                     options = f"cs-server-addr {service.address} cs-server-port {port} protocol udp"
                     self._send("DELETE", f"/mgmt/tm/sys/connection?options={quote_plus(options)}")
@@ -263,28 +323,12 @@ class BigIp(Adapter):
             return [self._flows(f"They could not be cleared: {error}")]
         return []
 
-    def _traffic_groups(
-        self,
-        servers: Sequence[objects.VirtualServer],
-        pools: Mapping[str, objects.Pool],
-        own: Sequence[objects.SelfIp],
-        devices: Sequence[objects.Item],
-        *,
-        changing: bool,
-    ) -> dict[str, str] | None:
-        """Give the traffic groups of virtual addresses; None on a device without a partner."""
-        if len(devices) < 2:
-            return None
-        if changing and (only := objects.only_traffic_group(servers, pools, own, devices)):
-            return {server.service.address: only for server in servers}
-        return self._get("/mgmt/tm/ltm/virtual-address").parse(objects.traffic_groups, "virtual addresses")
-
     def _persistence_findings(
         self, servers: Sequence[objects.VirtualServer], pools: Mapping[str, objects.Pool]
     ) -> list[Finding]:
         choosing = objects.choosing(servers, pools)
         across: dict[str, bool] = {}
-        if any(objects.shared_persistence(group) for group in choosing):
+        if any(len(group) > 1 and objects.shared_persistence(group) for group in choosing):
             answer = self._get("/mgmt/tm/ltm/persistence/source-addr")
             across = answer.parse(objects.match_across_services, "persistence profiles")
         return objects.persistence_findings(choosing, across)
@@ -314,7 +358,7 @@ class BigIp(Adapter):
         strict = {name: self._is_strict(name) for name in sorted({server.application for server in servers} - {""})}
         declared: set[tuple[str, str]] | None = set()
         if any(server.is_in_folder for server in servers):
-            answer = self._http.send("GET", "/mgmt/shared/appsvcs/declare", **self._credentials({}))
+            answer = self._exchange("GET", "/mgmt/shared/appsvcs/declare")
             if answer.status == 200:
                 declared = answer.parse(objects.declared, "AS3 declaration")
             elif answer.status not in (204, 404):  # nothing declared, or no AS3 on the device
@@ -325,14 +369,11 @@ class BigIp(Adapter):
         answer = self._get(f"/mgmt/tm/sys/application/service/{quote(objects.rest_name(application), safe='~')}")
         return answer.parse(lambda body: bool(body.get("strictUpdates", "enabled") == "enabled"), "application service")
 
-    def _sync_findings(self) -> list[Finding]:
-        return objects.sync_findings(self._sync_status(), self.label, syncing=self._sync_group is not None)
-
     def _sync_status(self) -> str:
         return self._get("/mgmt/tm/cm/sync-status").parse(objects.sync_status, "sync status")
 
     def _sync(self, group: str) -> None:
-        self._send("POST", "/mgmt/tm/cm", {"command": "run", "utilCmdArgs": f"config-sync to-group {group}"})
+        self._send("POST", "/mgmt/tm/cm", {"command": "run", "utilCmdArgs": f"config-sync to-group {group}"}).json()
         status = ""
         for poll in range(SYNC_POLLS):
             former, status = status, self._sync_status()
@@ -360,22 +401,31 @@ class BigIp(Adapter):
     def _get(self, path: str) -> Answer:
         return self._send("GET", path)
 
-    def _send(self, method: str, path: str, body: t.Any = None, headers: dict[str, str] | None = None) -> Answer:
-        answer = self._patient(method, path, body, headers or {})
-        if answer.status == 401 and self._token:
-            # Refused before anything was done: the token may have expired, and one new login shows whether that was it.
-            former, self._token = self._token, None
-            self.open()
-            with contextlib.suppress(DeviceError):
-                self._http.send(
-                    "DELETE", f"/mgmt/shared/authz/tokens/{quote(former, safe='')}", **self._credentials({})
-                )
-            answer = self._patient(method, path, body, headers or {})
-        return self._accepted(answer, f"{method} {path.partition('?')[0]}")
+    def _send(
+        self, method: str, path: str, body: t.Any = None, headers: dict[str, str] | None = None, **how: t.Any
+    ) -> Answer:
+        return self._accepted(self._exchange(method, path, body, headers, **how), f"{method} {path.partition('?')[0]}")
 
-    def _patient(self, method: str, path: str, body: t.Any, headers: dict[str, str]) -> Answer:
+    def _exchange(
+        self, method: str, path: str, body: t.Any = None, headers: dict[str, str] | None = None, **how: t.Any
+    ) -> Answer:
+        """Ask, and once more with a new token where the token has expired: nothing was done then."""
+        answer = self._patient(method, path, body, headers or {}, **how)
+        if answer.status == 401 and self._token and ROLE_REFUSAL not in answer.text:
+            former, self._token = self._token, None
+            try:
+                self.open()
+            except DeviceError:
+                self._token = former  # to be ended, if it is not
+                raise
+            with contextlib.suppress(DeviceError):
+                self._patient("DELETE", self._token_path(former), None, {})
+            answer = self._patient(method, path, body, headers or {}, **how)
+        return answer
+
+    def _patient(self, method: str, path: str, body: t.Any, headers: dict[str, str], **how: t.Any) -> Answer:
         for pause in (*PAUSES, 0):
-            answer = self._http.send(method, path, body=body, **self._credentials(headers))
+            answer = self._http.send(method, path, body=body, **how, **self._credentials(headers))
             if answer.status != 503 or not any(words in answer.text for words in BUSY) or not pause:
                 break
             self._progress.append(
@@ -384,13 +434,17 @@ class BigIp(Adapter):
             time.sleep(pause)
         return answer
 
+    @staticmethod
+    def _token_path(token: str) -> str:
+        return f"/mgmt/shared/authz/tokens/{quote(token, safe='')}"
+
     def _credentials(self, headers: dict[str, str]) -> dict[str, t.Any]:
         if self._basic:
             return {"headers": headers, "auth": (self._username, self._password)}
         return {"headers": {**headers, "X-F5-Auth-Token": self._token} if self._token else headers}
 
     def _accepted(self, answer: Answer, doing: str) -> Answer:
-        if answer.status < 400:
+        if answer.status < 300:
             return answer
         if answer.status in (401, 403) or NOT_PERMITTED in answer.text:
             raise AccessDenied(
@@ -398,7 +452,10 @@ class BigIp(Adapter):
                 " Changes take the role Manager or above; to look takes Guest."
             )
         message = str(answer.json().get("message", "no reason given"))
-        raise Refused(f"{self.label} refused {self._shown(doing)}: {message}", status=answer.status)
+        raise Refused(f"{self.label} refused {self._shown(doing)}: {self._shown(message)}", status=answer.status)
 
-    def _shown(self, doing: str) -> str:
-        return doing.replace(self._token, "…") if self._token else doing
+    def _shown(self, text: str) -> str:
+        """Show a text without any token: paths have them, and the device repeats paths in its messages."""
+        for token in self._tokens:
+            text = text.replace(token, "…")
+        return text

@@ -6,9 +6,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import typing as t
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
@@ -30,6 +31,9 @@ NONE = "none"
 NAMED_PORTS = {"any": 0, "isakmp": 500, "ipsec-nat-t": 4500, "ipsec-msft": 4500}
 """How tmsh writes ports; REST is seen to give numbers, and both are read."""
 
+NAMED_DESTINATION = re.compile(r"(/.+)[:.][\w-]+")
+"""A destination that may have the name of a virtual address in place of an address."""
+
 ANY_ADDRESS = {"any": "0.0.0.0", "any6": "::"}
 
 VIRTUAL_SERVER = (
@@ -41,8 +45,11 @@ VIRTUAL_SERVER = (
 ATTACHED = "profilesReference,policiesReference"
 """What tells the attached LTM policies where subcollections are expanded; a profile, which each has, shows that they are."""
 
-SNAT_IN_RULE = re.compile(r"^[^#\n]*\bsnat(pool)?\b", re.MULTILINE)
-"""An iRule's commands ``snat`` and ``snatpool``, outside comments."""
+SNAT_IN_RULE = re.compile(r"(?<![\w-])snat(pool)?\s+(?!none\b)")
+"""An iRule's commands ``snat`` and ``snatpool``, but for ``snat none``."""
+
+COMMENT_IN_RULE = re.compile(r"(^|;)\s*#.*$", re.MULTILINE)
+"""A comment of Tcl, which begins where a command could."""
 
 
 @dataclass(frozen=True)
@@ -125,31 +132,69 @@ def page(body: Item) -> Page:
     )
 
 
-def parse_destination(destination: str) -> tuple[str, int]:
+class ForeignPort(ValueError):
+    """A port that goes by a name which none of IKE's has, such as ``domain``."""
+
+
+def parse_destination(destination: str, addresses: Mapping[str, str] | None = None) -> tuple[str, int]:
     """Split a virtual server's destination into canonical address and port (0 for any port).
 
-    ``/Common/1.1.1.1%2:80``, and for IPv6 a dot before the port: ``/Common/2001:db8::6%2.80``.
+    ``/Common/1.1.1.1%2:80``, and for IPv6 a dot before the port: ``/Common/2001:db8::6%2.80``. In place of the address there may be
+    the full path of a virtual address with a name of its own; ``addresses`` are theirs.
 
-    :raises ValueError: where it is neither.
+    :raises ForeignPort: where the port has a name that is not known.
+    :raises ValueError: where it is no destination otherwise.
     """
     text = destination.rpartition("/")[2]
     # IPv4 has one colon, before the port; IPv6 has several and a dot there. A name such as 'any6' may stand for the address.
     address, port = _split_port(text, "." if text.count(":") > 1 or text.startswith("any6") else ":")
-    return _address(address), port
+    named = (addresses or {}).get(f"{destination.rpartition('/')[0]}/{address}")
+    return named or _address(address), port
 
 
-def virtual_servers(items: Iterable[Item]) -> list[VirtualServer]:
-    """Read the UDP virtual servers."""
-    return [_virtual_server(item) for item in items if item.get("ipProtocol") == "udp"]
+def names_an_address(item: Item) -> bool:
+    """Say whether a UDP virtual server's destination has the name of a virtual address in place of an address."""
+    if item.get("ipProtocol") != "udp" or item.get("trafficMatchingCriteria", NONE) != NONE:
+        return False
+    destination = str(item.get("destination"))
+    try:
+        parse_destination(destination)
+    except ForeignPort:
+        return False
+    except ValueError:
+        return NAMED_DESTINATION.fullmatch(destination) is not None
+    return False
 
 
-def _virtual_server(item: Item) -> VirtualServer:
+def virtual_servers(items: Iterable[Item], addresses: Mapping[str, str]) -> list[VirtualServer]:
+    """Read the UDP virtual servers, but for those on a port that is none of IKE's by its name.
+
+    ``addresses``: those of virtual addresses, by full path.
+    """
+    found = []
+    for item in items:
+        if item.get("ipProtocol") == "udp":
+            with contextlib.suppress(ForeignPort):
+                found.append(_virtual_server(item, addresses))
+    return found
+
+
+def _virtual_server(item: Item, addresses: Mapping[str, str]) -> VirtualServer:
     translation = item["sourceAddressTranslation"]
     kind, pool = str(translation["type"]), str(translation.get("pool", NONE))
     value: Value = kind if pool in ("", NONE) else {"type": kind, "pool": pool}
     criteria = str(item.get("trafficMatchingCriteria", NONE))
     lists = "" if criteria == NONE else criteria
-    address, port = ("", ANY_PORT) if lists else parse_destination(str(item["destination"]))
+    address, port = "", ANY_PORT
+    if not lists:
+        try:
+            address, port = parse_destination(str(item["destination"]), addresses)
+        except ForeignPort:
+            raise
+        except ValueError:
+            if not names_an_address(item):
+                raise
+            lists = str(item["destination"])  # a name that no virtual address has is as good as a list
     service = Service(
         id=str(item["fullPath"]),
         address=address,
@@ -163,13 +208,18 @@ def _virtual_server(item: Item) -> VirtualServer:
         service,
         lists=lists,
         pool=str(item.get("pool", "")),
-        persistence=tuple(f"/{profile['partition']}/{profile['name']}" for profile in item.get("persist", [])),
+        persistence=tuple(_full_path(profile) for profile in item.get("persist", [])),
         rules=tuple(str(rule) for rule in item.get("rules", [])),
         application=str(item.get("appService", "")),
         nat64=item.get("nat64") == "enabled",
         translates_destination=item.get("translateAddress", "enabled") == "enabled",
         mirrored=item.get("mirror") == "enabled",
-        nat_policy=bool(item.get("securityNatPolicy")),
+        # Shown with both flags at "no" where there is none.
+        nat_policy=any(
+            value not in ("no", NONE, "")
+            for key, value in item.get("securityNatPolicy", {}).items()
+            if "Reference" not in key
+        ),
         policies=(
             frozenset(full_paths(item.get("policiesReference", {})))
             if full_paths(item.get("profilesReference", {}))
@@ -178,18 +228,28 @@ def _virtual_server(item: Item) -> VirtualServer:
     )
 
 
-def pools(body: Item) -> dict[str, Pool]:
-    """Read pools with their members (``expandSubcollections``), by full path."""
+def _full_path(reference: Item) -> str:
+    parts = (reference["partition"], reference.get("subPath"), reference["name"])
+    return "".join(f"/{part}" for part in parts if part)
+
+
+def pools(body: Item, wanted: Container[str]) -> dict[str, Pool]:
+    """Read the pools that are wanted with their members (``expandSubcollections``), by full path.
+
+    A member by domain name has no address; those that it resolves to are members of their own.
+    """
     return {
         str(pool["fullPath"]): Pool(
             tuple(
                 # A member's name may be its node's, so the address is its own field; the port stands only in the name.
                 (canonical_address(member["address"]), _member_port(str(member["name"])))
                 for member in pool.get("membersReference", {}).get("items", [])
+                if member["address"] not in ANY_ADDRESS
             ),
             pool.get("allowSnat", "yes") == "yes",
         )
         for pool in body.get("items", [])
+        if pool["fullPath"] in wanted
     }
 
 
@@ -205,6 +265,16 @@ def _self_ip(item: Item) -> SelfIp:
     return SelfIp(
         canonical_address(address), network, percent + domain, item["floating"] == "enabled", str(item["trafficGroup"])
     )
+
+
+def devices(body: Item) -> list[Item]:
+    """Read the devices of the trust domain."""
+    return [dict(item) for item in body.get("items", [])]
+
+
+def addresses(body: Item) -> dict[str, str]:
+    """Read the addresses of virtual addresses, by full path."""
+    return {str(item["fullPath"]): _address(str(item["address"])) for item in body.get("items", [])}
 
 
 def traffic_groups(body: Item) -> dict[str, str]:
@@ -247,19 +317,10 @@ def member_addresses(server: VirtualServer, known: Mapping[str, Pool]) -> set[st
     return {address for address, _port in pool.members} if pool else set()
 
 
-def only_traffic_group(
-    servers: Iterable[VirtualServer], known: Mapping[str, Pool], own: Sequence[SelfIp], devices: Sequence[Item]
-) -> str:
-    """Give the one traffic group that these virtual addresses can be in as far as self IPs and units show; empty where they show several.
-
-    Everything that floats is in it, a self IP near each member among that, and no other unit is active, as one with a group of its own would be.
-    """
-    floating = [item for item in own if item.floating]
-    groups = {item.traffic_group for item in floating}
-    active = [device for device in devices if device.get("failoverState") == "active"]
+def server_networks(servers: Iterable[VirtualServer], known: Mapping[str, Pool], own: Sequence[SelfIp]) -> list[SelfIp]:
+    """Choose the self IPs in whose subnets the servers are."""
     members = {address for server in servers for address in member_addresses(server, known)}
-    near = all(any(item.is_near(address) for item in floating) for address in members)
-    return next(iter(groups)) if len(groups) == len(active) == 1 and near else ""
+    return [item for item in own if any(item.is_near(address) for address in members)]
 
 
 def choosing(servers: Sequence[VirtualServer], known: Mapping[str, Pool]) -> list[list[VirtualServer]]:
@@ -271,7 +332,8 @@ def choosing(servers: Sequence[VirtualServer], known: Mapping[str, Pool]) -> lis
     return [
         group
         for group in groups
-        if len(group) > 1 and len(set().union(*(member_addresses(server, known) for server in group))) > 1
+        if (len(group) > 1 or group[0].service.port == ANY_PORT)
+        and len(set().union(*(member_addresses(server, known) for server in group))) > 1
     ]
 
 
@@ -441,7 +503,7 @@ def rule_findings(server: VirtualServer, texts: Mapping[str, str]) -> list[Findi
             "Read the iRule; take the command out, or the iRule off this virtual server.",
         )
         for name in server.rules
-        if SNAT_IN_RULE.search(texts.get(name, ""))
+        if SNAT_IN_RULE.search(COMMENT_IN_RULE.sub("", texts.get(name, "")))
     ]
 
 
@@ -459,12 +521,23 @@ def policy_findings(server: VirtualServer, translating: Iterable[str]) -> list[F
     ]
 
 
-def snat_findings(body: Item, own: Sequence[SelfIp], label: str) -> list[Finding]:
-    """Tell global SNAT objects that translate others than the servers' own subnets."""
+def unread_policies(label: str, reason: str) -> Finding:
+    """Tell that nobody knows whether attached LTM policies translate."""
+    return Finding(
+        "hidden_translation",
+        "warning",
+        label,
+        f"Whether an attached LTM policy translates the clients' addresses could not be read: {reason}",
+        "Look again with state 'gathered'.",
+    )
+
+
+def snat_findings(body: Item, near: Sequence[SelfIp], label: str) -> list[Finding]:
+    """Tell global SNAT objects that translate others than the servers' own subnets, which those ``near`` them have."""
     findings = []
     for item in body.get("items", []):
         origins = [str(origin["name"]) for origin in item.get("origins", [])]
-        if all(_is_inside(origin, own) for origin in origins):
+        if all(_is_inside(origin, near) for origin in origins):
             continue
         where = f" on {', '.join(map(str, item['vlans']))}" if item.get("vlans") and item.get("vlansEnabled") else ""
         findings.append(
@@ -479,10 +552,12 @@ def snat_findings(body: Item, own: Sequence[SelfIp], label: str) -> list[Finding
     return findings
 
 
-def _is_inside(origin: str, own: Sequence[SelfIp]) -> bool:
-    """Say whether an origin is a subnet of the device's own, such as the servers' for what they send outward."""
-    network = netaddr.IPNetwork(re.sub(r"%\d+", "", origin))
-    return network.prefixlen > 0 and any(network in item.network for item in own)
+def _is_inside(origin: str, near: Sequence[SelfIp]) -> bool:
+    """Say whether an origin is a subnet of the servers, for what they send outward."""
+    host, slash, length = origin.partition("/")
+    address, percent, domain = host.partition("%")
+    network = netaddr.IPNetwork(address + slash + length)
+    return network.prefixlen > 0 and any(item.domain == percent + domain and network in item.network for item in near)
 
 
 def owner_findings(
@@ -505,10 +580,10 @@ def owner_findings(
         return [
             Finding(
                 "managed_elsewhere",
-                "warning",
+                "blocker",
                 name,
                 f"This virtual server is in a folder, and this user may not ask AS3 whether it owns {tenant}/{application}.",
-                "Look at the declaration; it would undo the change if it holds this virtual server.",
+                "Look at the declaration, which would undo the change if it holds this virtual server; if it does not, accept this.",
             )
         ]
     if server.is_in_folder and (tenant, application) in (declared or ()):
@@ -532,21 +607,21 @@ def persistence_findings(groups: Iterable[Sequence[VirtualServer]], across: Mapp
     findings = []
     for group in groups:
         shared = shared_persistence(group)
-        if shared and all(across.get(name, False) for name in shared):
-            continue
+        if shared and (len(group) == 1 or all(across.get(name, False) for name in shared)):
+            continue  # one virtual server for both ports needs no more than some persistence
         reason = (
-            f"share {', '.join(shared)}, which does not match across services"
+            f"These virtual servers share {', '.join(shared)}, which does not match across services"
             if shared
-            else "have different persistence profiles"
+            else "These virtual servers have different persistence profiles"
             if any(server.persistence for server in group)
-            else "have no persistence"
+            else "There is no persistence"
         )
         findings.append(
             Finding(
                 "persistence_split",
                 "warning",
                 ", ".join(server.service.id for server in group),
-                f"These virtual servers {reason}, so a client's UDP 500 and UDP 4500 may reach different VPN servers.",
+                f"{reason}, so a client's UDP 500 and UDP 4500 may reach different VPN servers.",
                 "Give both the same source address persistence profile with Match Across Services.",
             )
         )
@@ -581,6 +656,8 @@ def _address(text: str) -> str:
 
 def _split_port(text: str, separator: str) -> tuple[str, int]:
     address, _dummy, port = text.rpartition(separator)
+    if address and port not in NAMED_PORTS and re.fullmatch(r"[a-z][a-z0-9-]*", port):
+        raise ForeignPort(f"the port {port!r} is not known")
     return address, NAMED_PORTS[port] if port in NAMED_PORTS else int(port)
 
 

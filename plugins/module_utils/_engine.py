@@ -180,6 +180,7 @@ def _change(adapter: Adapter, changes: Sequence[Change], result: Result) -> Read
 
     :raises ChangeFailed: saying whether everything is as before.
     """
+    keeping = False
     try:
         try:
             adapter.apply(changes)
@@ -194,15 +195,27 @@ def _change(adapter: Adapter, changes: Sequence[Change], result: Result) -> Read
                 adapter.apply(partly)
                 after = adapter.read()
         _verify(after, changes, adapter.label)
+        keeping = True
         adapter.keep()
     except DeviceError as error:
         standing, left = _undo(adapter, changes)
         if standing is not None:
             result.services = _as_selected(result.before, standing)
+        if left is None and keeping and isinstance(error, Unreachable):
+            left = _keep_again(adapter)
         if left is None:
             raise ChangeFailed(f"{error} Everything is as it was before.", undone=True) from error
         raise ChangeFailed(f"{error} Putting it back failed too: {left}", undone=False) from error
     return after
+
+
+def _keep_again(adapter: Adapter) -> str | None:
+    """Keep what was put back, because the answer to keeping the change was lost, and the device may have kept that; say what is left to do."""
+    try:
+        adapter.keep()
+    except DeviceError as error:
+        return f"{error} What runs is as it was before, and what is saved may not be: save it by hand, lest a restart brings the change back."
+    return None
 
 
 def _partly(after: Reading, changes: Sequence[Change]) -> list[Change]:

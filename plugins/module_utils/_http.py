@@ -33,7 +33,7 @@ def understood(device: str, what: str) -> Iterator[None]:
     """
     try:
         yield
-    except (AttributeError, KeyError, TypeError, ValueError, netaddr.AddrFormatError) as error:
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError, netaddr.AddrFormatError) as error:
         raise UnexpectedAnswer(
             f"{device} described its {what} in a way that is not understood ({type(error).__name__}: {error})."
             " Please report this with the device's version."
@@ -71,6 +71,9 @@ class Answer:
         """
         try:
             body = json.loads(self.text)
+            json.dumps(
+                body, ensure_ascii=False
+            ).encode()  # half a character can be read, and neither shown nor sent back
         except (ValueError, RecursionError):
             body = None
         if not isinstance(body, dict):
@@ -125,15 +128,17 @@ class Http:
         auth: Auth = None,
         repeat: bool | None = None,
         pause: float = 0.0,
+        patience: int = 0,
     ) -> Answer:
         """Send one request; ``body`` goes as JSON, ``form`` as a form.
 
         ``repeat`` says that a dropped connection may be answered by asking once more, after so many seconds of ``pause``;
-        by default that is so for GET alone.
+        by default that is so for GET alone. ``patience``: how many seconds the answer may take, if that is more than the endpoint's time-out.
 
         :raises Unreachable: where there is no answer.
         :raises UnexpectedAnswer: where it is larger than any that is meant.
         """
+        timeout = max(self._endpoint.timeout, patience)
         tries = 2 if (method == "GET" if repeat is None else repeat) else 1
         while True:
             tries -= 1
@@ -146,7 +151,7 @@ class Http:
                     data=form,
                     headers=headers,
                     auth=auth,
-                    timeout=self._endpoint.timeout,
+                    timeout=(self._endpoint.timeout, timeout),
                     # Given here and not on the session, where REQUESTS_CA_BUNDLE would have the last word over ca_path.
                     verify=(self._endpoint.ca_path or True) if self._endpoint.validate_certs else False,
                     allow_redirects=False,
@@ -157,7 +162,7 @@ class Http:
                 if tries and _dropped(error):
                     time.sleep(pause)
                     continue
-                raise self._unreachable(error) from None
+                raise self._unreachable(error, timeout) from None
             except (OSError, ValueError):
                 # requests raises these bare for a ca_path that is not there, and for what is no host name.
                 raise Unreachable(
@@ -193,7 +198,7 @@ class Http:
     def _files(self) -> str:
         return "'client_cert', 'client_key' or 'ca_path'" if self._endpoint.client_cert else "'ca_path'"
 
-    def _unreachable(self, error: requests.exceptions.RequestException) -> Unreachable:
+    def _unreachable(self, error: requests.exceptions.RequestException, timeout: int) -> Unreachable:
         # The library's own words stay out: they hold the URL, and a URL may hold a token.
         exceptions = requests.exceptions
         where = f"{self.device}, port {self._endpoint.port}"
@@ -208,9 +213,7 @@ class Http:
                 f"{where}: no connection within {self._endpoint.timeout} s. Check address, port and firewalls."
             )
         if isinstance(error, exceptions.Timeout):
-            return Unreachable(
-                f"{where}: no answer within {self._endpoint.timeout} s. Raise 'timeout' if the device is busy."
-            )
+            return Unreachable(f"{where}: no answer within {timeout} s. Raise 'timeout' if the device is busy.")
         if isinstance(error, exceptions.ProxyError):
             return Unreachable(f"{where}: the proxy that the environment names could not be used.")
         if isinstance(error, exceptions.InvalidURL):

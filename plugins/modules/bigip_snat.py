@@ -19,9 +19,8 @@ description:
   - With address translation of the source (automap, SNAT pool), Windows sees all clients as one address, and its limit of IPsec security
     associations per address makes new connections fail with error 809.
   - Reads all virtual servers in one request, changes only those that differ, and sends only the one property that changes.
-  - An unchanged device takes three requests. A change of a pair takes fourteen with all that it is judged by, and one more for each of these,
-    where it is there - a partner device together with a persistence profile that has to be looked at, more than one traffic group, an attached LTM
-    policy, iRule or application service.
+  - An unchanged device takes three requests, a change of a pair fourteen with all that it is judged by. One of two devices takes two more, for its
+    traffic group and its sync status; and each attached LTM policy, iRule or application service, and a destination that goes by a name, one.
 options:
   host:
     description: The BIG-IP's management address or host name. If not given, the environment variable E(F5_SERVER) is used.

@@ -60,6 +60,11 @@ def translations(device: BigIp) -> list[t.Any]:
     return [device.state["virtual"][name]["sourceAddressTranslation"] for name in NAMES]
 
 
+def saved(device: BigIp) -> list[t.Any]:
+    """Give what stands after a restart."""
+    return [device.state["saved"]["virtual"][name]["sourceAddressTranslation"] for name in NAMES]
+
+
 def told(result: Result) -> list[t.Any]:
     """Give what a result says that stands; nothing where it could not be read."""
     return [service.value for service in result.services]
@@ -113,8 +118,9 @@ def test_every_fault_at_every_step(device: BigIp, ca: str, kind: str, step: int)
         assert translations(device) == BEFORE or came.result.undone is False
         assert came.result.changed is (not came.result.undone)
         assert told(came.result) in ([], [item if len(item) > 1 else item["type"] for item in translations(device)])
+        assert saved(device) == BEFORE or came.result.undone is False
     else:
-        assert translations(device) == AFTER
+        assert translations(device) == saved(device) == AFTER
     # A log-in whose answer was lost left a token that nobody knows, and a log-out that was refused or lost left it open.
     struck = {str(entry).rpartition("/")[0] for entry in fault.seen}
     if not struck & {"POST /mgmt/shared/authn", "DELETE /mgmt/shared/authz/tokens"}:
@@ -122,6 +128,52 @@ def test_every_fault_at_every_step(device: BigIp, ca: str, kind: str, step: int)
     device.faults.clear()
     assert isinstance(go(device, ca), Result)
     assert translations(device) == AFTER
+
+
+ALL_STEPS = 22
+"""How many requests the way back takes with everything that there can be."""
+
+
+@pytest.fixture
+def go_back(device: BigIp, ca: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result | RunFailed]:
+    """Give the way back on one of two devices, with a sync, an LTM policy, and connections to clear."""
+    monkeypatch.setattr("ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.SYNC_PAUSE", 0.001)
+    there = go(device, ca)
+    assert isinstance(there, Result)
+    device.add_peer()
+    device.add_policy("/Common/hides", {"snat": "automap"}, NAMES[0])
+    device.add_connection("198.51.100.7", "203.0.113.10", 500)
+    device.log.clear()
+    order = Order(state="restored", snapshot=there.snapshot)
+    return lambda **options: go(device, ca, order=order, clear_connections=True, **options)
+
+
+def test_the_way_back_with_everything(device: BigIp, go_back: Callable[..., Result | RunFailed]) -> None:
+    result = go_back(sync_group="/Common/dg_failover")
+    assert isinstance(result, Result), str(result)
+    assert (translations(device), saved(device), device.state["sync"]["status"]) == (BEFORE, BEFORE, "In Sync")
+    assert [finding.code for finding in result.findings] == ["hidden_translation"]
+    assert device.state["connections"] == []
+    assert len(device.log) == ALL_STEPS
+
+
+@pytest.mark.parametrize("step", range(ALL_STEPS))
+@pytest.mark.parametrize("kind", ["expired", "garbage", "refused", "reset before", "reset after"])
+def test_every_fault_at_every_step_of_the_way_back(
+    device: BigIp, go_back: Callable[..., Result | RunFailed], kind: str, step: int
+) -> None:
+    how = {} if kind == "expired" else {"skip": step, **FAULTS[kind]()}
+    fault = device.fault(expire(device, step) if kind == "expired" else lambda _entry: True, **how)
+    came = go_back(sync_group="/Common/dg_failover")
+    assert fault.seen, "the fault did not strike"
+    if isinstance(came, RunFailed):
+        assert translations(device) == saved(device) == AFTER or came.result.undone is False
+        assert told(came.result) in ([], [item if len(item) > 1 else item["type"] for item in translations(device)])
+    else:
+        assert translations(device) == saved(device) == BEFORE
+    device.faults.clear()
+    assert isinstance(go_back(), Result)  # without a sync: pending changes would forbid it
+    assert translations(device) == BEFORE
 
 
 def test_an_expired_transaction_changes_nothing(device: BigIp, ca: str) -> None:
@@ -212,16 +264,29 @@ def test_three_requests_unchanged_and_fourteen_changed_and_two_pages_more_at_mos
 
 
 @pytest.mark.parametrize("persistent", [False, True])
-def test_one_of_two_devices_takes_fourteen_and_one_more_where_a_shared_persistence_profile_matters(
+def test_one_of_two_devices_is_asked_for_its_traffic_group_and_its_sync_status_as_well(
     device: BigIp, ca: str, persistent: bool
 ) -> None:
-    """Its sync status is one more than a lone device is asked for; without persistence, there is no profile to look at."""
+    """Where the two services do not share a persistence profile, there is none to look at."""
     device.add_peer()
     for name in NAMES if not persistent else ():
         del device.state["virtual"][name]["persist"]
     changed = go(device, ca)
     assert isinstance(changed, Result)
-    assert changed.requests == STEPS + persistent
+    assert changed.requests == STEPS + 1 + persistent
+
+
+def test_a_short_token_of_a_user_who_may_not_lengthen_it_is_used_as_it_is(
+    authority: CertificateAuthority, ca: str
+) -> None:
+    device = BigIp("bigip", readers_end_tokens=False, token_timeout=60)
+    device.start(authority)
+    try:
+        result = go(device, ca, "auditor", Order(state="gathered"))
+        assert isinstance(result, Result), str(result)
+        assert len(device.state["tokens"]) == 1  # which this user may not end either
+    finally:
+        device.stop()
 
 
 @pytest.mark.parametrize("selects_expanded", [True, False])

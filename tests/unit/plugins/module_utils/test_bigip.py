@@ -147,24 +147,24 @@ def guards(
     snats: t.Sequence[dict[str, t.Any]] = (),
     policies: t.Sequence[dict[str, t.Any]] = (),
     more: t.Sequence[Expect] | None = None,
-    sync: str | None = "In Sync",
+    sync: str = "In Sync",
     changing: bool = False,
-    group: str | None = None,
+    group: str = GROUP,
 ) -> list[Expect]:
     """Expect the reads that a change is judged by; those of a pair of devices only where there is one.
 
-    A change that follows looks at LTM policies when it is made, and at traffic groups only where ``group`` says that there are several.
+    A change that follows looks at LTM policies when it is made.
     """
     if more is None:
         more = [get("ltm/persistence/source-addr", PERSISTENCE)]
     pair = len(devices) > 1
-    address = {"address": "203.0.113.10", "trafficGroup": group or GROUP}
+    address = {"address": "203.0.113.10", "trafficGroup": group}
     return [
         get("ltm/pool?expandSubcollections=true", *pools),
         get("net/self", *self_ips),
         get("cm/device", *devices),
-        *([get("ltm/virtual-address", address)] if pair and (group or not changing) else []),
-        *([status(sync)] if pair and sync else []),
+        *([get("ltm/virtual-address", address)] if pair else []),
+        *([status(sync)] if pair else []),
         get("ltm/snat", *snats),
         *([] if changing else [get("ltm/policy?expandSubcollections=true", *policies)]),
         *more,
@@ -306,6 +306,7 @@ def test_a_lost_answer_to_a_commit_that_took_effect_is_no_failure(expecting: Exp
     none = {"type": "none"}
     lost = transaction(patch("vs500", none, IN_TRANSACTION), patch("vs4500", none, IN_TRANSACTION))
     lost[-1].answer = requests.exceptions.ConnectionError("Connection aborted.")
+    lost += [get("transaction/17", state="VALIDATING"), get("transaction/17", state="COMPLETED")]
     expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *lost, reread(*RIGHT), SAVE, LOGOUT])
     assert go(Order(return_path=GOOD)).changed
 
@@ -334,6 +335,43 @@ def test_a_save_that_fails_puts_everything_back(expecting: Expecting) -> None:
     with pytest.raises(RunFailed, match="disk full") as caught:
         go(Order(return_path=GOOD))
     assert caught.value.result.undone is True
+
+
+@pytest.mark.parametrize("again", [SAVE, None])
+def test_a_save_whose_answer_is_lost_is_repeated_for_what_was_put_back(
+    expecting: Expecting, again: Expect | None
+) -> None:
+    """The device may have saved the change, and a restart would bring that back."""
+    slow = Expect("POST", SAVE.path, requests.exceptions.ReadTimeout("slow"), body=SAVE.body)
+    back = transaction(patch("vs4500", SNAT, IN_TRANSACTION), patch("vs500", {"type": "automap"}, IN_TRANSACTION))
+    undo = [reread(*RIGHT), *back, reread(*BROKEN)]
+    expecting(
+        [LOGIN, reading(*BROKEN), *guards(changing=True), *TO_NONE, reread(*RIGHT), slow, *undo, again or slow, LOGOUT]
+    )
+    with pytest.raises(RunFailed, match="no answer within 180 s") as caught:
+        go(Order(return_path=GOOD))
+    assert caught.value.result.undone is (again is not None)
+    assert ("save it by hand" in str(caught.value)) is (again is None)
+
+
+def test_a_web_page_in_answer_to_a_save_is_no_save(expecting: Expecting) -> None:
+    page = Expect("POST", SAVE.path, "<html>Please wait</html>", body=SAVE.body)
+    back = transaction(patch("vs4500", SNAT, IN_TRANSACTION), patch("vs500", {"type": "automap"}, IN_TRANSACTION))
+    undo = [reread(*RIGHT), *back, reread(*BROKEN)]
+    expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *TO_NONE, reread(*RIGHT), page, *undo, LOGOUT])
+    with pytest.raises(RunFailed, match=r"a web page.*Everything is as it was before"):
+        go(Order(return_path=GOOD))
+
+
+@pytest.mark.parametrize("state", ["FAILED", "STARTED"])
+def test_a_commit_without_an_answer_is_asked_for_before_it_is_told_as_undone(expecting: Expecting, state: str) -> None:
+    none = {"type": "none"}
+    lost = transaction(patch("vs500", none, IN_TRANSACTION), patch("vs4500", none, IN_TRANSACTION))
+    lost[-1].answer = requests.exceptions.ReadTimeout("slow")
+    asked = [get("transaction/17", state="VALIDATING"), get("transaction/17", state=state)]
+    expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *lost, *asked, *[reread(*BROKEN)] * 2, LOGOUT])
+    with pytest.raises(RunFailed, match="Everything is as it was before"):
+        go(Order(return_path=GOOD))
 
 
 def test_a_device_without_ikev2_services_gathers_an_empty_list(expecting: Expecting) -> None:
@@ -403,8 +441,8 @@ def test_the_pair_of_devices_adds_traffic_group_and_sync_status(expecting: Expec
     assert result.findings == []
 
 
-@pytest.mark.parametrize(("pools", "more", "requests"), [(LONE, [], 14), (POOLS, None, 15)])
-def test_one_of_a_pair_of_devices_is_asked_for_traffic_groups_where_there_may_be_several(
+@pytest.mark.parametrize(("pools", "more", "requests"), [(LONE, [], 15), (POOLS, None, 16)])
+def test_one_of_a_pair_of_devices_is_asked_for_its_traffic_group_and_its_sync_status_before_a_change(
     expecting: Expecting, pools: t.Any, more: list[Expect] | None, requests: int
 ) -> None:
     given: dict[str, t.Any] = {"changing": True, "devices": [ACTIVE, PARTNER], "pools": pools, "more": more}
@@ -413,15 +451,9 @@ def test_one_of_a_pair_of_devices_is_asked_for_traffic_groups_where_there_may_be
     assert result.requests == requests
     assert {server.gateways for service in result.services for server in service.servers} == {("10.10.0.1",)}
 
-    other = "/Common/traffic-group-2"
-    others = {**FLOATING, "address": "10.10.0.9/24", "trafficGroup": other}
-    for several in (
-        {"self_ips": [others, FLOATING, OWN]},
-        {"devices": [ACTIVE, {**PARTNER, "failoverState": "active"}]},
-    ):
-        expecting([LOGIN, reading(*BROKEN), *guards(**{**given, **several}, group=other), LOGOUT])
-        with pytest.raises(RunFailed, match="return_path_wrong"):
-            go(Order(return_path=GOOD))
+    expecting([LOGIN, reading(*BROKEN), *guards(**given, group="/Common/traffic-group-2"), LOGOUT])
+    with pytest.raises(RunFailed, match="return_path_wrong"):
+        go(Order(return_path=GOOD))
 
 
 def test_pending_changes_are_told(expecting: Expecting) -> None:
@@ -435,8 +467,7 @@ def test_pending_changes_are_not_synced_with_ours(expecting: Expecting) -> None:
         [
             LOGIN,
             reading(*BROKEN),
-            status("Changes Pending"),
-            *guards(changing=True, devices=[ACTIVE, PARTNER], sync=None),
+            *guards(changing=True, devices=[ACTIVE, PARTNER], sync="Changes Pending"),
             LOGOUT,
         ]
     )
@@ -457,7 +488,7 @@ TO_NONE = transaction(
 
 
 def test_a_change_is_synced_to_exactly_the_group_and_waited_for(expecting: Expecting, pauses: list[float]) -> None:
-    reads = [LOGIN, reading(*BROKEN), status("In Sync"), *guards(changing=True, devices=[ACTIVE, PARTNER], sync=None)]
+    reads = [LOGIN, reading(*BROKEN), *guards(changing=True, devices=[ACTIVE, PARTNER])]
     waiting = [*[status("Changes Pending")] * 2, status("In Sync")]
     expecting([*reads, *TO_NONE, reread(*RIGHT), SAVE, SYNC, *waiting, LOGOUT])
     result = go(Order(return_path=GOOD), sync_group="/Common/group")
@@ -469,8 +500,13 @@ def test_a_change_is_synced_to_exactly_the_group_and_waited_for(expecting: Expec
     ]
 
 
+def test_unchanged_takes_three_requests_with_a_group_to_sync_to(expecting: Expecting) -> None:
+    expecting([LOGIN, reading(*RIGHT), LOGOUT])
+    assert go(Order(return_path=GOOD), sync_group="/Common/group").requests == 3
+
+
 def test_a_sync_that_does_not_arrive_is_said_and_the_change_stands(expecting: Expecting, pauses: list[float]) -> None:
-    reads = [LOGIN, reading(*BROKEN), status("In Sync"), *guards(changing=True, devices=[ACTIVE, PARTNER], sync=None)]
+    reads = [LOGIN, reading(*BROKEN), *guards(changing=True, devices=[ACTIVE, PARTNER])]
     expecting([*reads, *TO_NONE, reread(*RIGHT), SAVE, SYNC, *[status("Disconnected")] * 60, LOGOUT])
     with pytest.raises(RunFailed, match=r"'Disconnected'.*The change itself stands and is kept") as caught:
         go(Order(return_path=GOOD), sync_group="/Common/group")
@@ -598,6 +634,26 @@ def test_what_stands_elsewhere_in_the_listing_meanwhile_is_looked_for(expecting:
     assert [service.value for service in go(Order(return_path=GOOD)).services] == ["none", "none"]
 
 
+@pytest.mark.parametrize(
+    ("code", "answer"),
+    [
+        (400, {"code": 400, "message": "Query parameters are not supported together."}),
+        (200, {"items": [{"fullPath": [1]}]}),
+        (200, {"items": [{**RIGHT[0], "destination": 5}, RIGHT[1]]}),
+        (200, {"items": "none"}),
+    ],
+)
+def test_a_device_that_does_not_give_the_pair_alone_is_read_as_a_whole(
+    expecting: Expecting, code: int, answer: dict[str, t.Any]
+) -> None:
+    odd = reread(*RIGHT)
+    odd.answer, odd.status = answer, code
+    policies = get("ltm/policy?expandSubcollections=true")
+    writing = [*TO_NONE, odd, reading(*RIGHT), SAVE, policies]
+    expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *writing, LOGOUT])
+    assert go(Order(return_path=GOOD)).changed
+
+
 def test_what_somebody_deletes_meanwhile_is_told_and_the_other_is_put_back(expecting: Expecting) -> None:
     gone = [reread(*OTHERS[:2]), reading(RIGHT[0]), reading(RIGHT[0])]
     back = [patch("vs500", {"type": "automap"}, WITH_TOKEN), reading(BROKEN[0])]
@@ -672,6 +728,37 @@ def test_a_short_lived_token_is_lengthened(expecting: Expecting) -> None:
     assert not go(Order()).changed
 
 
+def test_a_user_who_may_not_lengthen_a_token_goes_on_with_it(expecting: Expecting) -> None:
+    short = Expect("POST", LOGIN.path, {"token": {"token": TOKEN, "timeout": 60}}, body=LOGIN.body)
+    refusal = {"code": 401, "message": "Authorization failed: user=https://localhost/mgmt/shared/authz/users/a"}
+    longer = Expect("PATCH", f"/mgmt/shared/authz/tokens/{TOKEN}", refusal, 401, body={"timeout": 300})
+    expecting([short, longer, reading(*RIGHT), LOGOUT])
+    assert not go(Order()).changed
+
+
+def test_a_log_out_waits_for_a_busy_device_and_shows_no_token(expecting: Expecting) -> None:
+    busy = Expect(
+        "DELETE", LOGOUT.path, {"code": 503, "message": "There is an active asynchronous task executing."}, 503
+    )
+    expecting([LOGIN, reading(*RIGHT), busy, LOGOUT])
+    assert go(Order()).findings == []
+    refused = Expect("DELETE", LOGOUT.path, {"code": 500, "message": f"failed: uri:http://localhost{LOGOUT.path}"}, 500)
+    expecting([LOGIN, reading(*RIGHT), refused])
+    (finding,) = go(Order()).findings
+    assert finding.code == "session_left_open"
+    assert TOKEN not in str(finding.as_dict())
+
+
+def test_a_token_that_cannot_be_renewed_is_ended(expecting: Expecting) -> None:
+    gone = reading(*RIGHT)
+    gone.answer, gone.status = EXPIRED, 401
+    full = Expect("POST", LOGIN.path, {"code": 400, "message": "user x has reached maximum active login tokens"}, 400)
+    full.body = LOGIN.body
+    expecting([LOGIN, gone, full, LOGOUT])
+    with pytest.raises(RunFailed, match="as many open logins"):
+        go(Order())
+
+
 def test_without_a_login_service_local_users_are_asked_by_basic_authentication(expecting: Expecting) -> None:
     absent = Expect(
         "POST", LOGIN.path, {"code": 404, "message": "Public URI path not registered"}, 404, body=LOGIN.body
@@ -694,8 +781,7 @@ def test_a_role_that_may_not_write_is_told_so(expecting: Expecting, code: int, a
     before = (virtual("vs500", 500, "none"), BROKEN[1])
     refused = patch("vs4500", {"type": "none"}, WITH_TOKEN, status=code)
     refused.answer = answer
-    again = [LOGIN, LOGOUT, refused] if code == 401 else []
-    expecting([LOGIN, reading(*before), *guards(changing=True), refused, *again, reread(*before), LOGOUT])
+    expecting([LOGIN, reading(*before), *guards(changing=True), refused, reread(*before), LOGOUT])
     with pytest.raises(RunFailed, match=r"does not let user 'admin' do this.*Changes take the role Manager") as caught:
         go(Order(return_path=GOOD))
     assert caught.value.result.undone is True
@@ -716,6 +802,7 @@ PAIR = "/Common/vs500, /Common/vs4500"
         ({"translateAddress": "disabled"}, "unsupported_mode", "blocker"),
         ({"nat64": "enabled"}, "hidden_translation", "warning"),
         ({"securityNatPolicy": {"policy": "/Common/nat"}}, "hidden_translation", "warning"),
+        ({"securityNatPolicy": {"useDevicePolicy": "yes"}}, "hidden_translation", "warning"),
         ({"mirror": "enabled"}, "connection_mirroring", "info"),
     ],
 )
@@ -724,6 +811,42 @@ def test_what_a_virtual_server_says_itself(
 ) -> None:
     server = virtual("vs500", 500, "automap", **properties)
     assert told(expecting, server, BROKEN[1]) == [(code, severity, "/Common/vs500")]
+
+
+def test_a_nat_policy_that_is_none_is_not_told(expecting: Expecting) -> None:
+    none = {"useDevicePolicy": "no", "useRouteDomainPolicy": "no"}
+    assert told(expecting, virtual("vs500", 500, "automap", securityNatPolicy=none), BROKEN[1]) == []
+
+
+NAMED = [{**server, "destination": f"/Common/vpn.vip:{port}"} for server, port in zip(BROKEN, (500, 4500), strict=True)]
+ADDRESSES = get(
+    "ltm/virtual-address", {"fullPath": "/Common/vpn.vip", "address": "203.0.113.10", "trafficGroup": GROUP}
+)
+
+
+def test_an_address_that_goes_by_a_name_is_asked_for(expecting: Expecting) -> None:
+    right = [{**server, "sourceAddressTranslation": {"type": "none"}} for server in NAMED]
+    writing = [*TO_NONE, reread(*right), SAVE]
+    expecting([LOGIN, reading(*NAMED), ADDRESSES, *guards(changing=True), *writing, LOGOUT])
+    result = go(Order(addresses=("203.0.113.10",), return_path=GOOD))
+    assert [service.address for service in result.services] == ["203.0.113.10"] * 2
+
+
+def test_a_name_that_no_address_has_is_told_and_a_port_that_is_not_ours_is_no_matter(expecting: Expecting) -> None:
+    strangers = [
+        virtual("gone", 500, "automap", destination="/Common/gone:500"),
+        virtual("names", 53, "automap", destination="/Common/203.0.113.10:domain"),
+    ]
+    expecting([LOGIN, reading(*BROKEN, *strangers), ADDRESSES, *guards(), LOGOUT])
+    found = [(finding.code, finding.object) for finding in go(Order(state="gathered")).findings]
+    assert found == [("unsupported_mode", "/Common/gone")]
+
+
+def test_pools_of_others_and_members_by_domain_name_do_no_harm(expecting: Expecting) -> None:
+    by_name = {"name": "rras.example.net:500", "address": "any6", "fqdn": {"autopopulate": "enabled"}}
+    own = {**POOLS[0], "membersReference": {"items": [by_name, *POOLS[0]["membersReference"]["items"]]}}
+    odd = {"fullPath": "/Common/odd", "membersReference": {"items": [{"name": 5}]}}
+    assert told(expecting, *BROKEN, pools=[own, POOLS[1], odd]) == []
 
 
 def test_a_list_of_addresses_and_ports_is_told_and_left_alone(expecting: Expecting) -> None:
@@ -756,6 +879,22 @@ def test_persistence_that_does_not_hold_a_client_together(
     assert told(expecting, *servers, more=more) == [("persistence_split", "warning", name) for name in expected]
 
 
+def test_a_profile_in_a_folder_is_found_by_its_full_path(expecting: Expecting) -> None:
+    persist = [{"name": "ike", "partition": "Common", "subPath": "vpn"}]
+    servers = [virtual(f"vs{port}", port, "automap", persist=persist) for port in (500, 4500)]
+    more = [get("ltm/persistence/source-addr", {**PERSISTENCE, "fullPath": "/Common/vpn/ike"})]
+    assert told(expecting, *servers, more=more) == []
+
+
+@pytest.mark.parametrize(
+    ("persist", "expected"), [([], ["persistence_split"]), ([{"name": "a", "partition": "Common"}], [])]
+)
+def test_any_port_needs_some_persistence(expecting: Expecting, persist: t.Any, expected: list[str]) -> None:
+    both = virtual("any", 0, "automap", destination="/Common/203.0.113.10:any", pool="/Common/p500", persist=persist)
+    expecting([LOGIN, reading(both), *guards(more=[]), LOGOUT])
+    assert [finding.code for finding in go(Order(state="gathered", services=("any",))).findings] == expected
+
+
 def test_persistence_is_no_matter_where_there_is_one_server(expecting: Expecting) -> None:
     servers = [virtual(f"vs{port}", port, "automap", persist=[]) for port in (500, 4500)]
     assert told(expecting, *servers, pools=LONE, more=[]) == []
@@ -772,6 +911,8 @@ def test_no_persistence_at_all_is_told_without_a_read(expecting: Expecting) -> N
         ("when CLIENT_ACCEPTED {\n  snat automap\n}", 1),
         ("when CLIENT_ACCEPTED { snatpool /Common/sp }", 1),
         ("# snat automap\nwhen CLIENT_ACCEPTED { log local0. resnatted }", 0),
+        ('when CLIENT_ACCEPTED { log local0. "#1"; snat automap }', 1),
+        ("when CLIENT_ACCEPTED { snat none; # not snat automap\n}", 0),
     ],
 )
 def test_an_irule_that_translates(expecting: Expecting, text: str, expected: int) -> None:
@@ -817,6 +958,17 @@ def test_a_change_tells_them_once_it_has_seen_what_is_attached(expecting: Expect
     assert [finding.code for finding in go(Order(return_path=GOOD)).findings] == ["existing_flows"]
 
 
+def test_policies_that_cannot_be_read_after_a_change_are_told(expecting: Expecting) -> None:
+    refused = get("ltm/policy?expandSubcollections=true")
+    refused.answer, refused.status = {"code": 403, "message": "Forbidden"}, 403
+    after = reread(*RIGHT, policies=["/Common/hides"])
+    expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *TO_NONE, after, SAVE, refused, LOGOUT])
+    assert [finding.code for finding in go(Order(return_path=GOOD)).findings] == [
+        "existing_flows",
+        "hidden_translation",
+    ]
+
+
 @pytest.mark.parametrize("action", [{"snat": "none"}, {"snatNone": True}, {"snatpool": ""}, {"pool": "/Common/p"}])
 def test_ltm_policies_that_do_not_translate_cost_no_further_request(
     expecting: Expecting, action: dict[str, t.Any]
@@ -827,11 +979,19 @@ def test_ltm_policies_that_do_not_translate_cost_no_further_request(
 
 @pytest.mark.parametrize(
     ("origin", "expected"),
-    [("0.0.0.0/0", 1), ("198.51.100.0/24", 1), ("10.10.0.0/24", 0), ("10.10.0.11/32", 0), ("::/0", 1)],
+    [
+        ("0.0.0.0/0", 1),
+        ("198.51.100.0/24", 1),
+        ("10.10.0.0/24", 0),
+        ("10.10.0.11/32", 0),
+        ("::/0", 1),
+        ("10.10.0.0%1/24", 1),
+        ("203.0.113.0/24", 1),
+    ],
 )
 def test_a_global_snat(expecting: Expecting, origin: str, expected: int) -> None:
     item = {"fullPath": "/Common/all", "automap": True, "origins": [{"name": origin}]}
-    found = told(expecting, *BROKEN, snats=[item])
+    found = told(expecting, *BROKEN, snats=[item], self_ips=[FLOATING, OWN, {**OWN, "address": "203.0.113.2/24"}])
     assert found == [("hidden_translation", "warning", "/Common/all")] * expected
 
 
@@ -866,7 +1026,7 @@ def test_an_application_services_own(expecting: Expecting, strict: str, severity
         (200, {"class": "ADC", "T": {"class": "Tenant", "B": {}}}, []),
         (204, "", []),
         (404, {"code": 404, "message": "Public URI path not registered"}, []),
-        (403, {"code": 403, "message": "Forbidden"}, ["warning"]),
+        (403, {"code": 403, "message": "Forbidden"}, ["blocker"]),
     ],
 )
 def test_a_declarations_own(expecting: Expecting, code: int, answer: t.Any, expected: list[str]) -> None:
@@ -876,6 +1036,15 @@ def test_a_declarations_own(expecting: Expecting, code: int, answer: t.Any, expe
     names = ("/T/A/vs500", "/T/A/vs4500")
     found = told(expecting, *servers, more=more)
     assert found == [("managed_elsewhere", severity, name) for severity in expected for name in names]
+
+
+def test_a_declaration_is_asked_for_again_with_a_new_token(expecting: Expecting) -> None:
+    servers = [virtual(f"vs{port}", port, "automap", fullPath=f"/T/A/vs{port}", partition="T") for port in (500, 4500)]
+    gone = Expect("GET", "/mgmt/shared/appsvcs/declare", EXPIRED, 401, headers=WITH_TOKEN)
+    declared = Expect("GET", gone.path, {"class": "ADC", "T": {"A": {}}}, headers=WITH_TOKEN)
+    expecting([LOGIN, reading(*servers), *guards(changing=True), gone, LOGIN, LOGOUT, declared, LOGOUT])
+    with pytest.raises(RunFailed, match="managed_elsewhere"):
+        go(Order(return_path=GOOD))
 
 
 def test_a_disabled_virtual_server_is_changed_stays_disabled_and_is_told(expecting: Expecting) -> None:
@@ -927,6 +1096,31 @@ def test_a_virtual_server_that_is_not_understood_is_an_error_in_words(
     expecting([LOGIN, reading(virtual("vs500", 500, "automap", **broken)), LOGOUT])
     with pytest.raises(RunFailed, match=f"BIG-IP {HOST} described its virtual servers in a way that is not understood"):
         go(Order())
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("ltm/virtual", '{"items": [], "totalItems": 1e999}'),
+        ("ltm/virtual", '{"items": [{"name": "\\ud800"}]}'),
+        ("cm/device", '{"items": ["x"]}'),
+        ("cm/device", '{"items": [null]}'),
+    ],
+)
+def test_nonsense_is_an_error_in_words(expecting: Expecting, path: str, text: str) -> None:
+    reads = [LOGIN, reading(*BROKEN), *guards(changing=True)]
+    (place,) = [place for place, one in enumerate(reads) if one.path.partition("?")[0] == f"/mgmt/tm/{path}"]
+    reads[place].answer = text
+    expecting([*reads[: place + 1], LOGOUT])
+    with pytest.raises(RunFailed, match=f"BIG-IP {HOST}"):
+        go(Order(return_path=GOOD))
+
+
+def test_a_listing_that_leads_back_to_itself_ends(expecting: Expecting) -> None:
+    round_and_round = reading(*RIGHT)
+    round_and_round.answer["nextLink"] = f"https://localhost{round_and_round.path}"
+    expecting([LOGIN, round_and_round, LOGOUT])
+    assert not go(Order()).changed
 
 
 def test_what_nobody_knows_yet_does_no_harm(expecting: Expecting) -> None:
