@@ -12,6 +12,9 @@ from collections.abc import Mapping, Sequence
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Change, Finding, Reading, Service, Value
 
+SAVE_TIMEOUT = 180
+"""How long the configuration of a large device may take to be saved, in seconds."""
+
 
 class Adapter(abc.ABC):
     """One vendor's words and requests. Takes and gives plain values, raises DeviceError, decides nothing."""

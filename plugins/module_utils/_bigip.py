@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import quote, quote_plus
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils import _bigip_objects as objects
-from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import Adapter
+from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import SAVE_TIMEOUT, Adapter
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Endpoint, Http, understood
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     ANY_PORT,
@@ -43,8 +43,6 @@ PAUSES = (1, 2, 4)
 
 LEAST_TOKEN_LIFE = 300
 """A token that lives shorter is lengthened to this, in seconds; BIG-IP's default is 1200."""
-SAVE_TIMEOUT = 180
-"""How long the configuration of a large device may take to be saved, in seconds."""
 COMMIT_POLLS, COMMIT_PAUSE = 30, 2
 """How often to ask for a transaction whose commit was not answered, and the seconds in between."""
 SYNC_POLLS, SYNC_PAUSE = 60, 2

@@ -22,6 +22,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     Reading,
     Service,
     Snapshot,
+    UnexpectedAnswer,
     Unreachable,
     Value,
 )
@@ -201,7 +202,7 @@ def _change(adapter: Adapter, changes: Sequence[Change], result: Result) -> Read
         standing, left = _undo(adapter, changes)
         if standing is not None:
             result.services = _as_selected(result.before, standing)
-        if left is None and keeping and isinstance(error, Unreachable):
+        if left is None and keeping and isinstance(error, (UnexpectedAnswer, Unreachable)):
             left = _keep_again(adapter)
         if left is None:
             raise ChangeFailed(f"{error} Everything is as it was before.", undone=True) from error
@@ -210,11 +211,11 @@ def _change(adapter: Adapter, changes: Sequence[Change], result: Result) -> Read
 
 
 def _keep_again(adapter: Adapter) -> str | None:
-    """Keep what was put back, because the answer to keeping the change was lost, and the device may have kept that; say what is left to do."""
+    """Keep what was put back, because no answer said that the change was not kept; say what is left to do."""
     try:
         adapter.keep()
     except DeviceError as error:
-        return f"{error} What runs is as it was before, and what is saved may not be: save it by hand, lest a restart brings the change back."
+        return f"{error} What runs has been put back, and what is saved perhaps not: save it by hand, lest a restart brings the change back."
     return None
 
 

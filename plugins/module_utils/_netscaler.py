@@ -13,7 +13,7 @@ from itertools import groupby
 from urllib.parse import quote, unquote
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils import _netscaler_objects as objects
-from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import Adapter
+from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import SAVE_TIMEOUT, Adapter
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Endpoint, Http, understood
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     AccessDenied,
@@ -212,7 +212,7 @@ class NetScaler(Adapter):
             return
         for pause in (*PAUSES, 0):
             try:
-                self._write("POST", "nsconfig?action=save", {"nsconfig": {}}, "")
+                self._write("POST", "nsconfig?action=save", {"nsconfig": {}}, "", patience=SAVE_TIMEOUT)
             except Refused as error:
                 if error.code != IN_PROGRESS or not pause:
                     raise
@@ -262,25 +262,25 @@ class NetScaler(Adapter):
 
         return self._send("GET", resource).parse(items, what)
 
-    def _write(self, method: str, resource: str, body: t.Any, named: str) -> None:
+    def _write(self, method: str, resource: str, body: t.Any, named: str, *, patience: int = 0) -> None:
         # Without this, a change that does not reach the other node is answered as if it had.
-        answer = self._send(method, resource + ("&" if "?" in resource else "?") + "warning=yes", body, named)
+        answer = self._send(method, resource + ("&" if "?" in resource else "?") + "warning=yes", body, named, patience)
         if self._code(answer) in PROPAGATION:
             self._warnings.append(_reason(answer.json()))
 
-    def _send(self, method: str, resource: str, body: t.Any = None, named: str = "") -> Answer:
-        answer = self._post(method, resource, body)
+    def _send(self, method: str, resource: str, body: t.Any = None, named: str = "", patience: int = 0) -> Answer:
+        answer = self._post(method, resource, body, patience)
         renewable = self._logged_in or (self._given and self._username)
         if renewable and self._code(answer) in EXPIRED:
             # Refused before anything was done: one new login, and the same request again.
             self._log_in()
-            answer = self._post(method, resource, body)
+            answer = self._post(method, resource, body, patience)
         doing = f"{method} {resource.partition('?')[0]}"
         return self._accepted(answer, f"{doing} ({named})" if named else doing)
 
-    def _post(self, method: str, resource: str, body: t.Any) -> Answer:
+    def _post(self, method: str, resource: str, body: t.Any, patience: int = 0) -> Answer:
         headers = {"X-NITRO-ONERROR": "exit"} if isinstance(body, dict) and _is_bulk(body) else None
-        return self._http.send(method, NITRO + resource, body=body, headers=headers)
+        return self._http.send(method, NITRO + resource, body=body, headers=headers, patience=patience)
 
     @staticmethod
     def _code(answer: Answer) -> int:

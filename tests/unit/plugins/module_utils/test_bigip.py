@@ -354,11 +354,11 @@ def test_a_save_whose_answer_is_lost_is_repeated_for_what_was_put_back(
     assert ("save it by hand" in str(caught.value)) is (again is None)
 
 
-def test_a_web_page_in_answer_to_a_save_is_no_save(expecting: Expecting) -> None:
+def test_a_web_page_in_answer_to_a_save_says_nothing_of_what_is_saved(expecting: Expecting) -> None:
     page = Expect("POST", SAVE.path, "<html>Please wait</html>", body=SAVE.body)
     back = transaction(patch("vs4500", SNAT, IN_TRANSACTION), patch("vs500", {"type": "automap"}, IN_TRANSACTION))
     undo = [reread(*RIGHT), *back, reread(*BROKEN)]
-    expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *TO_NONE, reread(*RIGHT), page, *undo, LOGOUT])
+    expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *TO_NONE, reread(*RIGHT), page, *undo, SAVE, LOGOUT])
     with pytest.raises(RunFailed, match=r"a web page.*Everything is as it was before"):
         go(Order(return_path=GOOD))
 

@@ -67,6 +67,7 @@ class Memory(Adapter):
         self.device = dict(device)
         self.failures = list(failures)
         self.calls: list[str] = []
+        self.kept: list[t.Any] | None = None
 
     @property
     def preserving_device(self) -> dict[str, t.Any]:
@@ -105,6 +106,8 @@ class Memory(Adapter):
             self.services[change.id] = replace(
                 self.services[change.id], value=change.after, source_preserved=change.after == "kept"
             )
+        elif not (failure and isinstance(failure[1], Refused)):  # who refuses to keep does not
+            self.kept = self.values()
         if failure:
             raise failure[1]
 
@@ -221,7 +224,8 @@ def test_both_or_neither_or_said_plainly(failures: Sequence[tuple[str, DeviceErr
     if isinstance(came, RunFailed):
         untouched = memory.values() == [False, "hidden", "hidden"]
         # What is called undone is so; what is not called undone may be so all the same, but then nobody could tell.
-        assert untouched or came.result.undone is False
+        kept = memory.kept in (None, [False, "hidden", "hidden"])
+        assert (untouched and kept) or came.result.undone is False
         assert came.result.changed is (not came.result.undone)
         assert ("as it was before" in str(came)) is came.result.undone
         # Nothing here keeps the device from being read, so the result says what stands.
@@ -229,7 +233,7 @@ def test_both_or_neither_or_said_plainly(failures: Sequence[tuple[str, DeviceErr
         assert [service.value for service in came.result.before] == ["hidden", "hidden"]
     else:
         assert came.changed
-        assert memory.values() == [True, "kept", "kept"]
+        assert memory.values() == memory.kept == [True, "kept", "kept"]
     assert memory.calls[-1] == "close"
     memory.failures.clear()
     go(memory)
@@ -264,6 +268,14 @@ def test_what_is_put_back_without_an_answer_is_put_back_all_the_same() -> None:
         go(memory)
     assert caught.value.result.undone is True
     assert memory.values() == ["hidden", "hidden"]
+
+
+def test_what_may_have_been_kept_after_all_is_said() -> None:
+    memory = Memory(pair(), [None, None, ("after", Unreachable("lost")), None, None, ("before", Refused("no"))])
+    with pytest.raises(RunFailed, match="lost Putting it back failed too: no What runs has been put back") as caught:
+        go(memory)
+    assert caught.value.result.undone is False
+    assert (memory.values(), memory.kept) == (["hidden", "hidden"], ["kept", "kept"])
 
 
 def test_a_device_that_only_says_yes_is_found_out() -> None:
