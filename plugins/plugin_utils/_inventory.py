@@ -9,6 +9,7 @@ The options of the device modules and of the roles are judged by their own speci
 
 from __future__ import annotations
 
+import sys
 import typing as t
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.release import __version__
 from jinja2 import Environment, TemplateError, Undefined, meta
 
+from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import MISSING
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import InvalidInput, Order
 from ansible_collections.aovpn.ikev2.plugins.module_utils._module import COMMON, Rules, Spec
 from ansible_collections.aovpn.ikev2.plugins.modules import bigip_snat, loadmaster_transparency, netscaler_usip
@@ -60,6 +62,11 @@ def problems(
     ``hosts`` are those of this run, ``load_balancers`` and ``servers`` all members of the two groups, and ``transport`` is the
     connection of hosts that name none.
     """
+    if "netaddr" in MISSING:
+        missing = " ".join(sorted(MISSING))
+        return [
+            f"Python libraries are missing on the controller: {missing}. Install them beside ansible-core: {sys.executable} -m pip install {missing}."
+        ]
     load_balancers, servers = list(load_balancers), list(servers)
     if not (load_balancers or servers):
         return [

@@ -208,6 +208,14 @@ def test_a_password_that_cannot_be_rendered_is_not_told_by_the_error() -> None:
     assert "w0rd" not in line
 
 
+def test_without_its_libraries_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(_inventory.MISSING, "netaddr", "Traceback")
+    monkeypatch.setitem(_inventory.MISSING, "requests", "Traceback")
+    (line,) = judged({**BIGIP, "load_balancer_addresses": ["x"]}, SERVER)
+    assert "netaddr requests" in line
+    assert "pip install" in line
+
+
 @pytest.mark.parametrize("kind", [Undefined, StrictUndefined])
 def test_a_variable_that_jinja_does_not_know(kind: type[Undefined]) -> None:
     value = {"password": [kind(name="vault_password")]}
