@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 from jinja2 import StrictUndefined, Undefined
 
+from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import MISSING
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils import _inventory
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._inventory import problems
 
@@ -209,8 +210,8 @@ def test_a_password_that_cannot_be_rendered_is_not_told_by_the_error() -> None:
 
 
 def test_without_its_libraries_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(_inventory.MISSING, "netaddr", "Traceback")
-    monkeypatch.setitem(_inventory.MISSING, "requests", "Traceback")
+    monkeypatch.setitem(MISSING, "netaddr", "Traceback")
+    monkeypatch.setitem(MISSING, "requests", "Traceback")
     (line,) = judged({**BIGIP, "load_balancer_addresses": ["x"]}, SERVER)
     assert "netaddr requests" in line
     assert "pip install" in line
