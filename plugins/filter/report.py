@@ -35,8 +35,9 @@ options:
   hostvars:
     description:
       - The variable C(hostvars). Of each host these are used, as far as they are there.
-      - Of a load balancer, C(load_balancer_platform), C(load_balancer_result), C(ikev2_before) (the result of the first look), C(ikev2_failure)
-        (a dictionary of C(stage), C(msg), C(undone)), C(ikev2_probe) (a list of dictionaries of C(address), C(answered), C(detail)).
+      - Of a load balancer, C(load_balancer_platform), C(load_balancer_accept) (codes of blockers that are no drift), C(load_balancer_result),
+        C(ikev2_before) (the result of the first look), C(ikev2_failure) (a dictionary of C(stage), C(msg), C(undone)),
+        C(ikev2_probe) (a list of dictionaries of C(address), C(answered), C(detail)).
       - Of a VPN server, C(rras_facts), C(ikev2_before) (the facts of the first look), C(ikev2_failure), C(rras_gateway),
         C(ikev2_limit).
     type: dict

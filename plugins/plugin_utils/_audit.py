@@ -194,11 +194,13 @@ def drift(
     servers: Mapping[str, Facts],
     gateways: Mapping[str, str],
     limits: Mapping[str, int] | None = None,
+    accepted: Mapping[str, Collection[str]] | None = None,
 ) -> list[str]:
     """List in words, host by host, what is not as it has to be; empty when all is well.
 
     ``load_balancers`` are results of the device modules, ``servers`` facts of the role rras, both by host;
-    ``gateways`` is the default gateway that each server is to have, ``limits`` the registry limit.
+    ``gateways`` is the default gateway that each server is to have, ``limits`` the registry limit. ``accepted`` are codes of
+    blockers, by load balancer: what a change is to be made in spite of would stay for ever, and so is no drift.
     """
     lines = [
         f"{host}: {service['id']} ({service['address']}, UDP {service['port']}) hides the clients' addresses"
@@ -210,7 +212,8 @@ def drift(
         f"{host}: {finding['code']} at {finding['object']}: {finding['message']}"
         for host, result in sorted(load_balancers.items())
         for finding in result["findings"]
-        if finding["severity"] == "blocker" or finding["code"] == "device_setting"
+        if finding["code"] == "device_setting"
+        or (finding["severity"] == "blocker" and finding["code"] not in (accepted or {}).get(host, ()))
     ]
     lines += [
         f"{host}: the default gateway is {facts['gateway'] or 'missing'} and has to be {gateways[host]}"

@@ -9,14 +9,17 @@ The options of the device modules and of the roles are judged by their own speci
 
 from __future__ import annotations
 
+import sys
 import typing as t
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from jinja2 import Environment, Undefined, meta
+from ansible.release import __version__
+from jinja2 import Environment, TemplateError, Undefined, meta
 
+from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import MISSING
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import InvalidInput, Order
 from ansible_collections.aovpn.ikev2.plugins.module_utils._module import COMMON, Rules, Spec
 from ansible_collections.aovpn.ikev2.plugins.modules import bigip_snat, loadmaster_transparency, netscaler_usip
@@ -38,6 +41,11 @@ CONNECTION = (
     "ansible_user",
     "ansible_password",
 )
+DICTIONARIES = ("load_balancer_connection", "load_balancer_options")
+UNQUOTED = (*CONNECTION, "load_balancer_connection")
+"""Variables of which no part is ever shown: it may be one of a password, even where it looks like the name of a variable."""
+RENDERED = tuple(map(int, __version__.split(".")[:2])) >= (2, 19)
+"""Whether this ansible-core raises errors for templates that cannot be rendered. An older one leaves the text as it is."""
 WINDOWS_CONNECTIONS = ("winrm", "psrp")
 WINDOWS_SHELLS = ("powershell", "cmd")
 
@@ -54,6 +62,11 @@ def problems(
     ``hosts`` are those of this run, ``load_balancers`` and ``servers`` all members of the two groups, and ``transport`` is the
     connection of hosts that name none.
     """
+    if "netaddr" in MISSING:
+        missing = " ".join(sorted(MISSING))
+        return [
+            f"Python libraries are missing on the controller: {missing}. Install them beside ansible-core: {sys.executable} -m pip install {missing}."
+        ]
     load_balancers, servers = list(load_balancers), list(servers)
     if not (load_balancers or servers):
         return [
@@ -73,24 +86,45 @@ def problems(
 
 
 def _of_host(host: Variables, spec: Spec, judge: Callable[[dict[str, t.Any]], list[str]]) -> list[str]:
-    variables, undefined = _read(host, (*spec, *CONNECTION))
-    if undefined:
-        return undefined
+    variables, unreadable = _read(host, (*spec, *CONNECTION))
+    if unreadable:
+        return unreadable
     given = {name: variables[name] for name in spec if name in variables}
-    wrong = [_sentence(message) for message in ArgumentSpecValidator(spec).validate(given).error_messages]
-    return wrong or judge(variables)
+    # Before the specification, which reads some texts as dictionaries, and quotes others.
+    wrong = [
+        f"{name} has to be a dictionary, and is of type {_type_name(given[name])}: the role takes single values out of it."
+        for name in DICTIONARIES
+        if name in given and not isinstance(given[name], Mapping)
+    ]
+    if wrong:
+        return wrong
+    result = ArgumentSpecValidator(spec).validate(given)
+    # What is judged is what the role and the module make of it: of a text, a list or a number.
+    return [_sentence(message) for message in result.error_messages] or judge(
+        {**variables, **{name: result.validated_parameters[name] for name in given}}
+    )
+
+
+def _type_name(value: t.Any) -> str:
+    return "text" if isinstance(value, str) else type(value).__name__
 
 
 def _read(host: Variables, names: Iterable[str]) -> tuple[dict[str, t.Any], list[str]]:
     """Read variables, and tell those that lean on others that are not there."""
-    variables, undefined = {}, []
+    variables, unreadable = {}, []
     for name in names:
         try:
             if name in host:
                 variables[name] = _plain(host[name])
         except Exception as error:  # templating raises what it likes, other errors in each version
-            undefined.append(f"{name} cannot be read: {_sentence(str(error))}")
-    return variables, undefined
+            why = (
+                "it holds a template that does not work, or leans on a variable that is not defined"
+                " (a password in which braces are meant as such takes the tag !unsafe)"
+                if name in UNQUOTED
+                else str(error)
+            )
+            unreadable.append(f"{name} cannot be read: {_sentence(why)}")
+    return variables, unreadable
 
 
 def _plain(value: t.Any) -> t.Any:
@@ -104,25 +138,36 @@ def _plain(value: t.Any) -> t.Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
-    if isinstance(value, str) and "{{" in value:
-        # By name only: whatever else stands there may be a secret.
-        names = meta.find_undeclared_variables(Environment(autoescape=True).parse(value))
-        raise ValueError(f"{', '.join(sorted(names)) or 'a variable'} is not defined")
+    # What is marked as unsafe (tagged so, out of a vault or a lookup) is no template, whatever it holds.
+    if not RENDERED and isinstance(value, str) and "{{" in value and not hasattr(value, "__UNSAFE__"):
+        raise ValueError(_undefined(value))
     return value
+
+
+def _undefined(template: str) -> str:
+    """Say by name what a template leans on: whatever else stands there may be a secret."""
+    try:
+        names = meta.find_undeclared_variables(Environment(autoescape=True).parse(template))
+    except TemplateError:
+        return "it holds a template that does not work"
+    return f"{', '.join(sorted(names)) or 'a variable'} is not defined"
 
 
 def _load_balancer(variables: dict[str, t.Any]) -> list[str]:
     spec, rules = MODULES[variables["load_balancer_platform"]]
-    connection = variables.get("load_balancer_connection", {})
-    options = {"host": variables.get("ansible_host"), **connection, **variables.get("load_balancer_options", {})}
-    given = {name: value for name, value in options.items() if value is not None}
+    given = {
+        name: value
+        for options in ({"host": variables.get("ansible_host")}, *(variables.get(name, {}) for name in DICTIONARIES))
+        for name, value in options.items()
+        if value is not None
+    }
     result = ArgumentSpecValidator({**COMMON, **spec}, **rules).validate(given)
     wrong = [
         f"load_balancer_connection, load_balancer_options or the environment: {_sentence(message)}"
         for message in result.error_messages
     ]
     names: dict[str, t.Any] = dict.fromkeys(("addresses", "services"))
-    chosen = {name: variables[f"load_balancer_{name}"] for name in names if f"load_balancer_{name}" in variables}
+    chosen = {name: value for name in names if (value := variables.get(f"load_balancer_{name}")) is not None}
     for part in (
         {"addresses": chosen.get("addresses")},
         {"services": chosen.get("services")},
@@ -174,7 +219,7 @@ def _server(variables: dict[str, t.Any], transport: str) -> list[str]:
         ("rras_rollback_timeout", _routes.SHORTEST_TIMEOUT, _routes.LONGEST_TIMEOUT),
         ("rras_ike_limit", 1, _vpn.LARGEST_DWORD),
     ):
-        if name in variables and not least <= int(variables[name]) <= most:
+        if name in variables and not least <= variables[name] <= most:
             wrong.append(f"{name} is {variables[name]}, and has to be a number from {least} to {most}.")
     return wrong
 

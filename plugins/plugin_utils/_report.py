@@ -37,7 +37,7 @@ def build(raw: Mapping[str, t.Any]) -> Json:
     """Make the report; docs/report.schema.json says what it holds.
 
     ``raw``: ``playbook``, ``check_mode``, ``generated`` (UTC, ISO 8601), ``findings`` (those of a cross-check), and by host
-    ``load_balancers``: ``{platform, result, before, failure, probe}`` with results of a device module, now and at first, and
+    ``load_balancers``: ``{platform, accept, result, before, failure, probe}`` with results of a device module, now and at first, and
     ``servers``: ``{facts, before, failure, gateway, ike_limit}`` with ``rras_facts``, now and at first, and what is wanted.
     Whatever is missing counts as not read.
     """
@@ -65,7 +65,8 @@ def build(raw: Mapping[str, t.Any]) -> Json:
     gateways = {host: item["wanted_gateway"] for host, item in servers.items() if item["wanted_gateway"]}
     # Sentences are for people, wherever they are shown; the data beside them is as the devices gave it.
     limits = {host: item["wanted_ike_limit"] for host, item in servers.items() if item["wanted_ike_limit"] is not None}
-    drift = [visible(line) for line in _audit.drift(read_load_balancers, read_servers, gateways, limits)]
+    accepted = {host: item["accepted"] for host, item in load_balancers.items()}
+    drift = [visible(line) for line in _audit.drift(read_load_balancers, read_servers, gateways, limits, accepted)]
     report: Json = {
         "schema": SCHEMA,
         "playbook": text(raw.get("playbook")),
@@ -323,7 +324,7 @@ def _verdict(report: Json) -> Json:
             title = f"{listed(figures['past'])} {'answers' if figures['servers_past'] == 1 else 'answer'} past the load balancer"
         else:
             title = f"{counted(len(drift), 'setting')} not as it has to be"
-    elif figures["not_read"] or figures["strangers"] or not figures["services"] or not servers:
+    elif figures["not_read"] or figures["unverified"] or not figures["services"] or not servers:
         status = "unknown"
         title = "It cannot be said whether the VPN servers see their clients' own addresses"
     else:
@@ -332,7 +333,7 @@ def _verdict(report: Json) -> Json:
             title = "Everything would be set for the VPN servers to see their clients' own addresses"
         elif figures["sas_hidden"]:
             title = "Everything is set, and connections still come from the load balancer"
-        elif figures["sas"] and all(item["sees"]["verdict"] == "seen" for item in servers):
+        elif figures["sas"] and not figures["strangers"] and all(item["sees"]["verdict"] == "seen" for item in servers):
             title = "Every VPN server sees its clients' own addresses"
         else:
             title = "Everything is set for the VPN servers to see their clients' own addresses"
@@ -355,14 +356,23 @@ def count(report: Mapping[str, t.Any]) -> Json:
             if item["host"] and item["return_path_ok"] is not True:
                 behind[item["host"]] = behind[item["host"]] and item["return_path_ok"]
     devices = _devices(report)
+    strangers = [
+        (path["device"], item["address"]) for path in report["paths"] for item in path["servers"] if not item["host"]
+    ]
     return {
         "services": len(services),
         "services_hiding": sum(not service["source_preserved"] for service in services),
         "servers_behind": len(behind),
         "servers_past": sum(ok is False for ok in behind.values()),
         "past": [host for host, ok in behind.items() if ok is False],
-        "strangers": sorted(
-            {item["address"] for path in report["paths"] for item in path["servers"] if not item["host"]}
+        "strangers": sorted({address for _dummy, address in strangers}),
+        # Where this is accepted, somebody knows better, and nobody is going to read the server.
+        "unverified": sorted(
+            {
+                address
+                for host, address in strangers
+                if "return_path_unverified" not in report["load_balancers"][host]["accepted"]
+            }
         ),
         "servers_back": sum(ok is True for ok in behind.values()),
         "sas": sum(item["sees"]["sas"] for item in servers),

@@ -19,6 +19,7 @@ STAGES = ("read", "check", "change", "verify", "restore")
 
 _LOAD_BALANCER = {
     "platform": "load_balancer_platform",
+    "accept": "load_balancer_accept",
     "result": "load_balancer_result",
     "before": "ikev2_before",
     "failure": "ikev2_failure",
@@ -88,6 +89,11 @@ def items(value: t.Any) -> list[Json]:
 def texts(value: t.Any) -> list[str]:
     """Give the texts in a list; an empty list for what is none."""
     return [text(item) for item in value if item is not None] if isinstance(value, list) else []
+
+
+def codes(value: t.Any) -> list[str]:
+    """Give the codes in a list, or in a text with commas, as an option that is a list takes it."""
+    return sorted({code.strip() for code in (value.split(",") if isinstance(value, str) else texts(value))} - {""})
 
 
 def finding(raw: Json, host: str) -> dict[str, str]:
@@ -172,6 +178,7 @@ def load_balancer(host: str, raw: t.Any) -> Json:
             "after": {key: value for key, value in snapshots[1].items() if isinstance(value, (str, bool, dict))},
         },
         "findings": [finding(item, host) for item in items(result.get("findings"))],
+        "accepted": codes(raw.get("accept")),
         "requests": number(result.get("requests")) or 0,
         "failure": failure(raw.get("failure"), result),
         "probe": [

@@ -112,7 +112,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
     if not chromium or not chromedriver:
         missing = "Chromium and its driver are not installed: apt-get install chromium chromium-driver"
-        if os.environ.get("CI"):
+        if os.environ.get("CI") and not os.environ.get("NO_BROWSER"):  # .ci/run says where none can be had
             pytest.fail(missing)
         pytest.skip(missing)
     options = webdriver.ChromeOptions()

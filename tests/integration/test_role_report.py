@@ -42,6 +42,7 @@ def variables(raw: dict[str, t.Any]) -> dict[str, dict[str, t.Any]]:
     """Give the hosts' variables that make this report."""
     names = {
         "platform": "load_balancer_platform",
+        "accept": "load_balancer_accept",
         "result": "load_balancer_result",
         "facts": "rras_facts",
         "before": "ikev2_before",
@@ -81,9 +82,11 @@ def written(run: Run) -> dict[str, t.Any]:
 
 @pytest.mark.each_core
 def test_both_files_are_written_and_the_verdict_is_published(ansible: Ansible) -> None:
+    raw = drifted()
+    raw["load_balancers"]["bigip"]["accept"] = "return_path_wrong"  # a text for a list, as an INI inventory has it
     run = report(
         ansible,
-        variables(drifted()),
+        variables(raw),
         "--diff",
         options={"report_playbook": "audit", "report_findings": [{"code": "odd", "host": "rras1", "severity": "info"}]},
     )
@@ -91,7 +94,8 @@ def test_both_files_are_written_and_the_verdict_is_published(ansible: Ansible) -
     assert set(run.changed.values()) == {0}
     found = written(run)
     assert (found["playbook"], found["check_mode"], found["verdict"]["status"]) == ("audit", False, "drift")
-    assert found["findings"][-1]["code"] == "odd"
+    assert [item["code"] for item in found["findings"]] == ["return_path_wrong"] * 2 + ["outdated_firmware", "odd"]
+    assert not any("return_path_wrong" in line for line in found["drift"])
     assert found["generated"].endswith("Z")
     for name in ("report.html", "report.json"):
         assert stat.S_IMODE((ansible.folder / name).stat().st_mode) == 0o644

@@ -17,7 +17,7 @@ import typing as t
 from pathlib import Path
 
 from lab.alwayson import watch
-from lab.dataplane.network import PlaneError, install, missing
+from lab.dataplane.network import PlaneError, forbidden, install, missing
 from lab.dataplane.plane import Plane
 from lab.demo import demo
 from lab.whole import Lab
@@ -109,7 +109,7 @@ def down(folder: Path) -> int:
 def on_plane(command: str, folder: Path) -> int:
     """Carry out a command that needs the data plane, or say what is missing."""
     try:
-        if os.geteuid():
+        if forbidden():  # before anything is installed for nothing
             raise PlaneError(f"The data plane cannot be made here: {'; '.join(missing())}.")
         install()
         if command == "ikev2":

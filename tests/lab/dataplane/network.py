@@ -23,6 +23,8 @@ PREFIX = "aovpn-ikev2-"
 RUN = Path("/run/aovpn-ikev2-lab")
 """The lock, the daemons' sockets and configurations. Short, because the name of a Unix socket may have 107 bytes only."""
 
+CAP_NET_ADMIN = 12
+
 PROGRAMS = {  # what is called: the Debian package that brings it
     "charon-systemd": "charon-systemd",
     "conntrack": "conntrack",
@@ -77,13 +79,32 @@ def install() -> None:
         run("systemctl", "disable", "strongswan.service", check=False)
 
 
-def missing() -> list[str]:
-    """Say what is missing here, in words."""
-    found = [] if os.geteuid() == 0 else ["it needs root, to make network namespaces"]
-    if wanted := packages():
-        found.append(f"it needs the Debian packages {' '.join(wanted)}")
+def forbidden() -> list[str]:
+    """Say what this machine does not allow, in words: no package mends that. In a container, root may not do everything."""
+    if os.geteuid():
+        return ["it needs root, to make network namespaces"]
+    found = []
+    # With what is there before anything is installed; making a namespace takes the one capability, using it the other.
+    script = "echo 0 > /proc/sys/net/ipv4/conf/all/rp_filter"
+    tried = subprocess.run(
+        ["unshare", "--net", "--mount", "sh", "-c", script], capture_output=True, text=True, check=False, timeout=20
+    )
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines())
+    if tried.returncode or not int(status["CapEff"], 16) >> CAP_NET_ADMIN & 1:
+        why = f" ({' '.join(tried.stderr.split())})" if tried.stderr.strip() else ""
+        found.append(
+            f"it needs network namespaces, which take CAP_SYS_ADMIN, CAP_NET_ADMIN and a /proc/sys that can be written{why}"
+        )
     if not Path("/dev/net/tun").exists():
         found.append("it needs the device /dev/net/tun")
+    return found
+
+
+def missing() -> list[str]:
+    """Say what is missing here, in words."""
+    found = forbidden()
+    if wanted := packages():
+        found.append(f"it needs the Debian packages {' '.join(wanted)}")
     return found
 
 

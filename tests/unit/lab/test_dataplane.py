@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import copy
 import typing as t
+from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
+from lab.__main__ import on_plane
 from lab.bigip import BigIp, props
 from lab.dataplane.network import PLUGINS, PROGRAMS, missing
 from lab.dataplane.rules import (
@@ -136,6 +139,21 @@ def test_the_rules_name_what_is_translated_and_nothing_else() -> None:
     chosen = {line.split("dnat to ")[1] for line in lines if "dnat" in line}
     assert chosen == {"jhash ip saddr mod 2 seed 0xcafe map { 0 : 10.10.0.11, 1 : 10.10.0.12 }"}
     assert sum("dnat" in line for line in lines) == 4
+
+
+@pytest.mark.parametrize(("code", "capabilities"), [(1, "000001ffffffffff"), (0, "000001ffffffefff")])
+def test_root_that_may_not_make_namespaces_is_told_so_before_anything_is_installed(
+    code: int, capabilities: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    refusal = "unshare failed: Operation not permitted" if code else ""
+    monkeypatch.setattr("subprocess.run", lambda command, **_more: CompletedProcess(command, code, "", refusal))
+    monkeypatch.setattr(Path, "read_text", lambda *_given, **_more: f"Name:\tx\nCapEff:\t{capabilities}\n")
+    monkeypatch.setattr("lab.__main__.install", lambda: pytest.fail("it was installed for nothing"))
+    assert on_plane("packages", Path()) == 1
+    said = capsys.readouterr().err
+    assert "it needs network namespaces, which take CAP_SYS_ADMIN, CAP_NET_ADMIN" in said
+    assert refusal in said
 
 
 def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,6 +81,19 @@ def test_every_drift_is_a_sentence() -> None:
     ]
 
 
+def test_an_accepted_blocker_is_no_drift_where_it_is_accepted() -> None:
+    result = {
+        "services": [service(True)],
+        "findings": [finding("not_active_unit", "blocker"), finding("device_setting", "warning")],
+    }
+    codes = ["not_active_unit", "device_setting"]
+    assert drift({"lb": result, "other": result}, {}, {}, accepted={"lb": codes}) == [
+        "lb: device_setting at vs500: So it is.",
+        "other: not_active_unit at vs500: So it is.",
+        "other: device_setting at vs500: So it is.",
+    ]
+
+
 def test_a_gateway_that_is_planned_counts_instead_of_the_one_that_is_set() -> None:
     assert return_path({"rras1": RRAS1, "rras2": LOST}, {"rras1": "10.10.0.2", "rras2": "10.10.0.3"}) == {
         "10.10.0.11": "10.10.0.2",

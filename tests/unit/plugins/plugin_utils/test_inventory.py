@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 import pytest
 from jinja2 import StrictUndefined, Undefined
 
+from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import MISSING
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils import _inventory
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._inventory import problems
 
 CONNECTION = {"host": "bigip.example.net", "username": "admin", "password": "secret"}
@@ -40,6 +42,24 @@ def test_an_inventory_that_can_be_used() -> None:
     assert judged(BIGIP) == []
     assert judged(None, {"ansible_connection": "ssh", "ansible_shell_type": "powershell"}) == []
     assert judged(None, {"ansible_connection": "ansible.builtin.winrm", "rras_ike_limit_enabled": "yes"}) == []
+
+
+def test_a_text_is_what_the_role_and_the_module_make_of_it() -> None:
+    load_balancer = {
+        **BIGIP,
+        "load_balancer_addresses": "203.0.113.10,2001:db8::10",
+        "load_balancer_accept": "return_path_unverified",
+    }
+    server = {
+        **SERVER,
+        "rras_preserve_routes": "192.168.0.0/16",
+        "rras_ike_limit": "60000",
+        "rras_rollback_timeout": "240",
+    }
+    assert judged(load_balancer, server) == []
+    for options in ("load_balancer_addresses", "load_balancer_accept"):
+        (line,) = judged({**BIGIP, options: "x,y"})
+        assert "'x'" in line
 
 
 def test_an_inventory_without_either_group() -> None:
@@ -71,10 +91,11 @@ def test_a_host_in_both_groups() -> None:
         ({"load_balancer_addresses": ["203.0.113.10"], "load_balancer_services": ["vs"]}, "exclude each other"),
         ({"load_balancer_accept": ["everything"]}, "everything"),
         (
-            {"load_balancer_connection": {**CONNECTION, "password": "{{ vault_password }}"}},
-            "vault_password is not defined",
+            {"load_balancer_connection": '{"host": "bigip.example.net", "password": "secret"'},
+            "load_balancer_connection has to be a dictionary, and is of type text",
         ),
-        ({"load_balancer_connection": {**CONNECTION, "password": "secret{{"}}, "cannot be read"),
+        ({"load_balancer_connection": "host=bigip password=secret"}, "has to be a dictionary"),
+        ({"load_balancer_options": ["save"]}, "load_balancer_options has to be a dictionary, and is of type list"),
     ],
 )
 def test_a_load_balancer_that_cannot_be_meant(changes: dict[str, t.Any], words: str) -> None:
@@ -95,6 +116,8 @@ def test_a_load_balancer_that_cannot_be_meant(changes: dict[str, t.Any], words: 
         ({"rras_rollback_timeout": 1}, "rras_rollback_timeout is 1"),
         ({"rras_rollback_timeout": "soon"}, "rras_rollback_timeout"),
         ({"rras_ike_limit": 2**32}, "rras_ike_limit is 4294967296"),
+        ({"rras_ike_limit": "5e14"}, "rras_ike_limit"),
+        ({"rras_ike_limit": None}, "rras_ike_limit"),
     ],
 )
 def test_a_server_that_cannot_be_meant(changes: dict[str, t.Any], words: str) -> None:
@@ -134,6 +157,64 @@ def test_a_variable_that_leans_on_one_that_is_not_there() -> None:
     (line,) = judged(None, Broken(SERVER))
     assert line.startswith("rras: rras_gateway cannot be read")
     assert "vault_gateway" in line
+
+
+class Marked(str):
+    """A text that is no template, as ansible-core up to 2.18 marks it."""
+
+    __UNSAFE__ = True
+
+
+@pytest.mark.parametrize("text", ["pa{{geheim w0rd}}x", "pa{{geheim}}x", "{{ geheim }}", "pa{{w0rd", "{%{{w0rd"])
+def test_no_part_of_a_password_is_shown(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hosts(password: str) -> list[str]:
+        connection = {**CONNECTION, "password": password}
+        return judged({**BIGIP, "load_balancer_connection": connection}, {**SERVER, "ansible_password": password})
+
+    monkeypatch.setattr(_inventory, "RENDERED", False)
+    lines = hosts(text)
+    assert [line.partition(" cannot be read: ")[0] for line in lines] == [
+        "lb: load_balancer_connection",
+        "rras: ansible_password",
+    ]
+    assert "geheim" not in "".join(lines)
+    assert "w0rd" not in "".join(lines)
+    # Marked, or from a version that has rendered every template, it is a password like any other.
+    assert hosts(Marked(text)) == []
+    monkeypatch.setattr(_inventory, "RENDERED", True)
+    assert hosts(text) == []
+
+
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        ("{{ vault_gateway }}", "vault_gateway is not defined."),
+        ("{{ 'geheim' ~ }}", "it holds a template that does not work."),
+    ],
+)
+def test_an_older_core_leaves_what_it_cannot_render(template: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_inventory, "RENDERED", False)
+    assert judged(None, {**SERVER, "rras_gateway": template}) == [f"rras: rras_gateway cannot be read: {words}"]
+
+
+def test_a_password_that_cannot_be_rendered_is_not_told_by_the_error() -> None:
+    class Failing(dict[str, t.Any]):
+        def __getitem__(self, name: str) -> t.Any:
+            if name == "ansible_password":
+                raise ValueError("Syntax error in template: expected token 'end of print statement', got 'w0rd'")
+            return super().__getitem__(name)
+
+    (line,) = judged(None, Failing({**SERVER, "ansible_password": "pa{{geheim w0rd}}x"}))
+    assert line.startswith("rras: ansible_password cannot be read")
+    assert "w0rd" not in line
+
+
+def test_without_its_libraries_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MISSING, "netaddr", "Traceback")
+    monkeypatch.setitem(MISSING, "requests", "Traceback")
+    (line,) = judged({**BIGIP, "load_balancer_addresses": ["x"]}, SERVER)
+    assert "netaddr requests" in line
+    assert "pip install" in line
 
 
 @pytest.mark.parametrize("kind", [Undefined, StrictUndefined])

@@ -235,6 +235,28 @@ def test_what_was_not_read_leaves_the_verdict_open() -> None:
     assert made({**clean(), "load_balancers": {}})["verdict"]["status"] == "unknown"
 
 
+def test_an_accepted_blocker_is_told_and_is_no_drift() -> None:
+    raw = clean()
+    del raw["servers"]["rras2"]
+    bigip = raw["load_balancers"]["bigip"]
+    bigip["result"]["findings"] = [finding("return_path_unverified", object="10.10.0.12")]
+    assert made(raw)["verdict"]["status"] == "drift"
+    for accept in (["return_path_unverified"], "not_active_unit, return_path_unverified"):
+        bigip["accept"] = accept
+        report = made(raw)
+        assert report["drift"] == []
+        assert report["verdict"]["status"] == "clean"
+        assert "10.10.0.12" in " ".join(report["verdict"]["lines"])
+        # It was not seen of the one that nobody has read.
+        assert report["verdict"]["title"] == "Everything is set for the VPN servers to see their clients' own addresses"
+        assert [(item["code"], item["severity"]) for item in report["findings"]] == [
+            ("return_path_unverified", "blocker")
+        ]
+        assert "return_path_unverified" in report["load_balancers"]["bigip"]["accepted"]
+    bigip["accept"] = ["not_active_unit"]
+    assert made(raw)["verdict"]["status"] == "drift"
+
+
 # -- changes, paths, findings ------------------------------------------------------------------------------------------
 
 
@@ -374,7 +396,11 @@ def test_a_failure_at_any_stage_has_a_page(stage: str, undone: bool | None) -> N
 def test_variables_are_gathered_by_group_or_by_what_they_are() -> None:
     hostvars: dict[str, t.Any] = {
         "bigip": {"group_names": ["ikev2_load_balancers"], "ikev2_failure": {"msg": "down"}},
-        "kemp": {"load_balancer_platform": "loadmaster", "load_balancer_result": {"services": []}},
+        "kemp": {
+            "load_balancer_platform": "loadmaster",
+            "load_balancer_result": {"services": []},
+            "load_balancer_accept": ["not_active_unit"],
+        },
         "rras1": {"group_names": ["rras"], "rras_gateway": GATEWAY},
         "rras2": {"rras_facts": facts(), "ikev2_limit": 7},
         "rras3": {"group_names": ["rras"], "rras_ike_limit": 7},
@@ -383,7 +409,7 @@ def test_variables_are_gathered_by_group_or_by_what_they_are() -> None:
     raw = gather([*hostvars, "gone"], hostvars)
     assert raw["load_balancers"] == {
         "bigip": {"failure": {"msg": "down"}},
-        "kemp": {"platform": "loadmaster", "result": {"services": []}},
+        "kemp": {"platform": "loadmaster", "result": {"services": []}, "accept": ["not_active_unit"]},
     }
     assert {host: item.get("ike_limit") for host, item in raw["servers"].items()} == {
         "rras1": None,
