@@ -13,6 +13,7 @@ import stat
 import subprocess
 import time
 import typing as t
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Response
@@ -74,7 +75,7 @@ def test_there_and_back_again(ansible: Ansible, lab: Lab) -> None:
     checked = ansible.playbook("aovpn.ikev2.rollback", "--check", "--diff")
     assert checked.changed == dict.fromkeys(SMALL, 1), checked.output
     assert lab.settings() == remedied
-    back = ansible.playbook("aovpn.ikev2.rollback", "-e", f"snapshot={snapshot.name}")
+    back = ansible.playbook("aovpn.ikev2.rollback", "-e", f"snapshot=ikev2-snapshots/{snapshot.name}")
     assert back.changed == dict.fromkeys(SMALL, 1), back.output
     assert lab.settings() == before
     assert ansible.playbook("aovpn.ikev2.rollback").changed == dict.fromkeys(SMALL, 0)
@@ -90,6 +91,18 @@ def test_a_snapshot_is_its_owners_alone(ansible: Ansible) -> None:
     (snapshot,) = folder.iterdir()
     assert (stat.S_IMODE(folder.stat().st_mode), stat.S_IMODE(snapshot.stat().st_mode)) == (0o700, 0o600)
     assert json.loads(snapshot.read_text(encoding="utf-8"))["servers"] == given["servers"]
+    # Where the next names are taken, by runs that were quicker, it is the first one after them.
+    for second in range(20):
+        (folder / f"{datetime.now(UTC) + timedelta(seconds=second):%Y%m%dT%H%M%SZ}.json").touch()
+    taken = sorted(folder.iterdir())
+    assert ansible.module("snapshot_file", given).code == 0
+    (second_one,) = set(folder.iterdir()) - set(taken)
+    assert second_one > taken[-1]
+    assert snapshot.stat().st_size == second_one.stat().st_size
+    assert ansible.module("snapshot_file", {"state": "absent", "path": str(second_one)}).code == 0
+    strange = ansible.module("snapshot_file", {"state": "absent", "path": str(taken[-1])})
+    assert "is not removed: This is no snapshot" in strange.output
+    assert sorted(folder.iterdir()) == taken
     impossible = ansible.module("snapshot_file", {**given, "directory": str(snapshot)})
     assert impossible.code != 0
     assert f"The snapshot cannot be written to {snapshot}" in impossible.output
@@ -217,12 +230,10 @@ def test_a_run_that_is_killed_is_run_again(ansible: Ansible, lab: Lab, device: s
     """Killed with the second server, or the second load balancer, half done."""
     lab.write_inventory(without=DEVICES - SMALL - {device})
     command = [str(COMMANDS / "ansible-playbook"), "-i", str(lab.inventory), "aovpn.ikev2.remediate"]
-    environment = {**os.environ, "PWD": str(ansible.folder)}
     extra = f"report_directory={ansible.folder} rras_rollback_timeout=8"
     with subprocess.Popen(
         [*command, "-e", extra],
         cwd=ansible.folder,
-        env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -319,3 +330,20 @@ def test_tags_choose_what_is_changed(ansible: Ansible, lab: Lab) -> None:
     rest = ansible.playbook("aovpn.ikev2.remediate", "--tags", "load_balancers")
     assert rest.changed == {"bigip": 1, "rras1": 0, "rras2": 0}, rest.output
     assert json.loads(ansible.snapshots()[-1].read_text())["load_balancers"].keys() == {"bigip"}
+    assert len(ansible.snapshots()) == 2
+
+
+def test_there_is_a_snapshot_of_whatever_is_changed(ansible: Ansible, lab: Lab) -> None:
+    """What is there to be changed is known only to what changes it: here to the planner of routes."""
+    lab.write_inventory(without=DEVICES - {"rras1"})
+    others = ("aovpn.ikev2.remediate", "-e", "rras_remove_other_defaults=true snapshot_directory=kept")
+    assert ansible.playbook("aovpn.ikev2.remediate", *others[1:]).changed == {"rras1": 1}
+    other = {"dest": "0.0.0.0/0", "next_hop": "192.168.10.1", "if_index": 7, "metric": 900, "protocol": "NetMgmt"}
+    lab.rras1.state["routes"]["active"].append(other)
+    before = lab.settings()
+    assert ansible.playbook(*others).changed == {"rras1": 1}
+    assert ansible.playbook(*others).changed == {"rras1": 0}
+    assert len(list((ansible.folder / "kept").iterdir())) == 2
+    back = ansible.playbook("aovpn.ikev2.rollback", *others[1:])
+    assert back.changed == {"rras1": 1}, back.output
+    assert lab.settings() == before
