@@ -72,7 +72,6 @@ class Ansible:
                 **os.environ,
                 "ANSIBLE_NOCOLOR": "1",
                 "ANSIBLE_PIPELINING": "1",
-                "PWD": str(self.folder),
                 **(environment or {}),
             },
             stdin=subprocess.DEVNULL,

@@ -2,27 +2,34 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Write a snapshot on the controller."""
+"""Write a snapshot on the controller, or remove it."""
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
+import re
 import typing as t
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._audit import take_snapshot
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._files import replace_file
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._audit import read_snapshot, take_snapshot
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._files import create_file
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._plain import plain
 
 ARGUMENTS: dict[str, dict[str, t.Any]] = {
-    "directory": {"type": "path", "required": True},
-    "load_balancers": {"type": "dict", "required": True},
-    "servers": {"type": "dict", "required": True},
+    "state": {"choices": ["present", "absent"], "default": "present"},
+    "directory": {"type": "path"},
+    "load_balancers": {"type": "dict"},
+    "servers": {"type": "dict"},
+    "path": {"type": "path"},
 }
+REQUIRED_IF = [("state", "present", ("directory", "load_balancers", "servers")), ("state", "absent", ("path",))]
+NAME = "%Y%m%dT%H%M%SZ.json"
 
 
 class ActionModule(ActionBase):
@@ -31,20 +38,46 @@ class ActionModule(ActionBase):
     _requires_connection = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        """Run the task; in check mode it writes nothing."""
+        """Run the task; in check mode it writes and removes nothing."""
         self._supports_check_mode = True
         result: dict[str, t.Any] = super().run(tmp, task_vars)
-        _dummy, options = self.validate_argument_spec(ARGUMENTS)
+        _dummy, options = self.validate_argument_spec(ARGUMENTS, required_if=REQUIRED_IF)
+        act = self._write if options["state"] == "present" else self._remove
+        return {**result, "changed": False, "path": str(act(options))}
+
+    def _write(self, options: dict[str, t.Any]) -> Path:
+        """Write the file, named after the time; where runs meet, after the next second that no other has."""
         now = datetime.now(UTC)
         snapshot = take_snapshot(f"{now:%Y-%m-%dT%H:%M:%SZ}", options["load_balancers"], options["servers"])
-        path = Path(options["directory"]) / f"{now:%Y%m%dT%H%M%SZ}.json"
-        if not self._task.check_mode:
-            try:
-                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                replace_file(path, json.dumps(plain(snapshot), indent=4, sort_keys=True) + "\n", 0o600)
-            except OSError as error:
-                raise AnsibleActionFail(
-                    f"The snapshot cannot be written to {error.filename}: {error.strerror}."
-                    " Give 'snapshot_directory' a folder of the controller's in which this user may write."
-                ) from error
-        return {**result, "changed": False, "path": str(path)}
+        text = json.dumps(plain(snapshot), indent=4, sort_keys=True) + "\n"
+        folder = Path(options["directory"])
+        if self._task.check_mode:
+            return folder / f"{now:{NAME}}"
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for second in itertools.count():
+                path = folder / f"{now + timedelta(seconds=second):{NAME}}"
+                with contextlib.suppress(FileExistsError):
+                    create_file(path, text, 0o600)
+                    break
+        except OSError as error:
+            raise AnsibleActionFail(
+                f"The snapshot cannot be written to {error.filename}: {error.strerror}."
+                " Give 'snapshot_directory' a folder of the controller's in which this user may write."
+            ) from error
+        return path
+
+    def _remove(self, options: dict[str, t.Any]) -> Path:
+        """Remove a file that this has written, and no other."""
+        path = Path(options["path"])
+        try:
+            if not re.fullmatch(r"\d{8}T\d{6}Z\.json", path.name):
+                raise ValueError("That is no name of a snapshot.")
+            read_snapshot(path.read_text(encoding="utf-8"))
+            if not self._task.check_mode:
+                path.unlink()
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError) as error:
+            raise AnsibleActionFail(f"The snapshot {path} is not removed: {error}") from error
+        return path

@@ -9,29 +9,39 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: snapshot_file
-short_description: Write down what it takes to put everything back
+short_description: Write down what it takes to put everything back, or remove that
 version_added: 0.1.0
 author:
   - The aovpn.ikev2 authors (@aovpn)
 description:
   - Writes a file on the controller that is named after the time, as in C(20261124T201817Z.json), before a playbook changes anything.
-  - Only its owner may read it. It is written as a whole. A folder that is missing is made, for its owner only. It is never counted as a change.
+  - Only its owner may read it. It is written as a whole, and never in place of another. A folder that is missing is made, for its owner only.
+  - It is never counted as a change.
 options:
+  state:
+    description:
+      - V(present) writes a snapshot.
+      - V(absent) removes one, such as that of a run that changed nothing after all. A file that is no snapshot is not removed, and an error.
+    type: str
+    choices:
+      - present
+      - absent
+    default: present
   directory:
-    description: The folder.
+    description: The folder. Required with O(state=present), as are O(load_balancers) and O(servers).
     type: path
-    required: true
   load_balancers:
     description: What the device modules returned with O(aovpn.ikev2.bigip_snat#module:state=gathered), by host.
     type: dict
-    required: true
   servers:
     description: What the role P(aovpn.ikev2.rras#role) set as C(rras_facts), by host.
     type: dict
-    required: true
+  path:
+    description: The file to remove. Required with O(state=absent).
+    type: path
 attributes:
   check_mode:
-    description: Can run in C(check_mode), in which nothing is written.
+    description: Can run in C(check_mode), in which nothing is written or removed.
     support: full
   diff_mode:
     description: Will return details on what has changed, when in diff mode.
@@ -50,6 +60,13 @@ EXAMPLES = r"""
     directory: /var/lib/ikev2-snapshots
     load_balancers: "{{ groups['ikev2_load_balancers'] | aovpn.ikev2.collected(hostvars, 'load_balancer_result') }}"
     servers: "{{ groups['rras'] | aovpn.ikev2.collected(hostvars, 'rras_facts') }}"
+  run_once: true
+  register: snapshot
+
+- name: Remove it, since nothing was changed
+  aovpn.ikev2.snapshot_file:
+    state: absent
+    path: "{{ snapshot.path }}"
   run_once: true
 """
 

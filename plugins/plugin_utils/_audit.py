@@ -171,24 +171,6 @@ def read_snapshot(text: str) -> dict[str, t.Any]:
         raise ValueError(f"This is no snapshot that a playbook of this collection wrote ({error!r}).") from error
 
 
-def due(
-    load_balancers: Mapping[str, Facts],
-    servers: Mapping[str, Facts],
-    gateways: Mapping[str, str],
-    limits: Mapping[str, int],
-) -> list[str]:
-    """List the hosts on which there is something to change; the arguments are those of ``drift``."""
-    return [
-        *(host for host, result in sorted(load_balancers.items()) if is_due(result)),
-        *(
-            host
-            for host, facts in sorted(servers.items())
-            if facts["gateway"] != gateways.get(host, facts["gateway"])
-            or (facts["ike_limit"] != int(limits.get(host, facts["ike_limit"] or 0)) and host in limits)
-        ),
-    ]
-
-
 def drift(
     load_balancers: Mapping[str, Facts],
     servers: Mapping[str, Facts],

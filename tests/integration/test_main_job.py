@@ -63,6 +63,7 @@ def test_the_whole_job(ansible: Ansible, lab: Lab) -> None:
     assert second.code == 0, second.output
     assert second.changed == dict.fromkeys(DEVICES, 0)
     assert len(lab.writing()) == written
+    assert len(ansible.snapshots()) == 1  # the first run's
 
     third = ansible.playbook("aovpn.ikev2.remediate", "--check", "--diff")
     assert third.code == 0, third.output

@@ -48,9 +48,10 @@ def limits(lab: Lab) -> list[tuple[int | None, int | None]]:
 
 
 def test_a_restart_that_is_owed_is_done_once(servers: t.Callable[..., Ansible], tmp_path: Path) -> None:
-    """One server has tunnels, another is rebooted with them; on the others the play dies around the value and the restart."""
-    ansible = servers("tunnels", "rebooted", "no_value", "no_restart", "no_start")
+    """One server has tunnels, another is rebooted with them; then the play dies around the value and the restart; on the last, IKEEXT is stopped."""
+    ansible = servers("tunnels", "rebooted", "no_value", "no_restart", "no_start", "stopped")
     hosts = {host.name: host for host in ansible.lab.servers}
+    stop_service(hosts["stopped"].state, "IKEEXT")
     for name in ("no_value", "no_restart", "no_start"):
         hosts[name].state["sas"] = []
     hosts["no_value"].fault(lambda entry: entry.path == "win_regedit", reset="before", skip=1)
@@ -64,25 +65,26 @@ def test_a_restart_that_is_owed_is_done_once(servers: t.Callable[..., Ansible], 
         "no_start": 1,
     }
     assert "tunnels: IKEEXT has not been restarted, because 12 tunnels are up" in first.output
-    assert limits(ansible.lab) == [(50000, None), (50000, None), (None, None), (50000, None), (50000, None)]
-    assert starts(ansible.lab) == [1] * 5
+    assert limits(ansible.lab) == [(50000, None), (50000, None), (None, None), *[(50000, None)] * 3]
+    assert starts(ansible.lab) == [1] * 6
     stop_service(hosts["no_start"].state, "IKEEXT")
     hosts["rebooted"].reboot()
 
     # The value is right by now, and still all know.
-    owed = {"tunnels": 0, "rebooted": 0, "no_value": 2, "no_restart": 1, "no_start": 1}
+    owed = {"tunnels": 0, "rebooted": 0, "no_value": 2, "no_restart": 1, "no_start": 1, "stopped": 0}
     assert ansible.playbook(limit, "--check").changed == owed
     assert ansible.playbook(limit).changed == owed
-    assert limits(ansible.lab) == [(50000, None), *[(50000, 50000)] * 4]
-    assert starts(ansible.lab) == [1, 2, 2, 2, 2]
+    assert limits(ansible.lab) == [(50000, None), *[(50000, 50000)] * 4, (50000, None)]
+    assert starts(ansible.lab) == [1, 2, 2, 2, 2, 1]
     assert told_facts(ansible, tmp_path, "tunnels")["restart_owed"] is True
 
     limit = play(tmp_path, ("ike_limit", {**LIMIT, "rras_restart_with_sessions": True}))
     assert ansible.playbook(limit).changed == {**dict.fromkeys(owed, 0), "tunnels": 1}
-    assert limits(ansible.lab) == [(50000, 50000)] * 5
+    assert limits(ansible.lab) == [*[(50000, 50000)] * 5, (50000, None)]
     written = len(ansible.lab.writing())
     assert ansible.playbook(limit).changed == dict.fromkeys(owed, 0)
-    assert starts(ansible.lab) == [2] * 5
+    assert starts(ansible.lab) == [*[2] * 5, 1]
+    assert hosts["stopped"].state["services"]["IKEEXT"]["state"] == "stopped"
     assert len(ansible.lab.writing()) == written
 
     # Back, with the restart that this needs, too.

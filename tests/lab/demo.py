@@ -42,6 +42,7 @@ STEPS = (  # playbook, name of its report, the verdicts that it may have, what i
         "",
     ),
     ("remediate", "remediate-again", ("clean",), "Once more: there is nothing left to change", ""),
+    ("audit", "audit-again", ("clean",), "Look again: nothing is left to say", ""),
     ("verify", "verify", ("clean",), "Do the servers see the clients' own addresses?", ""),
     ("rollback", "rollback", ("drift", "partial"), "And back: first the load balancers, then the servers", ""),
 )

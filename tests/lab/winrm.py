@@ -59,10 +59,11 @@ class Fault(core.Fault):
 
     ``reset`` cuts the connection that waits for the answer, ``before`` the module took effect (then it never does) or
     ``after``. ``dark``: from then on the host answers nobody for so many seconds; a request whose client gives up
-    meanwhile has no effect.
+    meanwhile has no effect. ``last``: the run is answered, and as long as the fault is armed nobody gets a new shell.
     """
 
     dark: float = 0.0
+    last: bool = False
 
     def __post_init__(self) -> None:
         if self.answer is not None:
@@ -340,6 +341,8 @@ class WinRMHost(core.Device):
 
     def _create(self, envelope: Element) -> str:
         find(envelope, "s:Body/rsp:Shell")
+        if any(isinstance(fault, Fault) and fault.last and fault.seen for fault in self.faults):
+            self._cut()
         shell_id = str(uuid.uuid4()).upper()
         self._shells[shell_id] = {}
         return (

@@ -16,7 +16,6 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._audit import (
     cross_check,
     cut_off,
     drift,
-    due,
     failure,
     obstacles,
     read_snapshot,
@@ -183,18 +182,6 @@ def test_a_limit_is_drift_where_one_is_wanted_and_so_is_a_restart_that_is_owed()
         "rras1: IKEEXT does not know of the limit 50000 before it is restarted",
         "rras2: the limit of IKE security associations from one address is the default of Windows and has to be 50000",
     ]
-
-
-def test_only_what_would_be_changed_is_due() -> None:
-    load_balancers = {
-        "a": result(service(False)),
-        "b": result(service(True), findings=[finding("not_active_unit", "blocker")]),
-        "c": result(service(True), findings=[finding("device_setting", "warning")]),
-    }
-    servers: dict[str, dict[str, t.Any]] = {"rras1": {**RRAS1, "restart_owed": True}, "rras2": LOST}
-    assert due(load_balancers, servers, {}, {}) == ["a", "c"]
-    assert due({}, servers, {"rras1": "10.10.0.1"}, {"rras1": 50000}) == []
-    assert due({}, servers, {"rras1": "10.10.0.2"}, {"rras2": 50000}) == ["rras1", "rras2"]
 
 
 def test_a_snapshot_is_read_as_it_was_taken() -> None:
