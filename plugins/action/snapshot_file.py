@@ -22,7 +22,7 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._files import create_f
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._plain import plain
 
 ARGUMENTS: dict[str, dict[str, t.Any]] = {
-    "state": {"choices": ["present", "absent"], "default": "present"},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "directory": {"type": "path"},
     "load_balancers": {"type": "dict"},
     "servers": {"type": "dict"},
