@@ -100,12 +100,6 @@ def test_check_mode_foretells_every_change_and_makes_none(ansible: Ansible, lab:
         assert line in run.output
 
 
-def test_drift_fails_on_demand(ansible: Ansible) -> None:
-    run = ansible.playbook("aovpn.ikev2.audit", "-e", "fail_on_drift=true")
-    assert run.code == 2
-    assert "The VPN servers do not see their clients' own addresses: " in run.output
-
-
 def test_a_server_that_fails_stops_everything_before_any_load_balancer(ansible: Ansible, lab: Lab) -> None:
     lab.write_inventory(without={"loadmaster"})
     lab.rras2.state["nics"][0]["dhcp"] = True

@@ -273,7 +273,7 @@ ASKED = st.builds(
 )
 
 
-@settings(max_examples=2000)
+@settings(max_examples=1000)
 @given(tables(), ASKED)
 def test_whatever_had_to_stay_reachable_stays_so(before: Network, ask: Wanted) -> None:
     plan = plan_default_gateway(before, ask)
@@ -312,7 +312,7 @@ def test_the_way_back_leads_back_from_anywhere(before: Network, ask: Wanted, don
 # Back to a snapshot
 
 
-@settings(max_examples=2000)
+@settings(max_examples=1000)
 @given(tables(), ASKED, ASKED)
 def test_snapshot_change_and_restoration_give_the_original_table(before: Network, ask: Wanted, then: Wanted) -> None:
     snapshot = json.loads(json.dumps(before.as_dict()))
