@@ -16,6 +16,13 @@ from harness import Ansible
 from lab.servers import Servers
 from lab.whole import Lab
 
+LONGEST = ("test_main_job", "test_playbooks", "test_role_rras", "test_gateway")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the files that take long first: what is left for the end is short, and keeps no processor waiting."""
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+
 
 @pytest.fixture(scope="session")
 def started_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:

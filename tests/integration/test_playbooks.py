@@ -126,7 +126,6 @@ def test_a_snapshot_that_does_not_fit_is_refused(ansible: Ansible, lab: Lab) -> 
     assert lab.writing() == []
 
 
-@pytest.mark.each_core
 def test_the_workaround_is_for_the_servers_alone(ansible: Ansible, lab: Lab) -> None:
     lab.rras1.state["sas"] = lab.rras2.state["sas"] = []
     # That a load balancer cannot be read is no reason to leave the servers alone.
