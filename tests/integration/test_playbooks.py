@@ -42,6 +42,7 @@ def closed_port(lab: Lab, *names: str) -> dict[str, dict[str, t.Any]]:
     return changes
 
 
+@pytest.mark.oldest
 @pytest.mark.each_core
 def test_there_and_back_again(ansible: Ansible, lab: Lab) -> None:
     lab.write_inventory(without=DEVICES - SMALL)
