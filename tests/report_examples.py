@@ -98,7 +98,7 @@ def drifted() -> Raw:
     raw["load_balancers"]["bigip"]["result"]["findings"] = [
         finding(),
         finding(object="10.10.0.12"),
-        finding("outdated_firmware", "warning", object="bigip", message="The firmware has holes.", remedy="Update."),
+        finding("server_nat", "warning", object="bigip", message="Server NAT is off.", remedy="Switch it on."),
     ]
     return raw
 

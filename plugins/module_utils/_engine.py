@@ -157,7 +157,7 @@ def _run(adapter: Adapter, order: Order, result: Result, *, check_mode: bool) ->
         after = _change(adapter, changes, result)
     result.changed = True
     result.services = _as_selected(result.before, after)
-    changed = {change.id for change in changes if change.of == "service"}
+    changed = {change.id for change in changes if change.scope == "service"}
     result.findings.extend(plan.disabled(service for service in result.before if service.id in changed))
     if not check_mode:
         try:

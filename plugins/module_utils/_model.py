@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import typing as t
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr
 
-Value: t.TypeAlias = "str | bool | dict[str, str]"
+Value: t.TypeAlias = "str | bool | int | dict[str, str]"
+Scope: t.TypeAlias = t.Literal["service", "device", "route", "limit"]
+FinalState: t.TypeAlias = t.Literal["unchanged", "rolled_back", "changed", "unknown"]
+"""What is true of a device when the task ends. ``unknown``: nobody could look."""
 Severity: t.TypeAlias = t.Literal["blocker", "warning", "info"]
 State: t.TypeAlias = t.Literal["preserved", "restored", "gathered"]
 
@@ -38,7 +41,6 @@ FINDING_CODES: t.Final[Mapping[str, str]] = {
     "not_read": "A device could not be read.",
     "other_default_route": "A VPN server has a second default route.",
     "other_device": "The snapshot was taken from another device.",
-    "outdated_firmware": "The device's firmware has published holes.",
     "pair_incomplete": "An address serves only one of UDP 500 and UDP 4500.",
     "persistence_split": "A client's UDP 500 and UDP 4500 may reach different servers.",
     "ports_exhausted": "A VPN server has no port left for IKEv2, another cause of error 809.",
@@ -187,16 +189,31 @@ class Finding:
 
 @dataclass(frozen=True)
 class Change:
-    """One setting of one object. ``of`` is ``device`` for a setting of the whole device; ``id`` is that setting's name then."""
+    """One setting of one object.
+
+    ``scope`` says what ``id`` names: a service, the device (its host), a route (its prefix), or a limit (the Windows service).
+    ``setting`` is the device's own name for it. None as a value: it is not there, like a registry value that was never set.
+    """
 
     id: str
-    before: Value
-    after: Value
-    of: t.Literal["service", "device"] = "service"
+    setting: str
+    before: Value | None
+    after: Value | None
+    scope: Scope = "service"
 
-    def reversed(self, standing: Value) -> Change:
-        """Give the change from what stands now back to what was before."""
-        return Change(self.id, standing, self.before, self.of)
+    def as_dict(self) -> dict[str, t.Any]:
+        """Return plain values, with the keys that users see."""
+        return {
+            "id": self.id,
+            "scope": self.scope,
+            "setting": self.setting,
+            "before": self.before,
+            "after": self.after,
+        }
+
+    def reversed(self, standing: Value | None) -> Change:
+        """Return the change from what stands now back to what was before."""
+        return replace(self, before=standing, after=self.before)
 
 
 @dataclass(frozen=True)
@@ -209,7 +226,7 @@ class Reading:
 
     def value(self, change: Change) -> Value | None:
         """Give what stands now where ``change`` changes; None where it is gone."""
-        if change.of == "device":
+        if change.scope == "device":
             return self.device.get(change.id)
         return next((service.value for service in self.services if service.id == change.id), None)
 

@@ -96,12 +96,12 @@ def changes(
         device = order.snapshot.device
         wanted = dict(order.snapshot.services)
     found = [
-        Change(key, reading.device[key], value, "device")
+        Change(key, key, reading.device[key], value, "device")
         for key, value in device.items()
         if reading.device.get(key) not in (None, value)
     ]
     current = {service.id: service.value for service in selected}
-    found += [Change(key, current[key], value) for key, value in wanted.items() if current[key] != value]
+    found += [Change(key, "", current[key], value) for key, value in wanted.items() if current[key] != value]
     return found, _foreign(adapter, order.snapshot)
 
 
@@ -186,7 +186,7 @@ def return_path_findings(
     A change is judged in any case where it makes a service keep the client's address; what is only looked at, where
     somebody said what the gateways are.
     """
-    after = {change.id: change.after for change in changes if change.of == "service"}
+    after = {change.id: change.after for change in changes if change.scope == "service"}
     affected = {
         service.id
         for service in services
@@ -244,7 +244,7 @@ def _judge(address: str, gateways: Sequence[str], return_path: Mapping[str, str]
 
 def reading_after(reading: Reading, changes: Sequence[Change], adapter: Adapter) -> Reading:
     """Foretell what will be read when ``changes`` are made."""
-    values = {change.id: change.after for change in changes if change.of == "service"}
+    values = {change.id: change.after for change in changes if change.scope == "service"}
     return replace(
         reading,
         services=tuple(

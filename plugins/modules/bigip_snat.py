@@ -234,7 +234,7 @@ undone:
   sample: true
 """
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip import BigIp
+from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.adapter import BigIp
 from ansible_collections.aovpn.ikev2.plugins.module_utils._module import SAVE, Spec, credential, run_module
 
 OPTIONS = ("username", "password", "login_provider", "partition", "save", "sync_group", "clear_connections")

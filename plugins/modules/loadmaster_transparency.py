@@ -230,7 +230,7 @@ undone:
   sample: true
 """
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster import LoadMaster
+from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster.adapter import LoadMaster
 from ansible_collections.aovpn.ikev2.plugins.module_utils._module import Rules, Spec, credential, run_module
 
 SPEC: Spec = {

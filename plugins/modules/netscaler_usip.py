@@ -244,8 +244,8 @@ import typing as t
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Snapshot
 from ansible_collections.aovpn.ikev2.plugins.module_utils._module import SAVE, Rules, Spec, credential, run_module
-from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler import NetScaler
-from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler_objects import snapshot_has_proxy_port
+from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.adapter import NetScaler
+from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.objects import snapshot_has_proxy_port
 
 SPEC: Spec = {
     "host": credential("NETSCALER_NSIP", aliases=["nsip"]),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip import BigIp as Adapter
+from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.adapter import BigIp as Adapter
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Order
@@ -38,7 +38,7 @@ def started(authority: CertificateAuthority) -> Iterator[BigIp]:
 @pytest.fixture
 def device(started: BigIp, monkeypatch: pytest.MonkeyPatch) -> BigIp:
     """Give a fresh device, and no pauses."""
-    monkeypatch.setattr("ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.PAUSES", (0.001, 0.001))
+    monkeypatch.setattr("ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.adapter.PAUSES", (0.001, 0.001))
     started.reset()
     return started
 
@@ -137,7 +137,7 @@ ALL_STEPS = 22
 @pytest.fixture
 def go_back(device: BigIp, ca: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result | RunFailed]:
     """Give the way back on one of two devices, with a sync, an LTM policy, and connections to clear."""
-    monkeypatch.setattr("ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.SYNC_PAUSE", 0.001)
+    monkeypatch.setattr("ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.adapter.SYNC_PAUSE", 0.001)
     there = go(device, ca)
     assert isinstance(there, Result)
     device.add_peer()

@@ -15,7 +15,7 @@ from flask import Response
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint
-from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster import LoadMaster as Adapter
+from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster.adapter import LoadMaster as Adapter
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Order
 from lab.core import CertificateAuthority
 from lab.loadmaster import Api, LoadMaster
@@ -53,7 +53,7 @@ def api(request: pytest.FixtureRequest) -> Api:
 @pytest.fixture(autouse=True)
 def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make runs without pauses: a window without length is never full."""
-    monkeypatch.setattr("ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster.SECONDS", 0.0)
+    monkeypatch.setattr("ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster.adapter.SECONDS", 0.0)
 
 
 def go(

@@ -15,7 +15,7 @@ from flask import Response
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Order
-from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler import NetScaler as Adapter
+from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.adapter import NetScaler as Adapter
 from lab.core import CertificateAuthority, Entry
 from lab.netscaler import TEMPLATES, NetScaler
 
@@ -37,7 +37,9 @@ def started(authority: CertificateAuthority) -> Iterator[NetScaler]:
 @pytest.fixture
 def device(started: NetScaler, monkeypatch: pytest.MonkeyPatch) -> NetScaler:
     """Give a fresh device, and no pauses."""
-    monkeypatch.setattr("ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.PAUSES", (0.001, 0.001, 0.001))
+    monkeypatch.setattr(
+        "ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.adapter.PAUSES", (0.001, 0.001, 0.001)
+    )
     started.reset()
     started.expired_code, started.on_secondary, started.session_limit = 444, "warning", 20
     return started

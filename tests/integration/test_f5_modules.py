@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip import BigIp as Adapter
+from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.adapter import BigIp as Adapter
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import run
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Order

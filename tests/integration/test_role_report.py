@@ -94,7 +94,7 @@ def test_both_files_are_written_and_the_verdict_is_published(ansible: Ansible) -
     assert set(run.changed.values()) == {0}
     found = written(run)
     assert (found["playbook"], found["check_mode"], found["verdict"]["status"]) == ("audit", False, "drift")
-    assert [item["code"] for item in found["findings"]] == ["return_path_wrong"] * 2 + ["outdated_firmware", "odd"]
+    assert [item["code"] for item in found["findings"]] == ["return_path_wrong"] * 2 + ["server_nat", "odd"]
     assert not any("return_path_wrong" in line for line in found["drift"])
     assert found["generated"].endswith("Z")
     for name in ("report.html", "report.json"):

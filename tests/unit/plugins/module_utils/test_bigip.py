@@ -16,8 +16,8 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip import PAGE, BigIp
-from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip_objects import (
+from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.adapter import PAGE, BigIp
+from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.objects import (
     ATTACHED,
     VIRTUAL_SERVER,
     parse_destination,
@@ -603,7 +603,7 @@ def test_pages_are_read_to_the_end(expecting: Expecting) -> None:
 def test_thousands_of_virtual_servers_take_two_pages_more_at_most_and_are_read_again_at_once(
     expecting: Expecting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.PAGE", 1)
+    monkeypatch.setattr("ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.adapter.PAGE", 1)
     listing = f"/mgmt/tm/ltm/virtual?$select={VIRTUAL_SERVER}&$top="
 
     def page(query: str, *items: dict[str, t.Any], following: str = "") -> Expect:
@@ -620,7 +620,7 @@ def test_thousands_of_virtual_servers_take_two_pages_more_at_most_and_are_read_a
     assert go(Order(return_path=GOOD)).requests == 16
 
     # Too far apart for a look at each that is between them, the listing is read again, at once; what is attached, afterwards.
-    monkeypatch.setattr("ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.FEW", 3)
+    monkeypatch.setattr("ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.adapter.FEW", 3)
     whole, policies = page("4", RIGHT[0], *OTHERS[:2], RIGHT[1]), get("ltm/policy?expandSubcollections=true")
     expecting([LOGIN, *pages, *guards(changing=True), *TO_NONE, whole, SAVE, policies, LOGOUT])
     assert go(Order(return_path=GOOD)).requests == 17

@@ -100,7 +100,7 @@ class Memory(Adapter):
         failure = self.failures.pop(0) if self.failures else None
         if failure and failure[0] == "before":
             raise failure[1]
-        if change and change.of == "device":
+        if change and change.scope == "device":
             self.device[change.id] = change.after
         elif change:
             self.services[change.id] = replace(

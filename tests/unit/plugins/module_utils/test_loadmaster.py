@@ -18,10 +18,10 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils import _loadmaster_objects as objects
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
-from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster import LoadMaster
-from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster_firmware import HOLES, holes
+from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster import findings as judge
+from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster import objects
+from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster.adapter import LoadMaster
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import InvalidInput, Order, Snapshot
 from expectations import ENDPOINT, HOST, Expect, Expecting
 
@@ -394,7 +394,7 @@ def test_a_field_that_is_not_understood_is_an_error_in_words(expecting: Expectin
         ({}, {"hamode": 1, "hastatus": "Active"}, {}, [("return_path_unverified", "warning")]),
         ({}, {"hamode": 2, "hastatus": "Standby"}, {"SharedIPAddress": "10.10.0.9"}, [("not_active_unit", "blocker")]),
         ({}, {"hamode": 3, "hastatus": "Passive"}, {}, [("not_active_unit", "blocker")]),
-        ({}, {"version": "7.2.59.0.22007.RELEASE"}, {}, [("outdated_firmware", "warning")]),
+        ({}, {"version": "7.2.59.0.22007.RELEASE"}, {}, []),
         ({}, {}, {"IPAddress": "10.20.0.1/24"}, [("unsupported_mode", "blocker")]),
         ({}, {}, {"IPAddress": "0.0.0.1/0"}, [("client_in_server_subnet", "warning")]),
         # On layer 4, what transparency on layer 7 does not work with is of no matter.
@@ -612,7 +612,7 @@ def test_the_two_decoders_give_equal_services(records: list[dict[str, t.Any]]) -
     one, other = (objects.virtual_services(outcome.fields) for outcome in (from_json, from_xml))
     assert one == other
     assert [virtual.service.names for virtual in one] == [virtual.service.names for virtual in other]
-    assert objects.persistence_findings(one) == objects.persistence_findings(other)
+    assert judge.persistence_findings(one) == judge.persistence_findings(other)
 
 
 @given(
@@ -659,47 +659,3 @@ def test_what_an_answer_comes_to(text: str, code: int) -> None:
 def test_json_that_is_no_answer_is_not_understood(text: str) -> None:
     with pytest.raises(objects.NotUnderstood):
         objects.decode_json(text)
-
-
-# Firmware
-
-BY_A_USER = ("CVE-2024-6658", "CVE-2024-8755", "CVE-2024-56133")
-BY_AN_ADMINISTRATOR = ("CVE-2025-13444", "CVE-2025-13447")
-BY_THE_BROWSER = ("CVE-2024-2448", "CVE-2024-2449")
-
-
-@pytest.mark.parametrize(
-    ("version", "expected"),
-    [
-        ("7.2.63.2.23000.RELEASE", set()),
-        ("7.2.63.0.22776.RELEASE", {"CVE-2026-8037"}),
-        ("7.2.62.2", {"CVE-2026-8037"}),
-        ("7.2.61.0", {*BY_AN_ADMINISTRATOR, "CVE-2026-8037"}),
-        ("7.2.60.1", {"CVE-2024-8755", "CVE-2024-56133", *BY_AN_ADMINISTRATOR, "CVE-2026-8037"}),
-        ("7.2.59.3", {"CVE-2024-7591", *BY_A_USER, *BY_AN_ADMINISTRATOR}),
-        ("7.2.59.2.22338", {*BY_THE_BROWSER, "CVE-2024-7591", *BY_A_USER, *BY_AN_ADMINISTRATOR}),
-        ("7.2.59.1", {"CVE-2024-1212", *BY_THE_BROWSER, "CVE-2024-7591", *BY_A_USER, *BY_AN_ADMINISTRATOR}),
-        ("7.2.54.18.1.RELEASE", set()),
-        ("7.2.54.16", {"CVE-2026-8037"}),
-        ("7.2.54.13.22707", {*BY_AN_ADMINISTRATOR, "CVE-2026-8037"}),
-        ("7.2.54.12", {"CVE-2024-7591", "CVE-2024-8755", "CVE-2024-56133", *BY_AN_ADMINISTRATOR, "CVE-2026-8037"}),
-        ("7.2.54.9", {"CVE-2024-7591", *BY_A_USER, *BY_AN_ADMINISTRATOR, "CVE-2026-8037"}),
-        ("7.2.54.8", {*BY_THE_BROWSER, "CVE-2024-7591", *BY_A_USER, *BY_AN_ADMINISTRATOR, "CVE-2026-8037"}),
-        ("7.2.48.10", {*BY_THE_BROWSER, "CVE-2024-7591", *BY_A_USER, "CVE-2026-8037"}),
-        ("7.1.35.10", {*BY_THE_BROWSER, *BY_A_USER}),
-        ("7.1.35.5", {*BY_A_USER}),
-        ("7.1.35.4", {"CVE-2018-9091", *BY_A_USER}),
-        ("8.0", set()),
-        ("", set()),
-        ("unknown", set()),
-    ],
-)
-def test_holes_by_version(version: str, expected: set[str]) -> None:
-    assert {hole.name for hole in holes(version)} == expected
-
-
-def test_holes_have_a_source_of_their_own_and_ranges_in_order() -> None:
-    for hole in HOLES:
-        assert hole.source.endswith(f"{hole.name}.json")
-        for first, fixed in hole.affected:
-            assert [int(part) for part in first.split(".")] < [int(part) for part in fixed.split(".")]

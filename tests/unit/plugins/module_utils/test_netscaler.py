@@ -13,10 +13,11 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils import _netscaler_objects as objects
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import InvalidInput, Order, Snapshot
-from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler import PROPAGATION, NetScaler
+from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler import findings as judge
+from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler import objects
+from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.adapter import PROPAGATION, NetScaler
 from expectations import ENDPOINT, HOST, Expect, Expecting
 
 BASE = "/nitro/v1/config/"
@@ -430,18 +431,18 @@ def test_inc_mode_is_a_warning(expecting: Expecting) -> None:
 
 def test_a_clusters_node_is_a_blocker_where_the_cluster_is_meant() -> None:
     addresses = [{"ipaddress": "192.0.2.20", "type": "NSIP"}, {"ipaddress": "192.0.2.30", "type": "CLIP"}]
-    (finding,) = objects.cluster_findings(addresses, [], "192.0.2.20", "ADC")
+    (finding,) = judge.cluster_findings(addresses, [], "192.0.2.20", "ADC")
     assert (finding.code, finding.severity) == ("not_active_unit", "blocker")
     assert "192.0.2.30" in finding.remedy
-    assert objects.cluster_findings(addresses, [], "192.0.2.30", "ADC") == []
+    assert judge.cluster_findings(addresses, [], "192.0.2.30", "ADC") == []
     for process_local, words in (("ENABLED", "do not steer"), ("DISABLED", "does not work then")):
-        (finding,) = objects.cluster_findings(addresses, [{"processlocal": process_local}], "192.0.2.30", "ADC")
+        (finding,) = judge.cluster_findings(addresses, [{"processlocal": process_local}], "192.0.2.30", "ADC")
         assert (finding.code, finding.severity) == ("unsupported_mode", "warning")
         assert words in finding.message
 
 
 def test_modes_that_do_not_fit_are_warnings() -> None:
-    found = objects.mode_findings({"usnip": True, "usip": False, "l3": False, "mbf": True}, "ADC")
+    found = judge.mode_findings({"usnip": True, "usip": False, "l3": False, "mbf": True}, "ADC")
     assert [(finding.code, finding.severity) for finding in found] == [("forwarding_mode", "warning")] * 2
 
 
@@ -496,6 +497,6 @@ def test_a_shared_group_is_told() -> None:
     listeners = [listener("lb500", 500), listener("dns", 53)]
     groups = {("servicegroup", "sg"): {"usip": "NO", "servicetype": "UDP"}}
     chosen = objects.services(listeners, groups, {}, proxy_port=False)[:1]
-    (finding,) = objects.listener_findings(chosen, {"sg": ("servicegroup", "sg")}, listeners, {})
+    (finding,) = judge.listener_findings(chosen, {"sg": ("servicegroup", "sg")}, listeners, {})
     assert (finding.code, finding.severity, finding.object) == ("shared_service_group", "warning", "sg")
     assert "dns" in finding.message

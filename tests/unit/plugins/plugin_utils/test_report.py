@@ -351,7 +351,7 @@ def test_findings_are_sorted_and_told_once() -> None:
         ("blocker", "return_path_wrong", "bigip"),
         ("blocker", "return_path_wrong", "bigip"),
         ("warning", "odd", ""),
-        ("warning", "outdated_firmware", "bigip"),
+        ("warning", "server_nat", "bigip"),
         ("warning", "shared_server", "rras2"),
         ("info", "fragmentation_off", "rras1"),
     ]

@@ -13,8 +13,9 @@ import typing as t
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote, quote_plus
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils import _bigip_objects as objects
 from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import SAVE_TIMEOUT, Adapter
+from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip import findings as judge
+from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip import objects
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Endpoint, Http, understood
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     ANY_PORT,
@@ -153,14 +154,12 @@ class BigIp(Adapter):
             self._addresses = self._get("/mgmt/tm/ltm/virtual-address").parse(objects.addresses, "virtual addresses")
         with understood(self.label, "virtual servers"):
             found = objects.virtual_servers(items, self._addresses)
-        findings = objects.list_findings(found, chosen=False)
+        findings = judge.list_findings(found, chosen=False)
         self._servers = {server.service.id: server for server in found}
         return Reading(tuple(server.service for server in found), findings=tuple(findings))
 
     def inspect(self, services: Sequence[Service]) -> Sequence[Finding]:
-        return [
-            finding for service in services for finding in objects.virtual_server_findings(self._servers[service.id])
-        ]
+        return [finding for service in services for finding in judge.virtual_server_findings(self._servers[service.id])]
 
     def guard(self, services: Sequence[Service], *, changing: bool) -> Reading:
         servers = [self._servers[service.id] for service in services]
@@ -171,14 +170,14 @@ class BigIp(Adapter):
         )
         own = self._get("/mgmt/tm/net/self").parse(objects.self_ips, "self IPs")
         devices = self._get("/mgmt/tm/cm/device").parse(objects.devices, "devices")
-        findings = objects.standby_findings(devices, self.label)
+        findings = judge.standby_findings(devices, self.label)
         groups: dict[str, str] | None = None
         if len(devices) > 1:
             groups = self._get("/mgmt/tm/ltm/virtual-address").parse(objects.traffic_groups, "virtual addresses")
         if groups is not None or self._sync_group:
-            findings += objects.sync_findings(self._sync_status(), self.label, syncing=self._sync_group is not None)
+            findings += judge.sync_findings(self._sync_status(), self.label, syncing=self._sync_group is not None)
         findings += self._get("/mgmt/tm/ltm/snat").parse(
-            lambda body: objects.snat_findings(body, objects.server_networks(servers, pools, own), self.label),
+            lambda body: judge.snat_findings(body, objects.server_networks(servers, pools, own), self.label),
             "SNAT objects",
         )
         if not changing:  # a change looks afterwards, when the last reading has shown what is attached
@@ -186,13 +185,13 @@ class BigIp(Adapter):
         findings += self._persistence_findings(servers, pools)
         texts = {name: self._rule(name) for name in sorted({name for server in servers for name in server.rules})}
         for server in servers:
-            findings += objects.pool_findings(server, pools) + objects.rule_findings(server, texts)
+            findings += judge.pool_findings(server, pools) + judge.rule_findings(server, texts)
         findings += self._owners(servers)
         guarded = tuple(
             objects.with_servers(server, pools, own, None if groups is None else groups.get(server.service.address, ""))
             for server in servers
         )
-        return Reading(guarded, findings=(*findings, *objects.subnet_findings(guarded, own)))
+        return Reading(guarded, findings=(*findings, *judge.subnet_findings(guarded, own)))
 
     def apply(self, changes: Sequence[Change]) -> None:
         try:
@@ -223,7 +222,7 @@ class BigIp(Adapter):
         try:
             findings += self._policy_findings(guarded)
         except DeviceError as error:
-            findings.append(objects.unread_policies(self.label, str(error)))
+            findings.append(judge.unread_policies(self.label, str(error)))
         return findings
 
     # What these take
@@ -329,7 +328,7 @@ class BigIp(Adapter):
         if any(len(group) > 1 and objects.shared_persistence(group) for group in choosing):
             answer = self._get("/mgmt/tm/ltm/persistence/source-addr")
             across = answer.parse(objects.match_across_services, "persistence profiles")
-        return objects.persistence_findings(choosing, across)
+        return judge.persistence_findings(choosing, across)
 
     def _rule(self, name: str) -> str:
         answer = self._get(f"/mgmt/tm/ltm/rule/{quote(objects.rest_name(name), safe='~')}")
@@ -348,7 +347,7 @@ class BigIp(Adapter):
             if attached is None:
                 path = f"/mgmt/tm/ltm/virtual/{quote(objects.rest_name(server.service.id), safe='~')}/policies"
                 attached = frozenset(self._get(path).parse(objects.full_paths, "policies of a virtual server"))
-            findings += objects.policy_findings(server, attached & translating)
+            findings += judge.policy_findings(server, attached & translating)
         return findings
 
     def _owners(self, servers: Sequence[objects.VirtualServer]) -> list[Finding]:
@@ -361,7 +360,7 @@ class BigIp(Adapter):
                 declared = answer.parse(objects.declared, "AS3 declaration")
             elif answer.status not in (204, 404):  # nothing declared, or no AS3 on the device
                 declared = None
-        return [finding for server in servers for finding in objects.owner_findings(server, strict, declared)]
+        return [finding for server in servers for finding in judge.owner_findings(server, strict, declared)]
 
     def _is_strict(self, application: str) -> bool:
         answer = self._get(f"/mgmt/tm/sys/application/service/{quote(objects.rest_name(application), safe='~')}")

@@ -12,9 +12,10 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils import _loadmaster_objects as objects
 from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import Adapter
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Auth, Endpoint, Http, understood
+from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster import findings as judge
+from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster import objects
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     AccessDenied,
     Change,
@@ -101,8 +102,8 @@ class LoadMaster(Adapter):
 
     def inspect(self, services: Sequence[Service]) -> Sequence[Finding]:
         virtuals = self._virtuals(services)
-        findings = [finding for virtual in virtuals for finding in objects.service_findings(virtual)]
-        return findings + objects.persistence_findings(virtuals)
+        findings = [finding for virtual in virtuals for finding in judge.service_findings(virtual)]
+        return findings + judge.persistence_findings(virtuals)
 
     def guard(self, services: Sequence[Service], *, changing: bool) -> Reading:
         fields = self._ask("getall")
@@ -112,10 +113,10 @@ class LoadMaster(Adapter):
         with understood(self.label, "interfaces"):
             own = objects.interfaces(fields)
         virtuals = self._virtuals(services)
-        findings = objects.device_findings(device, virtuals, self.label)
+        findings = judge.device_findings(device, virtuals, self.label)
         servers = {virtual.service.id: self._real_servers(virtual) for virtual in virtuals}
         with understood(self.label, "subnets"):
-            findings += objects.network_findings(virtuals, servers, own, device)
+            findings += judge.network_findings(virtuals, servers, own, device)
             guarded = tuple(
                 replace(service, servers=objects.with_gateways(servers[service.id], own, device, self._gateway))
                 for service in services
@@ -137,7 +138,7 @@ class LoadMaster(Adapter):
         """Do nothing: a LoadMaster keeps each change at once."""
 
     def finish(self, services: Sequence[Service]) -> Sequence[Finding]:
-        return objects.flow_findings(services, self.label)
+        return judge.flow_findings(services, self.label)
 
     def _virtuals(self, services: Sequence[Service]) -> list[objects.VirtualService]:
         return [self._services[service.id] for service in services]

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from urllib.parse import quote, unquote
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils import _netscaler_objects as objects
 from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import SAVE_TIMEOUT, Adapter
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Endpoint, Http, understood
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
@@ -25,6 +24,8 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     Service,
     Value,
 )
+from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler import findings as judge
+from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler import objects
 
 NITRO = "/nitro/v1/config/"
 
@@ -172,10 +173,10 @@ class NetScaler(Adapter):
         self._carriers = {carrier[1]: carrier for carrier in carriers}
         with understood(self.label, "services"):
             services = objects.services(self._listeners, carriers, self._members, proxy_port=self._proxy_port)
-        return Reading(tuple(services), {"usnip": modes["usnip"]}, tuple(objects.mode_findings(modes, self.label)))
+        return Reading(tuple(services), {"usnip": modes["usnip"]}, tuple(judge.mode_findings(modes, self.label)))
 
     def inspect(self, services: Sequence[Service]) -> Sequence[Finding]:
-        return objects.listener_findings(services, self._carriers, self._listeners or (), self._members)
+        return judge.listener_findings(services, self._carriers, self._listeners or (), self._members)
 
     def guard(self, services: Sequence[Service], *, changing: bool) -> Reading:
         carriers = [self._carriers[service.id] for service in services]
@@ -187,8 +188,8 @@ class NetScaler(Adapter):
         instances = self._list("clusterinstance", "cluster", dict) if clustered else []
         with understood(self.label, "addresses"):
             found = [objects.snip(item) for item in addresses]
-            findings = objects.node_findings(nodes, self.label)
-            findings += objects.cluster_findings(addresses, instances, self.host, self.label)
+            findings = judge.node_findings(nodes, self.label)
+            findings += judge.cluster_findings(addresses, instances, self.host, self.label)
         if any(":" in address for carrier in carriers for address, _dummy in self._members.get(carrier, ())):
             found += self._list("nsip6?attrs=ipv6address,type,td", "IPv6 addresses", objects.snip6)
         snips = [snip for snip in found if snip is not None]
@@ -196,10 +197,10 @@ class NetScaler(Adapter):
             objects.with_servers(service, self._items[carrier], self._members.get(carrier, ()), snips)
             for service, carrier in zip(services, carriers, strict=True)
         )
-        return Reading(guarded, findings=(*findings, *objects.subnet_findings(guarded, snips)))
+        return Reading(guarded, findings=(*findings, *judge.subnet_findings(guarded, snips)))
 
     def apply(self, changes: Sequence[Change]) -> None:
-        for of, grouped in groupby(changes, key=lambda change: change.of):
+        for of, grouped in groupby(changes, key=lambda change: change.scope):
             if of == "service":
                 self._set(list(grouped))
                 continue
@@ -222,7 +223,7 @@ class NetScaler(Adapter):
                 return
 
     def finish(self, services: Sequence[Service]) -> Sequence[Finding]:
-        return objects.change_findings(self._warnings, self.label, flows=bool(services))
+        return judge.change_findings(self._warnings, self.label, flows=bool(services))
 
     # What these take
 

@@ -1,0 +1,209 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is worth knowing about a LoadMaster and its virtual services. No input or output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster.objects import (
+    CLUSTER,
+    LAYER_4,
+    Interface,
+    Settings,
+    VirtualService,
+)
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Finding, Server, Service
+
+
+def service_findings(virtual: VirtualService) -> list[Finding]:
+    """Tell what a service's own record says."""
+    name, findings = virtual.service.id, []
+    if virtual.layer != LAYER_4 and virtual.reencrypts:
+        findings.append(
+            Finding(
+                "unsupported_mode",
+                "blocker",
+                name,
+                "SSL re-encryption is on, with which the LoadMaster takes the flag Transparent and does not heed it.",
+                "Switch re-encryption off: IKEv2 is not SSL.",
+            )
+        )
+    if virtual.layer != LAYER_4 and virtual.subnet_originating:
+        findings.append(_subnet_originating(name, "The option Subnet Originating Requests of this service is on"))
+    return findings
+
+
+def _subnet_originating(name: str, what: str) -> Finding:
+    return Finding(
+        "subnet_originating",
+        "warning",
+        name,
+        f"{what}, by which the servers may see an address of the LoadMaster in place of the clients'."
+        " The vendor's documents disagree on whether transparency goes before it.",
+        "Switch it off, and look on the VPN servers whether the clients' own addresses arrive.",
+    )
+
+
+def persistence_findings(virtuals: Sequence[VirtualService]) -> list[Finding]:
+    """Tell services of one address that do not hold a client's two ports together.
+
+    That takes source address persistence on both, and one that follows the other's port. One server alone needs neither.
+    """
+    findings = []
+    for address in dict.fromkeys(virtual.service.address for virtual in virtuals):
+        pair = [virtual for virtual in virtuals if virtual.service.address == address]
+        if len(pair) < 2 or all(virtual.servers is not None and len(virtual.servers) < 2 for virtual in pair):
+            continue
+        indices = {virtual.index for virtual in pair}
+        lacks = [
+            reason
+            for reason, lacking in (
+                ("not all persist by source address", any(virtual.persistence != "src" for virtual in pair)),
+                ("none follows another's port", not any(virtual.follows in indices for virtual in pair)),
+            )
+            if lacking
+        ]
+        if lacks:
+            findings.append(
+                Finding(
+                    "persistence_split",
+                    "warning",
+                    ", ".join(virtual.service.id for virtual in pair),
+                    f"Of these virtual services, {' and '.join(lacks)},"
+                    " so a client's UDP 500 and UDP 4500 may reach different VPN servers.",
+                    "Give both the persistence Source IP Address, and one Port Following to the other.",
+                )
+            )
+    return findings
+
+
+def device_findings(device: Settings, virtuals: Sequence[VirtualService], label: str) -> list[Finding]:
+    """Tell what the settings of the whole device say."""
+    findings = _unit_findings(device, label)
+    if any(virtual.layer != LAYER_4 for virtual in virtuals):
+        if device.ha_mode == CLUSTER:
+            findings.append(
+                Finding(
+                    "unsupported_mode",
+                    "blocker",
+                    label,
+                    "This LoadMaster is in clustering mode, in which transparency on layer 7 is not available.",
+                    "Use a pair of units in high availability, or serve the VPN on layer 4.",
+                )
+            )
+        if device.subnet_originating:
+            findings.append(
+                _subnet_originating(label, "The option Subnet Originating Requests of the whole device is on")
+            )
+        if device.transparent is False:
+            findings.append(
+                Finding(
+                    "hidden_translation",
+                    "warning",
+                    label,
+                    "The layer 7 setting transparent of the whole device is off, which may outdo the services' own.",
+                    "Look at it if the VPN servers do not see the clients' own addresses. It is never changed here.",
+                )
+            )
+    if device.server_nat is not None:
+        findings.append(
+            Finding(
+                "server_nat",
+                "info",
+                label,
+                "Server NAT is on for the whole device: what the VPN servers send on their own account leaves with the LoadMaster's address."
+                if device.server_nat
+                else "Server NAT is off for the whole device: what the VPN servers send on their own account leaves with their own addresses,"
+                " and beyond this device somebody has to know the way back to them.",
+                "Nothing is to be done for the VPN's clients, to whom it does not apply.",
+            )
+        )
+    return findings
+
+
+def _unit_findings(device: Settings, label: str) -> list[Finding]:
+    if device.ha_mode in (0, CLUSTER) or device.ha_status.strip().lower() == "active":
+        return []
+    return [
+        Finding(
+            "not_active_unit",
+            "blocker",
+            label,
+            f"This unit of a high-availability pair is not the active one; its status is {device.ha_status or 'not told'}.",
+            "Give the shared address as 'host', which leads to the active unit.",
+        )
+    ]
+
+
+def network_findings(
+    virtuals: Sequence[VirtualService],
+    servers: Mapping[str, Sequence[Server]],
+    own: Sequence[Interface],
+    device: Settings,
+) -> list[Finding]:
+    """Tell what transparency on layer 7 does not work with; ``servers`` by service."""
+    findings: dict[tuple[str, str], Finding] = {}
+    for virtual in virtuals:
+        if virtual.layer == LAYER_4:
+            continue
+        for server in servers[virtual.service.id]:
+            near = [item for item in own if item.is_near(server.address)]
+            if not near:
+                findings["far", server.address] = Finding(
+                    "unsupported_mode",
+                    "blocker",
+                    server.address,
+                    "This real server is in no subnet that the LoadMaster names as its own, and transparency is not available"
+                    " with servers that are not local.",
+                    "Move it to a subnet of the LoadMaster's; or accept 'unsupported_mode' if the LoadMaster has an address there"
+                    " all the same, and give that as 'gateway'.",
+                )
+            for item in near:
+                if device.shares_addresses and not item.shared:
+                    findings["shared", item.address] = Finding(
+                        "return_path_unverified",
+                        "warning",
+                        item.address,
+                        "This unit of a high-availability pair names no shared address in the servers' subnet, and its own does not move with it.",
+                        "Give the shared address as 'gateway'.",
+                    )
+                overlapping = [other for other in own if _overlap(other, item)]
+                if item.is_near(virtual.service.address) or overlapping:
+                    what = (
+                        f"The virtual address is in the servers' own subnet {item.network.cidr}."
+                        if item.is_near(virtual.service.address)
+                        else f"The servers' subnet {item.network.cidr} overlaps with {overlapping[0].network.cidr}."
+                    )
+                    findings["subnet", virtual.service.address] = Finding(
+                        "client_in_server_subnet",
+                        "warning",
+                        virtual.service.address,
+                        f"{what} For clients in the servers' subnet, the LoadMaster leaves out transparency without a word,"
+                        " whatever the flag says.",
+                        "Let no client of the VPN be in that subnet, and no client's traffic be translated to an address of it.",
+                    )
+    return list(findings.values())
+
+
+def _overlap(one: Interface, other: Interface) -> bool:
+    """Say whether the subnets of two addresses overlap; an interface may well have several addresses in one."""
+    if one.name == other.name and one.network.cidr == other.network.cidr:
+        return False
+    return one.network in other.network or other.network in one.network
+
+
+def flow_findings(services: Sequence[Service], label: str) -> list[Finding]:
+    """Tell that flows go on as they began."""
+    return [
+        Finding(
+            "existing_flows",
+            "info",
+            label,
+            f"Flows that exist through {', '.join(service.id for service in services)} keep the source address with which they began"
+            " until they have been idle, which keepalives may put off for long.",
+            "Let clients reconnect where it matters.",
+        )
+    ]
