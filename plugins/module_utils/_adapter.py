@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the engine asks of every load balancer: the interface that each vendor's adapter has."""
+"""What the engine asks of every load balancer: the interface that each vendor's adapter implements."""
 
 from __future__ import annotations
 
@@ -10,45 +10,57 @@ import abc
 import typing as t
 from collections.abc import Mapping, Sequence
 
+from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint, Http
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Change, Finding, Reading, Service, Value
 
 SAVE_TIMEOUT = 180
-"""How long the configuration of a large device may take to be saved, in seconds."""
+"""How long a large device may take to save its configuration, in seconds."""
 
 
 class Adapter(abc.ABC):
-    """One vendor's words and requests. Takes and gives plain values, raises DeviceError, decides nothing."""
+    """One vendor's words and requests. Takes and returns plain values, raises DeviceError, and decides nothing.
+
+    An adapter remembers what the device showed, never how far a run has come.
+    """
 
     platform: t.ClassVar[str]
-    preserving: Value
-    """The service setting that keeps the client's address."""
+    title: t.ClassVar[str]
+    """What messages call a device of this kind."""
+    setting: t.ClassVar[str]
+    """The device's own name of the setting that keeps the client's address."""
 
-    host: str
-    label: str
-    """What messages call the device."""
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.host = endpoint.host
+        self.label = f"{self.title} {endpoint.host}"
+        self.progress: list[str] = []
+        """What the device was waited for, and what it reported meanwhile."""
+        self._http = Http(endpoint, self.label)
 
     @property
-    @abc.abstractmethod
     def requests(self) -> int:
         """Count the HTTP requests so far."""
+        return self._http.requests
+
+    # What is wanted, in the device's own settings
 
     @property
-    def progress(self) -> Sequence[str]:
-        """Tell what the device was waited for, and what it said meanwhile."""
-        return ()
-
-    @property
-    def preserving_device(self) -> Mapping[str, Value]:
-        """Give the device settings that keeping the client's address needs."""
+    def wanted_device(self) -> Mapping[str, Value]:
+        """Return the settings of the whole device that keeping the client's address needs."""
         return {}
 
-    def preserves(self, service: Service, value: Value) -> bool:
-        """Say whether ``service`` would keep the client's address with this value."""
-        return value == self.preserving
+    @abc.abstractmethod
+    def wanted(self, service: Service) -> Mapping[str, Value]:
+        """Return the settings that state ``preserved`` gives ``service``; empty where it is right as it is."""
 
-    def suits(self, service: Service) -> bool:
-        """Say whether ``service`` stands as state 'preserved' wants it."""
-        return service.source_preserved
+    @abc.abstractmethod
+    def preserves(self, service: Service, settings: Mapping[str, Value]) -> bool:
+        """Report whether ``service`` would keep the client's address with these settings."""
+
+    def settings(self, value: Value) -> Mapping[str, Value]:
+        """Return the settings that a service's ``value`` in a snapshot stands for."""
+        return {self.setting: value}
+
+    # The way through
 
     @abc.abstractmethod
     def open(self) -> None:
@@ -56,21 +68,25 @@ class Adapter(abc.ABC):
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Log out, and let go of the connection."""
+        """Log out, and close the connection."""
 
     @abc.abstractmethod
     def read(self) -> Reading:
         """Read every UDP service in as few requests as the device allows."""
 
+    def reread(self, services: Sequence[Service]) -> Reading:
+        """Read these services again, by name, and the device's settings. More may be returned, if that costs nothing."""
+        return self.read()
+
     def inspect(self, services: Sequence[Service]) -> Sequence[Finding]:
-        """Tell what the reading itself shows about ``services``, without another request."""
+        """Report what the last reading shows about ``services``, without another request."""
         return ()
 
     @abc.abstractmethod
     def guard(self, services: Sequence[Service], *, changing: bool) -> Reading:
-        """Read what a change to ``services`` has to be judged by: give them back with their servers, and add findings.
+        """Read what a change to ``services`` depends on: return them with their servers, and further findings.
 
-        ``changing``: the change follows at once, and what has no bearing on it need not cost it a request.
+        ``changing``: the change follows at once, so what does not bear on it need not cost a request.
         """
 
     @abc.abstractmethod
@@ -81,9 +97,9 @@ class Adapter(abc.ABC):
     def keep(self) -> None:
         """Make what was changed survive a reboot, where the device does not do so by itself and ``save`` is on."""
 
-    def finish(self, services: Sequence[Service]) -> Sequence[Finding]:
-        """Do what follows a change to ``services`` that stands and is kept, and tell what is left to know.
+    def finish(self, services: Sequence[Service], changed: Sequence[Service]) -> Sequence[Finding]:
+        """Do what follows a change that was made and kept, and report what is left to know.
 
-        What fails here is no reason to undo the change.
+        ``changed`` are those of ``services`` that were changed. A failure here does not undo the change.
         """
         return ()

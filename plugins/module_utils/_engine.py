@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The one way through, for every load balancer: read, inspect, plan, guard, apply, verify, keep, and always close."""
+"""The one way through, for every load balancer: read, inspect, plan, guard, apply, verify, keep, finish, and always close."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import Adapte
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     Blocked,
     Change,
-    ChangeFailed,
     DeviceError,
+    FinalState,
     Finding,
     Order,
     Reading,
@@ -32,31 +32,43 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
 class Result:
     """What a run found and did, as far as it came.
 
-    ``services`` is what stands; empty where a change has failed and nobody could read what stands. ``progress``: what the run
-    waited for. ``undone`` is set on failures only: everything is as it was, because nothing was changed yet or because it was put back.
+    ``services`` is what stands; empty where a change failed and nobody could read what stands. ``changes`` are those made, or due
+    in check mode and with ``gathered``; after a failure, those that stand or may stand. ``progress``: what the run waited for.
     """
 
     changed: bool = False
     before: tuple[Service, ...] = ()
     services: tuple[Service, ...] = ()
     changes: tuple[Change, ...] = ()
+    final_state: FinalState = "unchanged"
     findings: list[Finding] = field(default_factory=list)
     snapshot: Snapshot | None = None
+    after: Snapshot | None = None
+    version: str = ""
     requests: int = 0
     progress: tuple[str, ...] = ()
-    undone: bool | None = None
+    failed: bool = False
+
+    @property
+    def undone(self) -> bool | None:
+        """Report after a failure whether everything is as it was before; None where nothing failed."""
+        return self.final_state in ("unchanged", "rolled_back") if self.failed else None
 
     def as_dict(self) -> dict[str, t.Any]:
-        """Give the keys that users see."""
+        """Return the keys that users see."""
         result: dict[str, t.Any] = {
             "changed": self.changed,
             "before": [service.as_dict() for service in self.before],
             "services": [service.as_dict() for service in self.services],
+            "changes": [change.as_dict() for change in self.changes],
+            "final_state": self.final_state,
             "findings": [finding.as_dict() for finding in self.findings],
             "requests": self.requests,
         }
         if self.snapshot is not None:
             result["snapshot"] = self.snapshot.as_dict()
+        if self.version:
+            result["version"] = self.version
         if self.progress:
             result["progress"] = [*self.progress]
         if self.undone is not None:
@@ -64,12 +76,14 @@ class Result:
         return result
 
     def diff(self) -> dict[str, dict[str, Value]]:
-        """Give the settings before and after, by object; only those that change."""
-        ordered = sorted(self.changes, key=lambda change: change.id)
-        return {
-            "before": {change.id: change.before for change in ordered},
-            "after": {change.id: change.after for change in ordered},
-        }
+        """Return the values before and after, by object; only those that differ."""
+        before = _values(self.snapshot)
+        after = {name: value for name, value in _values(self.after).items() if before.get(name) != value}
+        return {"before": {name: before[name] for name in after}, "after": after}
+
+
+def _values(snapshot: Snapshot | None) -> dict[str, Value]:
+    return dict(sorted({**snapshot.services, **snapshot.device}.items())) if snapshot else {}
 
 
 class RunFailed(Exception):
@@ -95,7 +109,7 @@ def run(adapter: Adapter, order: Order, *, check_mode: bool) -> Result:
             result.requests = adapter.requests
             result.progress = tuple(adapter.progress)
     except DeviceError as error:
-        result.undone = not (isinstance(error, ChangeFailed) and not error.undone)
+        result.failed = True
         result.changed = not result.undone
         raise RunFailed(error, result) from error
     return result
@@ -105,38 +119,42 @@ def _close(adapter: Adapter, result: Result) -> None:
     try:
         adapter.close()
     except DeviceError as error:
-        # What was done stands, and the device ends the session by itself: worth saying, no reason to fail.
+        # What was done stands, and the device ends the session by itself: worth a finding, no reason to fail.
         result.findings.append(
             Finding(
                 "session_left_open",
                 "warning",
                 adapter.label,
                 str(error),
-                "Nothing is to be done: the session ends when it has been idle.",
+                "No action needed: the session ends when it has been idle.",
             )
         )
 
 
 def _run(adapter: Adapter, order: Order, result: Result, *, check_mode: bool) -> None:
+    gathering = order.state == "gathered"
     reading = adapter.read()
     result.findings.extend(reading.findings)
     selected, findings = plan.select(reading.services, order, adapter.label)
     result.findings.extend(findings)
     result.findings.extend(adapter.inspect(selected))
     result.before = result.services = tuple(selected)
-    result.snapshot = Snapshot.of(adapter.platform, adapter.host, selected, reading.device)
+    result.snapshot = result.after = Snapshot.of(adapter.platform, adapter.host, selected, reading.device)
 
-    if selected and order.state == "gathered":
-        result.findings.extend(plan.device_settings(adapter, reading))
-    changes, findings = plan.changes(adapter, order, reading, selected)
-    result.findings.extend(findings)
-    if changes or (selected and order.state == "gathered"):
-        guarded = adapter.guard(selected, changing=bool(changes) and not check_mode)
+    changes = plan.changes(adapter, order, reading, selected)
+    if gathering:
+        result.findings.extend(plan.device_findings(changes, adapter.label))
+    if changes:
+        result.findings.extend(plan.snapshot_findings(adapter, order.snapshot))
+    if changes or (selected and gathering):
+        guarded = adapter.guard(selected, changing=bool(changes) and not (check_mode or gathering))
         result.findings.extend(guarded.findings)
+        result.version = guarded.version
         result.before = result.services = guarded.services
         result.findings.extend(plan.server_findings(guarded.services))
         result.findings.extend(plan.return_path_findings(guarded.services, changes, order, adapter))
-    if not changes:
+    if not changes or gathering:
+        result.changes = tuple(changes)
         return
 
     blockers = [
@@ -153,21 +171,25 @@ def _run(adapter: Adapter, order: Order, result: Result, *, check_mode: bool) ->
     if check_mode:
         after = plan.reading_after(reading, changes, adapter)
     else:
-        result.services = ()  # not known again before it has been read
-        after = _change(adapter, changes, result)
+        # Until the device has been read again, nobody knows what stands.
+        result.services, result.final_state = (), "unknown"
+        after = _change(adapter, changes, selected, result)
+        result.final_state = "changed"
     result.changed = True
     result.services = _as_selected(result.before, after)
+    result.after = Snapshot.of(adapter.platform, adapter.host, result.services, after.device)
     changed = {change.id for change in changes if change.scope == "service"}
     result.findings.extend(plan.disabled(service for service in result.before if service.id in changed))
     if not check_mode:
         try:
-            result.findings.extend(adapter.finish([service for service in result.services if service.id in changed]))
+            of_changes = [service for service in result.services if service.id in changed]
+            result.findings.extend(adapter.finish(result.services, of_changes))
         except DeviceError as error:
-            raise ChangeFailed(f"{error} The change itself stands and is kept.", undone=False) from error
+            raise DeviceError(f"{error} The change itself stands and is kept.") from error
 
 
 def _as_selected(selected: Sequence[Service], after: Reading) -> tuple[Service, ...]:
-    """Give what a later reading says of the selected services; their servers are not read again."""
+    """Return what a later reading says of the selected services; their servers are not read again."""
     now = {(service.id, service.address, service.port): service for service in after.services}
     return tuple(
         replace(now[key], servers=service.servers)
@@ -176,10 +198,10 @@ def _as_selected(selected: Sequence[Service], after: Reading) -> tuple[Service, 
     )
 
 
-def _change(adapter: Adapter, changes: Sequence[Change], result: Result) -> Reading:
-    """Apply, verify and keep; put everything back where one of these fails, and note in ``result`` what stands then.
+def _change(adapter: Adapter, changes: Sequence[Change], selected: Sequence[Service], result: Result) -> Reading:
+    """Apply, verify and keep; roll back where one of these fails, and note in ``result`` what stands then.
 
-    :raises ChangeFailed: saying whether everything is as before.
+    :raises DeviceError: saying what stands.
     """
     keeping = False
     try:
@@ -187,40 +209,42 @@ def _change(adapter: Adapter, changes: Sequence[Change], result: Result) -> Read
             adapter.apply(changes)
         except Unreachable as error:
             # The answer was lost, the change perhaps not: what stands on the device decides.
-            after = adapter.read()
+            after = adapter.reread(selected)
             if any(after.value(change) != change.after for change in changes):
                 raise error from None
         else:
-            after = adapter.read()
+            after = adapter.reread(selected)
             if partly := _partly(after, changes):
                 adapter.apply(partly)
-                after = adapter.read()
+                after = adapter.reread(selected)
         _verify(after, changes, adapter.label)
         keeping = True
         adapter.keep()
     except DeviceError as error:
-        standing, left = _undo(adapter, changes)
-        if standing is not None:
-            result.services = _as_selected(result.before, standing)
+        left = _undo(adapter, changes, selected, result)
         if left is None and keeping and isinstance(error, (UnexpectedAnswer, Unreachable)):
-            left = _keep_again(adapter)
+            left = _keep_again(adapter, result)
         if left is None:
-            raise ChangeFailed(f"{error} Everything is as it was before.", undone=True) from error
-        raise ChangeFailed(f"{error} Putting it back failed too: {left}", undone=False) from error
+            raise DeviceError(f"{error} Everything is as it was before.") from error
+        raise DeviceError(f"{error} The rollback failed too: {left}") from error
     return after
 
 
-def _keep_again(adapter: Adapter) -> str | None:
-    """Keep what was put back, because no answer said that the change was not kept; say what is left to do."""
+def _keep_again(adapter: Adapter, result: Result) -> str | None:
+    """Save what was rolled back, because no answer said that the change was not saved; return what is left to do."""
     try:
         adapter.keep()
     except DeviceError as error:
-        return f"{error} What runs has been put back, and what is saved perhaps not: save it by hand, lest a restart brings the change back."
+        result.final_state = "unknown"
+        return (
+            f"{error} The running configuration is rolled back, and the saved one may still hold the change:"
+            " save it by hand, or a restart brings the change back."
+        )
     return None
 
 
 def _partly(after: Reading, changes: Sequence[Change]) -> list[Change]:
-    """List what the device took in part, so that it stands neither as before nor as wanted; once more may complete it."""
+    """List what the device took in part, so that it is neither as before nor as wanted; a second try may complete it."""
     return [
         replace(change, before=standing)
         for change in changes
@@ -232,17 +256,17 @@ def _verify(after: Reading, changes: Sequence[Change], label: str) -> None:
     wrong = [change for change in changes if after.value(change) != change.after]
     if wrong:
         raise DeviceError(
-            f"{label} took the change without an error, and yet "
-            + ", ".join(f"{change.id} is {after.value(change)!r} and not {change.after!r}" for change in wrong)
+            f"{label} accepted the change without an error, but "
+            + ", ".join(f"{change} is {after.value(change)!r} and not {change.after!r}" for change in wrong)
             + "."
         )
 
 
-def _undo(adapter: Adapter, changes: Sequence[Change]) -> tuple[Reading | None, str | None]:
-    """Put back whatever stands changed; give what stands then, as far as it could be read, and what could not be put back."""
+def _undo(adapter: Adapter, changes: Sequence[Change], selected: Sequence[Service], result: Result) -> str | None:
+    """Roll back whatever stands changed, note in ``result`` what stands then, and return what could not be rolled back."""
     problem = ""
     try:
-        now = adapter.read()
+        now = adapter.reread(selected)
         back = [
             change.reversed(standing)
             for change in reversed(changes)
@@ -253,13 +277,15 @@ def _undo(adapter: Adapter, changes: Sequence[Change]) -> tuple[Reading | None, 
                 adapter.apply(back)
             except DeviceError as error:
                 problem = f"{error} "  # what stands decides here, too
-            now = adapter.read()
+            now = adapter.reread(selected)
     except DeviceError as error:
-        named = ", ".join(change.id for change in changes)
-        return None, f"{problem}{error} Not known to be as before: {named}. Run the task again, or look at the device."
-    left = [
-        f"{change.id} is {now.value(change)!r} and was {change.before!r}"
-        for change in changes
-        if now.value(change) != change.before
-    ]
-    return now, f"{problem}{', '.join(left)}. Set it back by hand." if left else None
+        named = ", ".join(map(str, changes))
+        return f"{problem}{error} Not known to be as before: {named}. Run the task again, or check the device."
+    result.services = _as_selected(result.before, now)
+    left = [(change, now.value(change)) for change in changes if now.value(change) != change.before]
+    result.changes = tuple(replace(change, after=standing) for change, standing in left)
+    result.final_state = "changed" if left else "rolled_back" if back else "unchanged"
+    if not left:
+        return None
+    named = ", ".join(f"{change} is {standing!r} and was {change.before!r}" for change, standing in left)
+    return f"{problem}{named}. Set it back by hand."

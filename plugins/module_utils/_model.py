@@ -15,7 +15,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import neta
 Value: t.TypeAlias = "str | bool | int | dict[str, str]"
 Scope: t.TypeAlias = t.Literal["service", "device", "route", "limit"]
 FinalState: t.TypeAlias = t.Literal["unchanged", "rolled_back", "changed", "unknown"]
-"""What is true of a device when the task ends. ``unknown``: nobody could look."""
+"""What is true of a device when the task ends; ``unknown`` where it could not be read any more."""
 Severity: t.TypeAlias = t.Literal["blocker", "warning", "info"]
 State: t.TypeAlias = t.Literal["preserved", "restored", "gathered"]
 
@@ -98,14 +98,6 @@ class Blocked(DeviceError):
     """A finding forbids the change; nothing was changed."""
 
 
-class ChangeFailed(DeviceError):
-    """A change failed on the way. ``undone``: everything is as it was before."""
-
-    def __init__(self, message: str, *, undone: bool) -> None:
-        super().__init__(message)
-        self.undone = undone
-
-
 def canonical_address(text: str) -> str:
     """Write an IP address in its one canonical form; a route domain (``%2``) stays, unless it is the default one, 0.
 
@@ -133,7 +125,7 @@ class Server:
     gateways: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, t.Any]:
-        """Give plain values."""
+        """Return plain values."""
         return {"address": self.address, "port": self.port, "gateways": list(self.gateways)}
 
 
@@ -141,22 +133,30 @@ class Server:
 class Service:
     """One UDP listener of a load balancer.
 
-    ``id`` is what the device calls the object that carries the setting, ``names`` whatever else a user may call it, ``value`` the
-    vendor's setting, ``source_preserved`` what it comes to. ``servers`` is filled in once a device was asked for them.
+    ``id`` is what the device calls the object that carries the settings, ``names`` whatever else a user may call it. ``settings`` are
+    those that are managed, by the device's own names, ``source_preserved`` is what they come to. ``servers`` is filled in once the
+    device was asked for them.
     """
 
     id: str
     address: str
     port: int
-    value: Value
+    settings: Mapping[str, Value]
     source_preserved: bool
     protocol: str = "udp"
     enabled: bool = True
     servers: tuple[Server, ...] = ()
     names: tuple[str, ...] = field(default=(), compare=False)
 
+    @property
+    def value(self) -> Value:
+        """Return the value of the one setting, or all of them by name where several are managed."""
+        if len(self.settings) == 1:
+            return next(iter(self.settings.values()))
+        return {name: str(value) for name, value in self.settings.items()}
+
     def as_dict(self) -> dict[str, t.Any]:
-        """Give plain values, with the keys that users see."""
+        """Return plain values, with the keys that users see."""
         return {
             "id": self.id,
             "address": self.address,
@@ -183,7 +183,7 @@ class Finding:
     remedy: str
 
     def as_dict(self) -> dict[str, str]:
-        """Give plain values."""
+        """Return plain values."""
         return dict(vars(self))
 
 
@@ -211,6 +211,9 @@ class Change:
             "after": self.after,
         }
 
+    def __str__(self) -> str:
+        return f"{self.setting} of {self.id}"
+
     def reversed(self, standing: Value | None) -> Change:
         """Return the change from what stands now back to what was before."""
         return replace(self, before=standing, after=self.before)
@@ -218,22 +221,25 @@ class Change:
 
 @dataclass(frozen=True)
 class Reading:
-    """What one look at a device gave: all its UDP services, and its settings as far as they matter here."""
+    """What was read from a device: UDP services, settings of the whole device, and what is worth knowing about them."""
 
     services: tuple[Service, ...]
     device: Mapping[str, Value] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    version: str = ""
 
     def value(self, change: Change) -> Value | None:
-        """Give what stands now where ``change`` changes; None where it is gone."""
+        """Return the present value of what ``change`` changes; None where that is not there any more."""
         if change.scope == "device":
-            return self.device.get(change.id)
-        return next((service.value for service in self.services if service.id == change.id), None)
+            return self.device.get(change.setting)
+        return next(
+            (service.settings.get(change.setting) for service in self.services if service.id == change.id), None
+        )
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What it takes to put everything back: the values of services and device settings, by name."""
+    """What it takes to restore a device: the values of its services by id, and its own settings by name in lower case."""
 
     platform: str
     host: str
@@ -243,10 +249,11 @@ class Snapshot:
     @classmethod
     def of(cls, platform: str, host: str, services: Iterable[Service], device: Mapping[str, Value]) -> Snapshot:
         """Take a snapshot of a reading."""
-        return cls(platform, host, {service.id: service.value for service in services}, dict(device))
+        values = {service.id: service.value for service in services}
+        return cls(platform, host, values, {name.lower(): value for name, value in device.items()})
 
     def as_dict(self) -> dict[str, t.Any]:
-        """Give plain values in a stable order."""
+        """Return plain values in a stable order."""
         return {
             "platform": self.platform,
             "host": self.host,

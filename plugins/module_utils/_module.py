@@ -69,7 +69,7 @@ def run_module(spec: Spec, make_adapter: Callable[[Endpoint, dict[str, t.Any]], 
         order = Order.parse(**{name: options[name] for name in Order.__dataclass_fields__})
         adapter = make_adapter(endpoint, options)
     except InvalidInput as error:
-        module.fail_json(msg=f"{host}: {error}", **Result(undone=True).as_dict())
+        module.fail_json(msg=f"{host}: {error}", **Result(failed=True).as_dict())
     try:
         result = run(adapter, order, check_mode=module.check_mode)
     except RunFailed as error:

@@ -20,6 +20,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     Reading,
     Service,
     Snapshot,
+    Value,
 )
 
 
@@ -83,44 +84,52 @@ def select(services: Sequence[Service], order: Order, label: str) -> tuple[list[
     return sorted(chosen, key=lambda service: (service.address, service.port, service.id)), findings
 
 
-def changes(
-    adapter: Adapter, order: Order, reading: Reading, selected: Sequence[Service]
-) -> tuple[list[Change], list[Finding]]:
-    """List what has to change, device settings first: services may lean on them."""
-    if order.state == "gathered" or not selected:
-        return [], []
+def changes(adapter: Adapter, order: Order, reading: Reading, selected: Sequence[Service]) -> list[Change]:
+    """List what has to change, device settings first: services depend on them.
+
+    With a snapshot, that is what it takes to restore it. Otherwise it is what state ``preserved`` changes, in every state.
+    """
+    if not selected:
+        return []
     if order.snapshot is None:
-        device = adapter.preserving_device
-        wanted = {service.id: adapter.preserving for service in selected if not adapter.suits(service)}
+        device = adapter.wanted_device
+        wanted = {service.id: adapter.wanted(service) for service in selected}
     else:
-        device = order.snapshot.device
-        wanted = dict(order.snapshot.services)
+        device = {
+            name: value for name in reading.device if (value := order.snapshot.device.get(name.lower())) is not None
+        }
+        wanted = {name: adapter.settings(value) for name, value in order.snapshot.services.items()}
     found = [
-        Change(key, key, reading.device[key], value, "device")
-        for key, value in device.items()
-        if reading.device.get(key) not in (None, value)
+        Change(adapter.host, name, reading.device[name], value, "device")
+        for name, value in device.items()
+        if reading.device.get(name) not in (None, value)
     ]
-    current = {service.id: service.value for service in selected}
-    found += [Change(key, "", current[key], value) for key, value in wanted.items() if current[key] != value]
-    return found, _foreign(adapter, order.snapshot)
+    current = {service.id: service.settings for service in selected}
+    return found + [
+        Change(service, name, current[service].get(name), value)
+        for service, settings in wanted.items()
+        for name, value in settings.items()
+        if current[service].get(name) != value
+    ]
 
 
-def device_settings(adapter: Adapter, reading: Reading) -> list[Finding]:
-    """Say which settings of the whole device would have to change."""
+def device_findings(changes: Iterable[Change], label: str) -> list[Finding]:
+    """Report the settings of the whole device that have to change."""
     return [
         Finding(
             "device_setting",
             "warning",
-            adapter.label,
-            f"The setting {key} is {reading.device.get(key)!r}, and to keep the clients' addresses it has to be {value!r}.",
+            label,
+            f"The setting {change.setting} is {change.before!r}. To keep the clients' addresses it has to be {change.after!r}.",
             "State 'preserved' changes it.",
         )
-        for key, value in adapter.preserving_device.items()
-        if reading.device.get(key) != value
+        for change in changes
+        if change.scope == "device"
     ]
 
 
-def _foreign(adapter: Adapter, snapshot: Snapshot | None) -> list[Finding]:
+def snapshot_findings(adapter: Adapter, snapshot: Snapshot | None) -> list[Finding]:
+    """Report a snapshot that was taken from another device."""
     if snapshot is None or (snapshot.platform, snapshot.host) == (adapter.platform, adapter.host):
         return []
     return [
@@ -171,7 +180,7 @@ def disabled(changed: Iterable[Service]) -> list[Finding]:
             "info",
             service.id,
             "This service is disabled. Its setting is changed like the others', and it stays disabled.",
-            "Nothing is to be done.",
+            "No action needed.",
         )
         for service in changed
         if not service.enabled
@@ -181,30 +190,33 @@ def disabled(changed: Iterable[Service]) -> list[Finding]:
 def return_path_findings(
     services: Iterable[Service], changes: Sequence[Change], order: Order, adapter: Adapter
 ) -> list[Finding]:
-    """Judge whether the answers of each service's servers will find their way back through this device.
+    """Judge whether the replies of each service's servers come back through this device.
 
-    A change is judged in any case where it makes a service keep the client's address; what is only looked at, where
-    somebody said what the gateways are.
+    A change that makes a service keep the client's address is always judged. With ``gathered``, every service is judged,
+    and only where the gateways were given.
     """
-    after = {change.id: change.after for change in changes if change.scope == "service"}
+    after = settings_after(changes)
     affected = {
         service.id
         for service in services
-        if service.id in after and not service.source_preserved and adapter.preserves(service, after[service.id])
+        if service.id in after
+        and not service.source_preserved
+        and adapter.preserves(service, {**service.settings, **after[service.id]})
     }
-    if not order.return_path and not affected:
+    gathering = order.state == "gathered"
+    if not order.return_path and (gathering or not affected):
         return []
     findings: dict[tuple[str, str], Finding] = {}
     for service in services:
-        if order.state != "gathered" and service.id not in affected:
+        if not gathering and service.id not in affected:
             continue
         if not service.servers:
             findings[service.id, ""] = Finding(
                 "return_path_unverified",
                 "blocker",
                 service.id,
-                "The device names no server behind this service, so nobody can tell which way answers take.",
-                "Add the servers, or accept 'return_path_unverified' if you know that their answers come back through this device.",
+                "The device names no server behind this service, so the path of the replies cannot be checked.",
+                "Add the servers, or accept 'return_path_unverified' if you know that their replies come back through this device.",
             )
         for server in service.servers:
             if server.address in {key[1] for key in findings}:
@@ -242,18 +254,29 @@ def _judge(address: str, gateways: Sequence[str], return_path: Mapping[str, str]
     )
 
 
+def settings_after(changes: Iterable[Change]) -> dict[str, dict[str, Value]]:
+    """Return the settings that ``changes`` give to services, by service."""
+    after: dict[str, dict[str, Value]] = {}
+    for change in changes:
+        if change.scope == "service" and change.after is not None:
+            after.setdefault(change.id, {})[change.setting] = change.after
+    return after
+
+
 def reading_after(reading: Reading, changes: Sequence[Change], adapter: Adapter) -> Reading:
-    """Foretell what will be read when ``changes`` are made."""
-    values = {change.id: change.after for change in changes if change.scope == "service"}
-    return replace(
-        reading,
-        services=tuple(
-            replace(service, value=values[service.id], source_preserved=adapter.preserves(service, values[service.id]))
-            if service.id in values
-            else service
-            for service in reading.services
-        ),
-    )
+    """Predict what will be read once ``changes`` are made."""
+    after = settings_after(changes)
+
+    def predict(service: Service) -> Service:
+        if service.id not in after:
+            return service
+        settings = {**service.settings, **after[service.id]}
+        return replace(service, settings=settings, source_preserved=adapter.preserves(service, settings))
+
+    device = {
+        change.setting: change.after for change in changes if change.scope == "device" and change.after is not None
+    }
+    return replace(reading, services=tuple(map(predict, reading.services)), device={**reading.device, **device})
 
 
 def _by_name(

@@ -243,7 +243,7 @@ def test_a_change_that_is_ignored_is_seen(authority: CertificateAuthority, ca: s
         order = Order(return_path=ORDER.return_path, accept=frozenset({"unsupported_mode"}))
         came = go(device, ca, api, order)
         assert isinstance(came, RunFailed)
-        assert "took the change without an error, and yet" in str(came)
+        assert "accepted the change without an error, but" in str(came)
         assert came.result.undone is True
     finally:
         device.stop()

@@ -16,7 +16,7 @@ from urllib.parse import quote, quote_plus
 from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import SAVE_TIMEOUT, Adapter
 from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip import findings as judge
 from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip import objects
-from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Endpoint, Http, understood
+from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Endpoint, understood
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     ANY_PORT,
     IKE_PORTS,
@@ -28,14 +28,22 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     Reading,
     Refused,
     Service,
+    UnexpectedAnswer,
     Unreachable,
+    Value,
 )
+from ansible_collections.aovpn.ikev2.plugins.module_utils._network import subnet_findings
 
 PAGE = 1000
 """How many virtual servers are asked for at first; what is left then, in two pages at most."""
 
 FEW = 100
-"""How many virtual servers may be read together with what is attached to them, which costs the device a look at each."""
+"""Up to how many virtual servers are listed with what is attached to them, which costs the device a look at each."""
+
+SINGLES = 4
+"""Up to how many virtual servers are read one by one where there are more than few."""
+
+ATTACHED = f",{objects.ATTACHED}&expandSubcollections=true"
 
 BUSY = ("There is an active asynchronous task executing", "Configuration Utility restarting")
 """The two transient answers (HTTP 503). The request was not carried out, so sending it again is safe."""
@@ -60,7 +68,8 @@ class BigIp(Adapter):
     """A BIG-IP, or one ``partition`` of it. ``sync_group``: the device group to sync to after a change."""
 
     platform = "bigip"
-    preserving = objects.NONE
+    title = "BIG-IP"
+    setting = objects.SNAT
 
     def __init__(
         self,
@@ -74,12 +83,10 @@ class BigIp(Adapter):
         sync_group: str | None = None,
         clear_connections: bool = False,
     ) -> None:
-        self.host = endpoint.host
-        self.label = f"BIG-IP {endpoint.host}"
+        super().__init__(endpoint)
         # The name becomes part of a command line on the device.
         if sync_group is not None and not re.fullmatch(r"[\w./-]+", sync_group):
-            raise InvalidInput(f"Option 'sync_group' is {sync_group!r}, which is no device group's name.")
-        self._http = Http(endpoint, self.label)
+            raise InvalidInput(f"Option 'sync_group' is {sync_group!r}, which is not the name of a device group.")
         self._username = username
         self._password = password
         self._login_provider = login_provider
@@ -92,17 +99,13 @@ class BigIp(Adapter):
         self._basic = False
         self._servers: dict[str, objects.VirtualServer] = {}
         self._addresses: dict[str, str] = {}
-        self._places: dict[str, int] = {}
-        self._guarded: list[str] = []
-        self._progress: list[str] = []
+        self._listed = 0
 
-    @property
-    def requests(self) -> int:
-        return self._http.requests
+    def wanted(self, service: Service) -> Mapping[str, Value]:
+        return {} if service.source_preserved else {self.setting: objects.NONE}
 
-    @property
-    def progress(self) -> Sequence[str]:
-        return self._progress
+    def preserves(self, service: Service, settings: Mapping[str, Value]) -> bool:
+        return settings[self.setting] == objects.NONE
 
     # Session
 
@@ -145,7 +148,20 @@ class BigIp(Adapter):
     # The engine's way through
 
     def read(self) -> Reading:
-        items = self._read_again() or self._read_all()
+        return self._reading(self._list())
+
+    def reread(self, services: Sequence[Service]) -> Reading:
+        if self._listed > FEW and len(services) <= SINGLES:
+            return self._reading([item for service in services if (item := self._item(service.id))])
+        if self._listed <= FEW:
+            # Where the device does not give the listing like this, the plain one will do.
+            with contextlib.suppress(Refused, UnexpectedAnswer):
+                reading = self._reading(self._list(ATTACHED))
+                if {service.id for service in services} <= {found.id for found in reading.services}:
+                    return reading
+        return self.read()
+
+    def _reading(self, items: Sequence[objects.Item]) -> Reading:
         with understood(self.label, "virtual servers"):
             # $filter lets through what other partitions show to this one.
             items = [item for item in items if self._partition in (None, item.get("partition"))]
@@ -163,7 +179,6 @@ class BigIp(Adapter):
 
     def guard(self, services: Sequence[Service], *, changing: bool) -> Reading:
         servers = [self._servers[service.id] for service in services]
-        self._guarded = [service.id for service in services]
         names = {server.pool for server in servers}
         pools = self._get("/mgmt/tm/ltm/pool?expandSubcollections=true").parse(
             lambda body: objects.pools(body, names), "pools"
@@ -191,7 +206,11 @@ class BigIp(Adapter):
             objects.with_servers(server, pools, own, None if groups is None else groups.get(server.service.address, ""))
             for server in servers
         )
-        return Reading(guarded, findings=(*findings, *judge.subnet_findings(guarded, own)))
+        return Reading(
+            guarded,
+            findings=(*findings, *subnet_findings(guarded, own)),
+            version=str(objects.own_device(devices).get("version", "")),
+        )
 
     def apply(self, changes: Sequence[Change]) -> None:
         try:
@@ -208,67 +227,49 @@ class BigIp(Adapter):
             # Saving twice is the same as saving once.
             self._send("POST", "/mgmt/tm/sys/config", {"command": "save"}, repeat=True, patience=SAVE_TIMEOUT).json()
 
-    def finish(self, services: Sequence[Service]) -> Sequence[Finding]:
+    def finish(self, services: Sequence[Service], changed: Sequence[Service]) -> Sequence[Finding]:
         if self._sync_group:
             self._sync(self._sync_group)
         findings = (
-            self._clear(services)
+            self._clear(changed)
             if self._clear_connections
             else [
                 self._flows("They go on as they are until they have been idle, which keepalives may put off for long.")
             ]
         )
-        guarded = [self._servers[name] for name in self._guarded if name in self._servers]
         try:
-            findings += self._policy_findings(guarded)
+            findings += self._policy_findings([self._servers[service.id] for service in services])
         except DeviceError as error:
             findings.append(judge.unread_policies(self.label, str(error)))
         return findings
 
     # What these take
 
-    def _listing(self, more: str = "") -> str:
+    def _list(self, more: str = "") -> list[objects.Item]:
+        """Read all virtual servers: the first page, and what is left in two more at most."""
         partition = "" if self._partition is None else f"$filter=partition eq {quote(self._partition)}&"
-        return f"/mgmt/tm/ltm/virtual?{partition}$select={objects.VIRTUAL_SERVER}{more}"
-
-    def _read_all(self) -> list[objects.Item]:
-        # What the device has given once in pages, it gives again at once.
-        size = max(PAGE, len(self._places))
+        listing = f"/mgmt/tm/ltm/virtual?{partition}$select={objects.VIRTUAL_SERVER}{more}"
         items: list[objects.Item] = []
-        path = f"{self._listing()}&$top={size}"
+        path = f"{listing}&$top={PAGE}"
         asked = set()
         while path and path not in asked:
             asked.add(path)
             page = self._get(path).parse(objects.page, "virtual servers")
             path = page.following
-            if path and not items and page.total > 3 * size:
-                path = f"{self._listing()}&$top={-(-(page.total - size) // 2)}&$skip={size}"
+            if path and not items and page.total > 3 * PAGE:
+                path = f"{listing}&$top={-(-(page.total - PAGE) // 2)}&$skip={PAGE}"
             items += page.items
-        if not self._guarded:
-            self._places = {str(item.get("fullPath")): place for place, item in enumerate(items)}
+        self._listed = len(items)
         return items
 
-    def _read_again(self) -> list[objects.Item]:
-        """Read what was guarded by where it stood in the listing, with what is attached.
+    def _item(self, name: str) -> objects.Item | None:
+        """Read one virtual server with what is attached to it; None where it is not there any more."""
+        answer = self._exchange("GET", f"{self._path(name)}?$select={objects.VIRTUAL_SERVER}{ATTACHED}")
+        return None if answer.status == 404 else self._accepted(answer, f"GET {name}").json()
 
-        Empty where it stands there no more, or too far apart, or the device does not give it so: then the whole listing is to be read.
-        """
-        places = [self._places[name] for name in self._guarded if name in self._places]
-        if not places or (size := max(places) - min(places) + 1) > FEW:
-            return []
-        more = f",{objects.ATTACHED}&expandSubcollections=true&$top={size}&$skip={min(places)}"
-        try:
-            page = self._get(self._listing(more)).parse(objects.page, "virtual servers")
-            with understood(self.label, "virtual servers"):
-                objects.virtual_servers(page.items, self._addresses)
-        except AccessDenied:
-            raise
-        except DeviceError:
-            page = objects.Page([], 0, "")
-        if not {str(item.get("fullPath")) for item in page.items} >= {*self._guarded}:
-            self._places = {}
-            return []
-        return list(page.items)
+    @staticmethod
+    def _path(name: str, collection: str = "ltm/virtual") -> str:
+        return f"/mgmt/tm/{collection}/{quote(objects.rest_name(name), safe='~')}"
 
     def _write(self, changes: Sequence[Change], *, drop_pool: bool) -> None:
         if len(changes) == 1:
@@ -303,8 +304,7 @@ class BigIp(Adapter):
         left_over = isinstance(change.before, dict) and change.before["type"] == change.after
         if "pool" not in setting and (left_over or (drop_pool and isinstance(change.before, dict))):
             setting = {**setting, "pool": objects.NONE}
-        path = f"/mgmt/tm/ltm/virtual/{quote(objects.rest_name(change.id), safe='~')}"
-        self._send("PATCH", path, {"sourceAddressTranslation": setting}, headers)
+        self._send("PATCH", self._path(change.id), {"sourceAddressTranslation": setting}, headers)
 
     def _clear(self, services: Sequence[Service]) -> list[Finding]:
         try:
@@ -331,7 +331,7 @@ class BigIp(Adapter):
         return judge.persistence_findings(choosing, across)
 
     def _rule(self, name: str) -> str:
-        answer = self._get(f"/mgmt/tm/ltm/rule/{quote(objects.rest_name(name), safe='~')}")
+        answer = self._get(self._path(name, "ltm/rule"))
         return answer.parse(lambda body: str(body.get("apiAnonymous", "")), "iRule")
 
     def _policy_findings(self, servers: Sequence[objects.VirtualServer]) -> list[Finding]:
@@ -345,8 +345,8 @@ class BigIp(Adapter):
         for server in servers if translating else ():
             attached = server.policies
             if attached is None:
-                path = f"/mgmt/tm/ltm/virtual/{quote(objects.rest_name(server.service.id), safe='~')}/policies"
-                attached = frozenset(self._get(path).parse(objects.full_paths, "policies of a virtual server"))
+                answer = self._get(f"{self._path(server.service.id)}/policies")
+                attached = frozenset(answer.parse(objects.full_paths, "policies of a virtual server"))
             findings += judge.policy_findings(server, attached & translating)
         return findings
 
@@ -363,7 +363,7 @@ class BigIp(Adapter):
         return [finding for server in servers for finding in judge.owner_findings(server, strict, declared)]
 
     def _is_strict(self, application: str) -> bool:
-        answer = self._get(f"/mgmt/tm/sys/application/service/{quote(objects.rest_name(application), safe='~')}")
+        answer = self._get(self._path(application, "sys/application/service"))
         return answer.parse(lambda body: bool(body.get("strictUpdates", "enabled") == "enabled"), "application service")
 
     def _sync_status(self) -> str:
@@ -375,7 +375,7 @@ class BigIp(Adapter):
         for poll in range(SYNC_POLLS):
             former, status = status, self._sync_status()
             if status != former:
-                self._progress.append(f"Sync to {group}: {status} after {poll * SYNC_PAUSE} s.")
+                self.progress.append(f"Sync to {group}: {status} after {poll * SYNC_PAUSE} s.")
             if status == "In Sync":
                 return
             time.sleep(SYNC_PAUSE)
@@ -425,7 +425,7 @@ class BigIp(Adapter):
             answer = self._http.send(method, path, body=body, **how, **self._credentials(headers))
             if answer.status != 503 or not any(words in answer.text for words in BUSY) or not pause:
                 break
-            self._progress.append(
+            self.progress.append(
                 f"Busy at {self._shown(f'{method} {path}'.partition('?')[0])}: asked again after {pause} s."
             )
             time.sleep(pause)

@@ -14,10 +14,11 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.objects import 
     Pool,
     SelfIp,
     VirtualServer,
+    own_device,
     shared_persistence,
 )
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Finding, Service
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Finding
 
 SNAT_IN_RULE = re.compile(r"(?<![\w-])snat(pool)?\s+(?!none\b)")
 """An iRule's commands ``snat`` and ``snatpool``, but for ``snat none``."""
@@ -80,9 +81,7 @@ def virtual_server_findings(server: VirtualServer) -> list[Finding]:
 
 def standby_findings(devices: Sequence[Item], label: str) -> list[Finding]:
     """Tell that this unit is not the active one."""
-    # selfDevice is the string "true".
-    mine: Item = next((device for device in devices if str(device.get("selfDevice")).lower() == "true"), {})
-    state = str(mine.get("failoverState", "unknown"))
+    state = str(own_device(devices).get("failoverState", "unknown"))
     if state == "active":
         return []
     active = [str(device.get("name")) for device in devices if device.get("failoverState") == "active"]
@@ -263,24 +262,3 @@ def persistence_findings(groups: Iterable[Sequence[VirtualServer]], across: Mapp
             )
         )
     return findings
-
-
-def subnet_findings(services: Iterable[Service], own: Sequence[SelfIp]) -> list[Finding]:
-    """Tell virtual addresses in a server's own subnet: clients there would be answered directly."""
-    findings: dict[str, Finding] = {}
-    for service in services:
-        for item in own:
-            if (
-                service.address
-                and item.is_near(service.address)
-                and any(item.is_near(server.address) for server in service.servers)
-            ):
-                findings[service.address] = Finding(
-                    "client_in_server_subnet",
-                    "warning",
-                    service.address,
-                    f"The virtual address is in the servers' own subnet {item.network.cidr}."
-                    " A client in that subnet would be answered directly, past this device, and could not connect.",
-                    "Let no client of the VPN be in that subnet.",
-                )
-    return list(findings.values())

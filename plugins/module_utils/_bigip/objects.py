@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""F5 BIG-IP objects as iControl REST shows them: how they are read, and what is to be said about them. No input or output."""
+"""F5 BIG-IP objects as iControl REST shows them, and how they are read. No input or output."""
 
 from __future__ import annotations
 
@@ -21,8 +21,12 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     Value,
     canonical_address,
 )
+from ansible_collections.aovpn.ikev2.plugins.module_utils._network import OwnAddress, addresses_near
 
 Item: t.TypeAlias = "Mapping[str, t.Any]"
+
+SNAT = "snat"
+"""What tmsh users call source address translation."""
 
 NONE = "none"
 """The type of source address translation that leaves the client's address alone."""
@@ -95,19 +99,11 @@ class Pool:
 
 
 @dataclass(frozen=True)
-class SelfIp:
-    """A self IP: ``network`` is its subnet, ``domain`` its route domain as written (empty for the default one)."""
+class SelfIp(OwnAddress):
+    """A self IP. ``domain`` is its route domain."""
 
-    address: str
-    network: netaddr.IPNetwork
-    domain: str
     floating: bool
     traffic_group: str
-
-    def is_near(self, address: str) -> bool:
-        """Say whether ``address`` is in this self IP's subnet and route domain."""
-        host, percent, domain = address.partition("%")
-        return self.domain == percent + domain and netaddr.IPAddress(host) in self.network
 
 
 def rest_name(full_path: str) -> str:
@@ -192,7 +188,7 @@ def _virtual_server(item: Item, addresses: Mapping[str, str]) -> VirtualServer:
         id=str(item["fullPath"]),
         address=address,
         port=port,
-        value=value,
+        settings={SNAT: value},
         source_preserved=kind == NONE,
         enabled=not item.get("disabled", False),
         names=(str(item["name"]),),
@@ -263,6 +259,12 @@ def _self_ip(item: Item) -> SelfIp:
 def devices(body: Item) -> list[Item]:
     """Read the devices of the trust domain."""
     return [dict(item) for item in body.get("items", [])]
+
+
+def own_device(devices: Iterable[Item]) -> Item:
+    """Return the device that was asked; empty where none is marked so."""
+    # selfDevice is the string "true".
+    return next((device for device in devices if str(device.get("selfDevice")).lower() == "true"), {})
 
 
 def addresses(body: Item) -> dict[str, str]:
@@ -374,9 +376,10 @@ def gateways(server: str, own: Sequence[SelfIp], traffic_group: str | None) -> t
     That is the floating one in its subnet which moves to the other unit together with the virtual address, by its
     traffic group. A device without a partner (None) may have none that floats, and any self IP serves there.
     """
-    near = [item for item in own if item.is_near(server)]
-    floating = [item.address for item in near if item.floating and traffic_group in (None, item.traffic_group)]
-    return tuple(floating or ([item.address for item in near] if traffic_group is None else []))
+    floating = addresses_near(
+        (item for item in own if item.floating and traffic_group in (None, item.traffic_group)), server
+    )
+    return floating or (addresses_near(own, server) if traffic_group is None else ())
 
 
 def _address(text: str) -> str:

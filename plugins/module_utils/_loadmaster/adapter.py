@@ -9,11 +9,11 @@ from __future__ import annotations
 import time
 import typing as t
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import Adapter
-from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Auth, Endpoint, Http, understood
+from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Auth, Endpoint, understood
 from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster import findings as judge
 from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster import objects
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
@@ -48,7 +48,8 @@ class LoadMaster(Adapter):
     """
 
     platform = "loadmaster"
-    preserving = True
+    title = "LoadMaster"
+    setting = objects.TRANSPARENT
 
     def __init__(
         self,
@@ -60,8 +61,7 @@ class LoadMaster(Adapter):
         api_version: int | None = None,
         gateway: str | None = None,
     ) -> None:
-        self.host = endpoint.host
-        self.label = f"LoadMaster {endpoint.host}"
+        super().__init__(endpoint)
         if endpoint.client_cert:
             if api_version == 2:
                 raise InvalidInput("Option 'client_cert' takes version 1 of the API: version 2 knows no certificates.")
@@ -70,7 +70,6 @@ class LoadMaster(Adapter):
             self._gateway = canonical_address(gateway) if gateway else None
         except ValueError as error:
             raise InvalidInput(f"Option 'gateway' is {gateway!r}, which is not an IP address.") from error
-        self._http = Http(endpoint, self.label)
         self._username = username or ""
         self._password = password or ""
         self._api_key = api_key
@@ -78,12 +77,11 @@ class LoadMaster(Adapter):
         self._calls: deque[float] = deque(maxlen=CALLS)
         self._services: dict[str, objects.VirtualService] = {}
 
-    @property
-    def requests(self) -> int:
-        return self._http.requests
+    def wanted(self, service: Service) -> Mapping[str, Value]:
+        return {} if service.source_preserved else {self.setting: True}
 
-    def preserves(self, service: Service, value: Value) -> bool:
-        return self._services[service.id].preserves(value is True)
+    def preserves(self, service: Service, settings: Mapping[str, Value]) -> bool:
+        return self._services[service.id].preserves(settings[self.setting] is True)
 
     def open(self) -> None:
         """Do nothing: each request carries its own credentials."""
@@ -116,17 +114,18 @@ class LoadMaster(Adapter):
         findings = judge.device_findings(device, virtuals, self.label)
         servers = {virtual.service.id: self._real_servers(virtual) for virtual in virtuals}
         with understood(self.label, "subnets"):
-            findings += judge.network_findings(virtuals, servers, own, device)
             guarded = tuple(
                 replace(service, servers=objects.with_gateways(servers[service.id], own, device, self._gateway))
                 for service in services
             )
-        return Reading(guarded, findings=tuple(findings))
+            layer_7 = [service for service in guarded if self._services[service.id].layer != objects.LAYER_4]
+            findings += judge.network_findings(layer_7, own, device)
+        return Reading(guarded, findings=tuple(findings), version=device.version)
 
     def apply(self, changes: Sequence[Change]) -> None:
         for change in changes:
             # Who they are and the one key: what else stands in a record is not to be written back.
-            parameters = {**self._services[change.id].identity, "Transparent": change.after}
+            parameters = {**self._services[change.id].identity, change.setting: change.after}
             try:
                 self._ask("modvs", parameters)
             except Unreachable:
@@ -137,8 +136,8 @@ class LoadMaster(Adapter):
     def keep(self) -> None:
         """Do nothing: a LoadMaster keeps each change at once."""
 
-    def finish(self, services: Sequence[Service]) -> Sequence[Finding]:
-        return judge.flow_findings(services, self.label)
+    def finish(self, services: Sequence[Service], changed: Sequence[Service]) -> Sequence[Finding]:
+        return judge.flow_findings(changed, self.label)
 
     def _virtuals(self, services: Sequence[Service]) -> list[objects.VirtualService]:
         return [self._services[service.id] for service in services]

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster.objects import (
     CLUSTER,
@@ -15,7 +15,13 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster.objects im
     Settings,
     VirtualService,
 )
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Finding, Server, Service
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Finding, Service
+from ansible_collections.aovpn.ikev2.plugins.module_utils._network import subnet_findings
+
+NOT_TRANSPARENT = (
+    "For clients in the servers' subnet, the LoadMaster silently leaves out transparency, whatever the flag says.",
+    "Keep the VPN's clients out of that subnet, and do not translate their traffic to an address of it.",
+)
 
 
 def service_findings(virtual: VirtualService) -> list[Finding]:
@@ -138,18 +144,11 @@ def _unit_findings(device: Settings, label: str) -> list[Finding]:
     ]
 
 
-def network_findings(
-    virtuals: Sequence[VirtualService],
-    servers: Mapping[str, Sequence[Server]],
-    own: Sequence[Interface],
-    device: Settings,
-) -> list[Finding]:
-    """Tell what transparency on layer 7 does not work with; ``servers`` by service."""
+def network_findings(services: Sequence[Service], own: Sequence[Interface], device: Settings) -> list[Finding]:
+    """Report where transparency does not work. ``services`` are those on layer 7, with their servers."""
     findings: dict[tuple[str, str], Finding] = {}
-    for virtual in virtuals:
-        if virtual.layer == LAYER_4:
-            continue
-        for server in servers[virtual.service.id]:
+    for service in services:
+        for server in service.servers:
             near = [item for item in own if item.is_near(server.address)]
             if not near:
                 findings["far", server.address] = Finding(
@@ -158,8 +157,8 @@ def network_findings(
                     server.address,
                     "This real server is in no subnet that the LoadMaster names as its own, and transparency is not available"
                     " with servers that are not local.",
-                    "Move it to a subnet of the LoadMaster's; or accept 'unsupported_mode' if the LoadMaster has an address there"
-                    " all the same, and give that as 'gateway'.",
+                    "Move it to one of the LoadMaster's subnets. If the LoadMaster does have an address there,"
+                    " give that as 'gateway' and accept 'unsupported_mode'.",
                 )
             for item in near:
                 if device.shares_addresses and not item.shared:
@@ -167,29 +166,26 @@ def network_findings(
                         "return_path_unverified",
                         "warning",
                         item.address,
-                        "This unit of a high-availability pair names no shared address in the servers' subnet, and its own does not move with it.",
+                        "This unit of a high-availability pair names no shared address in the servers' subnet,"
+                        " and its own address does not move to the other unit.",
                         "Give the shared address as 'gateway'.",
                     )
-                overlapping = [other for other in own if _overlap(other, item)]
-                if item.is_near(virtual.service.address) or overlapping:
-                    what = (
-                        f"The virtual address is in the servers' own subnet {item.network.cidr}."
-                        if item.is_near(virtual.service.address)
-                        else f"The servers' subnet {item.network.cidr} overlaps with {overlapping[0].network.cidr}."
-                    )
-                    findings["subnet", virtual.service.address] = Finding(
+                overlapping = next((other for other in own if _overlap(other, item)), None)
+                if overlapping:
+                    message, remedy = NOT_TRANSPARENT
+                    findings["subnet", service.address] = Finding(
                         "client_in_server_subnet",
                         "warning",
-                        virtual.service.address,
-                        f"{what} For clients in the servers' subnet, the LoadMaster leaves out transparency without a word,"
-                        " whatever the flag says.",
-                        "Let no client of the VPN be in that subnet, and no client's traffic be translated to an address of it.",
+                        service.address,
+                        f"The servers' subnet {item.network.cidr} overlaps with {overlapping.network.cidr}. {message}",
+                        remedy,
                     )
-    return list(findings.values())
+    near_servers = {("subnet", found.object): found for found in subnet_findings(services, own, NOT_TRANSPARENT)}
+    return [*(findings | near_servers).values()]
 
 
 def _overlap(one: Interface, other: Interface) -> bool:
-    """Say whether the subnets of two addresses overlap; an interface may well have several addresses in one."""
+    """Report whether the subnets of two addresses overlap; one interface may have several addresses in a subnet."""
     if one.name == other.name and one.network.cidr == other.network.cidr:
         return False
     return one.network in other.network or other.network in one.network

@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Server, Service, canonical_address
+from ansible_collections.aovpn.ikev2.plugins.module_utils._network import OwnAddress
 
 Fields: t.TypeAlias = "dict[str, t.Any]"
 
@@ -22,6 +23,9 @@ LAYER_4 = 4
 
 UNITS, CLUSTER = (1, 2), 4
 """The HA modes of the two units of a pair, which share addresses, and of a cluster. 3 is HA in a cloud, without shared addresses."""
+
+TRANSPARENT = "Transparent"
+"""The flag of a service that keeps the client's address."""
 
 ANY_PORT = "*"
 
@@ -157,17 +161,11 @@ class VirtualService:
 
 
 @dataclass(frozen=True)
-class Interface:
+class Interface(OwnAddress):
     """An address of an interface and, in a pair of units, the ``shared`` one that moves to the active unit."""
 
     name: str
-    address: str
-    network: netaddr.IPNetwork
     shared: str
-
-    def is_near(self, address: str) -> bool:
-        """Say whether ``address`` is in this interface's subnet."""
-        return netaddr.IPAddress(address) in self.network
 
 
 @dataclass(frozen=True)
@@ -207,7 +205,7 @@ def virtual_service(record: Fields) -> VirtualService:
             id=f"{f'[{address}]' if ':' in address else address}:{port}/udp",
             address=address,
             port=port,
-            value=transparent,
+            settings={TRANSPARENT: transparent},
             source_preserved=False,
             enabled=flag(record.get("Enable", True)),
             names=(str(record["Index"]), *([nickname] if nickname else [])),
@@ -245,9 +243,8 @@ def interfaces(fields: Fields) -> list[Interface]:
 def _interface(name: str, text: str, shared: str) -> Interface:
     address = text.partition("/")[0]
     shared = shared.partition("/")[0]
-    return Interface(
-        name, canonical_address(address), netaddr.IPNetwork(text), canonical_address(shared) if shared else ""
-    )
+    own = canonical_address(address)
+    return Interface(own, netaddr.IPNetwork(text), "", name, canonical_address(shared) if shared else "")
 
 
 def _additional(item: Fields) -> list[tuple[t.Any, str]]:

@@ -13,7 +13,7 @@ from itertools import groupby
 from urllib.parse import quote, unquote
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import SAVE_TIMEOUT, Adapter
-from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Endpoint, Http, understood
+from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Endpoint, understood
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     AccessDenied,
     Change,
@@ -26,8 +26,12 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
 )
 from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler import findings as judge
 from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler import objects
+from ansible_collections.aovpn.ikev2.plugins.module_utils._network import subnet_findings
 
 NITRO = "/nitro/v1/config/"
+
+USNIP = "USNIP"
+"""The mode Use Subnet IP."""
 
 EXPIRED = (444, 1027)
 NO_SESSION_LEFT = (445, 446)
@@ -61,6 +65,8 @@ class NetScaler(Adapter):
     """
 
     platform = "netscaler"
+    title = "NetScaler"
+    setting = objects.USIP
 
     def __init__(
         self,
@@ -75,22 +81,20 @@ class NetScaler(Adapter):
         admin_partition: str | None = None,
         save: bool = True,
     ) -> None:
-        self.host = endpoint.host
-        self.label = f"NetScaler {endpoint.host}"
         if nitro_auth_token and admin_partition is not None:
             # To switch would be to leave the caller's own session in another partition, and nothing tells in which it was.
             raise InvalidInput(
                 "Options 'nitro_auth_token' and 'admin_partition' exclude each other: a session is in one partition."
                 " Switch the session yourself, or give 'username' and 'password'."
             )
-        self._http = Http(endpoint, self.label)
+        super().__init__(endpoint)
         self._username = username
         self._password = password
         self._given = nitro_auth_token
         self._subnet_ip_mode = subnet_ip_mode
-        self.preserving: Value = "YES"
+        self._wanted: dict[str, Value] = {self.setting: "YES"}
         if use_proxy_port is not None:
-            self.preserving = {"usip": "YES", objects.PROXY_PORT: "YES" if use_proxy_port else "NO"}
+            self._wanted[objects.PROXY_PORT] = "YES" if use_proxy_port else "NO"
         self._proxy_port = use_proxy_port is not None if proxy_port_in_value is None else proxy_port_in_value
         self._admin_partition = admin_partition
         self._save = save
@@ -100,27 +104,20 @@ class NetScaler(Adapter):
         self._members: dict[objects.Carrier, list[objects.Member]] = {}
         self._carriers: dict[str, objects.Carrier] = {}
         self._items: dict[objects.Carrier, objects.Item] = {}
-        self._kinds: Sequence[str] = tuple(objects.NAME_KEYS)
         self._warnings: list[str] = []
-        self._progress: list[str] = []
 
     @property
-    def requests(self) -> int:
-        return self._http.requests
+    def wanted_device(self) -> Mapping[str, Value]:
+        return {USNIP: True} if self._subnet_ip_mode else {}
 
-    @property
-    def progress(self) -> Sequence[str]:
-        return self._progress
+    def wanted(self, service: Service) -> Mapping[str, Value]:
+        return self._wanted
 
-    @property
-    def preserving_device(self) -> Mapping[str, Value]:
-        return {"usnip": True} if self._subnet_ip_mode else {}
+    def preserves(self, service: Service, settings: Mapping[str, Value]) -> bool:
+        return settings[self.setting] == "YES"
 
-    def preserves(self, service: Service, value: Value) -> bool:
-        return objects.settings(value)["usip"] == "YES"
-
-    def suits(self, service: Service) -> bool:
-        return service.value == self.preserving if self._proxy_port else service.source_preserved
+    def settings(self, value: Value) -> Mapping[str, Value]:
+        return objects.settings(value)
 
     # Session
 
@@ -156,32 +153,35 @@ class NetScaler(Adapter):
     # The engine's way through
 
     def read(self) -> Reading:
+        return self._read(tuple(objects.NAME_KEYS))
+
+    def reread(self, services: Sequence[Service]) -> Reading:
+        return self._read(sorted({self._carriers[service.id][0] for service in services}, reverse=True))
+
+    def _read(self, kinds: Sequence[str]) -> Reading:
         modes = self._send("GET", "nsmode").parse(objects.modes, "modes")
         if self._listeners is None:
             self._listeners = self._topology()
-        carriers: dict[objects.Carrier, objects.Item] = {}
-        for kind in self._kinds:
+        for kind in kinds:
             fields = objects.CARRIER[kind] + (f",{objects.PROXY_PORT}" if self._proxy_port else "")
-            for item in self._list(f"{kind}?attrs={fields}", f"{kind}s", dict):
-                with understood(self.label, f"{kind}s"):
-                    carrier = (kind, str(item[objects.NAME_KEYS[kind]]))
-                    carriers[carrier] = item
-                    if kind == "service":
+            items = self._list(f"{kind}?attrs={fields}", f"{kind}s", dict)
+            with understood(self.label, f"{kind}s"):
+                found = {(kind, str(item[objects.NAME_KEYS[kind]])): item for item in items}
+                if kind == "service":
+                    for carrier, item in found.items():
                         own = objects.backend(item["ipaddress"], item["port"])
                         self._members[carrier] = [own] if own else []
-        self._items = carriers
-        self._carriers = {carrier[1]: carrier for carrier in carriers}
+            self._items = {carrier: item for carrier, item in self._items.items() if carrier[0] != kind} | found
+        self._carriers = {carrier[1]: carrier for carrier in self._items}
         with understood(self.label, "services"):
-            services = objects.services(self._listeners, carriers, self._members, proxy_port=self._proxy_port)
-        return Reading(tuple(services), {"usnip": modes["usnip"]}, tuple(judge.mode_findings(modes, self.label)))
+            services = objects.services(self._listeners, self._items, self._members, proxy_port=self._proxy_port)
+        return Reading(tuple(services), {USNIP: modes["usnip"]}, tuple(judge.mode_findings(modes, self.label)))
 
     def inspect(self, services: Sequence[Service]) -> Sequence[Finding]:
         return judge.listener_findings(services, self._carriers, self._listeners or (), self._members)
 
     def guard(self, services: Sequence[Service], *, changing: bool) -> Reading:
         carriers = [self._carriers[service.id] for service in services]
-        # What follows a change looks at these alone.
-        self._kinds = [kind for kind in objects.NAME_KEYS if any(carrier[0] == kind for carrier in carriers)]
         addresses = self._list("nsip?attrs=ipaddress,netmask,type,td", "addresses", dict)
         nodes = self._list("hanode/0", "high-availability state", dict)
         clustered = any(item.get("type") == "CLIP" for item in addresses)
@@ -197,16 +197,16 @@ class NetScaler(Adapter):
             objects.with_servers(service, self._items[carrier], self._members.get(carrier, ()), snips)
             for service, carrier in zip(services, carriers, strict=True)
         )
-        return Reading(guarded, findings=(*findings, *judge.subnet_findings(guarded, snips)))
+        return Reading(guarded, findings=(*findings, *subnet_findings(guarded, snips)))
 
     def apply(self, changes: Sequence[Change]) -> None:
-        for of, grouped in groupby(changes, key=lambda change: change.scope):
-            if of == "service":
+        for scope, grouped in groupby(changes, key=lambda change: change.scope):
+            if scope == "service":
                 self._set(list(grouped))
                 continue
             for change in grouped:
                 action = "enable" if change.after else "disable"
-                self._write("POST", f"nsmode?action={action}", {"nsmode": {"mode": [change.id.upper()]}}, change.id)
+                self._write("POST", f"nsmode?action={action}", {"nsmode": {"mode": [change.setting]}}, change.setting)
 
     def keep(self) -> None:
         if not self._save:
@@ -217,13 +217,13 @@ class NetScaler(Adapter):
             except Refused as error:
                 if error.code != IN_PROGRESS or not pause:
                     raise
-                self._progress.append(f"Save: another is in progress, tried again after {pause} s.")
+                self.progress.append(f"Save: another is in progress, tried again after {pause} s.")
                 time.sleep(pause)
             else:
                 return
 
-    def finish(self, services: Sequence[Service]) -> Sequence[Finding]:
-        return judge.change_findings(self._warnings, self.label, flows=bool(services))
+    def finish(self, services: Sequence[Service], changed: Sequence[Service]) -> Sequence[Finding]:
+        return judge.change_findings(self._warnings, self.label, flows=bool(changed))
 
     # What these take
 
@@ -242,10 +242,13 @@ class NetScaler(Adapter):
 
     def _set(self, changes: Sequence[Change]) -> None:
         """Set services in as few requests as there are kinds. A half-done one is undone by the engine: NITRO does not."""
-        left = [(self._carriers[change.id], objects.steps(change)) for change in changes]
+        fields: dict[str, dict[str, t.Any]] = {}
+        for change in changes:
+            fields.setdefault(change.id, {})[change.setting] = change.after
+        left = [(self._carriers[name], objects.steps(settings)) for name, settings in fields.items()]
         while left:
             for kind, key in objects.NAME_KEYS.items():
-                items = [{key: name, **steps[0]} for (of, name), steps in left if of == kind]
+                items = [{key: name, **steps[0]} for (carried_by, name), steps in left if carried_by == kind]
                 if items:
                     named = ", ".join(str(item[key]) for item in items)
                     self._write("PUT", kind, {kind: items if len(items) > 1 else items[0]}, named)

@@ -15,7 +15,6 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.objects imp
     Item,
     Listener,
     Member,
-    SubnetIp,
     VirtualServer,
 )
 
@@ -214,24 +213,6 @@ def cluster_findings(addresses: Sequence[Item], instances: Sequence[Item], host:
     return findings + [_process_local(label, on=item.get("processlocal") == "ENABLED") for item in instances]
 
 
-def subnet_findings(chosen: Iterable[Service], snips: Sequence[SubnetIp]) -> list[Finding]:
-    """Tell virtual addresses in a server's own subnet: clients there would be answered directly."""
-    findings: dict[str, Finding] = {}
-    for service in chosen:
-        for own in snips:
-            near = any(own.is_near(server.address) for server in service.servers)
-            if service.address and near and own.is_near(service.address):
-                findings[service.address] = Finding(
-                    "client_in_server_subnet",
-                    "warning",
-                    service.address,
-                    f"The virtual address is in the servers' own subnet {own.network.cidr}."
-                    " A client in that subnet would be answered directly, past this device, and could not connect.",
-                    "Let no client of the VPN be in that subnet.",
-                )
-    return list(findings.values())
-
-
 def change_findings(warnings: Iterable[str], label: str, *, flows: bool) -> list[Finding]:
     """Tell what a change that stands leaves to know. ``warnings``: what the device said of its propagation."""
     findings = [
@@ -251,7 +232,7 @@ def change_findings(warnings: Iterable[str], label: str, *, flows: bool) -> list
                 "info",
                 label,
                 "Flows that exist may keep the source address with which they began, until they have been idle.",
-                "Nothing is to be done; new flows show the setting.",
+                "No action needed; new flows show the setting.",
             )
         )
     return findings

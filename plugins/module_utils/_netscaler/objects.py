@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
-    Change,
     Server,
     Service,
     Value,
     canonical_address,
 )
+from ansible_collections.aovpn.ikev2.plugins.module_utils._network import OwnAddress, addresses_near
 
 Item: t.TypeAlias = "Mapping[str, t.Any]"
 Carrier: t.TypeAlias = "tuple[str, str]"
@@ -36,7 +36,7 @@ CARRIER = {
     "service": "name,servicetype,usip,svrstate,ipaddress,port,td",
 }
 """The fields that matter here, for ``attrs``. Net profiles do not: with ``usip`` on, all of them are ignored (Citrix, CTX130209)."""
-PROXY_PORT = "useproxyport"
+USIP, PROXY_PORT = "usip", "useproxyport"
 
 OUT_OF_SERVICE = ("DISABLED", "OUT OF SERVICE")
 """How a service group's ``state`` and a service's ``svrstate`` say that an operator has disabled it."""
@@ -58,20 +58,6 @@ class VirtualServer:
     local: bool
     persistence: str
     group: str
-
-
-@dataclass(frozen=True)
-class SubnetIp:
-    """A subnet address (SNIP) in its traffic domain, written ``%n``; empty for the default one."""
-
-    address: str
-    network: netaddr.IPNetwork
-    domain: str
-
-    def is_near(self, address: str) -> bool:
-        """Say whether ``address`` is in this address's subnet and traffic domain."""
-        host, percent, domain = address.partition("%")
-        return self.domain == percent + domain and netaddr.IPAddress(host) in self.network
 
 
 @dataclass(frozen=True)
@@ -148,20 +134,20 @@ def _port(value: t.Any) -> int:
     return 0 if port == EVERY_PORT else port
 
 
-def snip(item: Item) -> SubnetIp | None:
+def snip(item: Item) -> OwnAddress | None:
     """Read an IPv4 subnet address; None for an address of another type."""
     if item["type"] != "SNIP":
         return None
     network = netaddr.IPNetwork(f"{item['ipaddress']}/{item['netmask']}")
-    return SubnetIp(canonical_address(item["ipaddress"]), network, domain(item))
+    return OwnAddress(canonical_address(item["ipaddress"]), network, domain(item))
 
 
-def snip6(item: Item) -> SubnetIp | None:
+def snip6(item: Item) -> OwnAddress | None:
     """Read an IPv6 subnet address, which NITRO writes with its prefix length."""
     if item["type"] != "SNIP":
         return None
     network = netaddr.IPNetwork(item["ipv6address"])
-    return SubnetIp(canonical_address(str(network.ip)), network, domain(item))
+    return OwnAddress(canonical_address(str(network.ip)), network, domain(item))
 
 
 # The join
@@ -201,20 +187,20 @@ def _service(carrier: Carrier, item: Item, address: str, port: int, protocol: st
         id=carrier[1],
         address=address,
         port=port,
-        value={"usip": usip, PROXY_PORT: str(item[PROXY_PORT])} if proxy_port else usip,
+        settings={USIP: usip, PROXY_PORT: str(item[PROXY_PORT])} if proxy_port else {USIP: usip},
         source_preserved=usip == "YES",
         protocol=protocol,
         enabled=item.get("state", item.get("svrstate")) not in OUT_OF_SERVICE,
     )
 
 
-def with_servers(service: Service, carrier: Item, members: Sequence[Member], snips: Sequence[SubnetIp]) -> Service:
+def with_servers(service: Service, carrier: Item, members: Sequence[Member], snips: Sequence[OwnAddress]) -> Service:
     """Give the service with its servers, in the traffic domain of what carries it, and the gateways that these may have."""
     within = [(address + domain(carrier), port) for address, port in members]
     return replace(
         service,
         servers=tuple(
-            Server(address, port or service.port, tuple(own.address for own in snips if own.is_near(address)))
+            Server(address, port or service.port, addresses_near(snips, address))
             for address, port in within
             # Without a virtual server, the member's port is all that says which service this is.
             if service.address or port == service.port
@@ -225,22 +211,19 @@ def with_servers(service: Service, carrier: Item, members: Sequence[Member], sni
 # Writing
 
 
-def settings(value: Value) -> dict[str, str]:
-    """Give a service's value as NITRO's fields."""
-    return value if isinstance(value, dict) else {"usip": str(value)}
+def settings(value: Value) -> dict[str, Value]:
+    """Return a service's value as NITRO's fields."""
+    return {**value} if isinstance(value, dict) else {USIP: value}
 
 
-def steps(change: Change) -> list[dict[str, str]]:
-    """Give the fields to send, and only those that differ, in the order in which the device takes them."""
-    before, after = settings(change.before), settings(change.after)
-    differing = {key: value for key, value in after.items() if before.get(key) != value}
-    if after["usip"] == "NO" and PROXY_PORT in differing:
+def steps(fields: Mapping[str, Value]) -> list[dict[str, Value]]:
+    """Return the fields to send in the order in which the device takes them."""
+    if fields.get(USIP) == "NO" and PROXY_PORT in fields:
         # The proxy port can be set only while Use Client IP is on.
-        usip = {"usip": "NO"} if "usip" in differing else None
-        return [{PROXY_PORT: differing[PROXY_PORT]}, *([usip] if usip else [])]
-    return [differing]
+        return [{PROXY_PORT: fields[PROXY_PORT]}, {USIP: fields[USIP]}]
+    return [{**fields}]
 
 
 def snapshot_has_proxy_port(values: Iterable[Value]) -> bool:
-    """Say whether a snapshot was taken with the proxy port managed."""
+    """Report whether a snapshot was taken with the proxy port managed."""
     return any(isinstance(value, dict) for value in values)

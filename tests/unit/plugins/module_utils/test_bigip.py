@@ -64,19 +64,29 @@ def reading(*items: dict[str, t.Any]) -> Expect:
     return Expect("GET", f"/mgmt/tm/ltm/virtual?$select={VIRTUAL_SERVER}&$top={PAGE}", body, headers=WITH_TOKEN)
 
 
-def reread(*items: dict[str, t.Any], skip: int = 0, policies: t.Sequence[str] = (), size: int = 2) -> Expect:
-    """Expect the read of these alone, by where they stand in the listing, with the LTM policies that are attached to all of them."""
-    expanded = {
+def attached(item: dict[str, t.Any], policies: t.Sequence[str] = ()) -> dict[str, t.Any]:
+    """Give a virtual server with the LTM policies that are attached to it."""
+    return {
+        **item,
         "profilesReference": {"items": [{"name": "udp", "fullPath": "/Common/udp"}]},
         "policiesReference": {"items": [{"fullPath": policy} for policy in policies]} if policies else {"link": "…"},
     }
-    listing = f"/mgmt/tm/ltm/virtual?$select={VIRTUAL_SERVER},{ATTACHED}&expandSubcollections=true"
-    return Expect(
-        "GET",
-        f"{listing}&$top={size}&$skip={skip}",
-        {"items": [{**item, **expanded} for item in items]},
-        headers=WITH_TOKEN,
-    )
+
+
+EXPANDED = f"$select={VIRTUAL_SERVER},{ATTACHED}&expandSubcollections=true"
+
+
+def reread(*items: dict[str, t.Any], policies: t.Sequence[str] = ()) -> Expect:
+    """Expect the read of all virtual servers with what is attached to each."""
+    listed = [attached(item, policies) for item in items]
+    return Expect("GET", f"/mgmt/tm/ltm/virtual?{EXPANDED}&$top={PAGE}", {"items": listed}, headers=WITH_TOKEN)
+
+
+def single(item: dict[str, t.Any], status: int = 200) -> Expect:
+    """Expect the read of one virtual server by its name."""
+    answer = attached(item) if status == 200 else {"code": status, "message": "01020036:3: not found."}
+    path = f"/mgmt/tm/ltm/virtual/~Common~{item['name']}?{EXPANDED}"
+    return Expect("GET", path, answer, status, headers=WITH_TOKEN)
 
 
 def patch(name: str, translation: t.Any, headers: dict[str, str], **more: t.Any) -> Expect:
@@ -566,7 +576,7 @@ def test_a_pool_that_cannot_be_taken_off_is_a_failure_and_put_back(expecting: Ex
     expecting(
         [LOGIN, reading(*BROKEN), *guards(changing=True), *TO_NONE, reread(RIGHT[0], LEFT_OVER), *stays, *undo, LOGOUT]
     )
-    with pytest.raises(RunFailed, match="without an error, and yet /Common/vs4500 is") as caught:
+    with pytest.raises(RunFailed, match="without an error, but snat of /Common/vs4500 is") as caught:
         go(Order(return_path=GOOD))
     assert caught.value.result.undone is True
 
@@ -600,37 +610,39 @@ def test_pages_are_read_to_the_end(expecting: Expecting) -> None:
     assert len(go(Order(state="gathered")).services) == 2
 
 
-def test_thousands_of_virtual_servers_take_two_pages_more_at_most_and_are_read_again_at_once(
+def test_thousands_of_virtual_servers_take_two_pages_more_at_most_and_a_pair_is_read_again_by_name(
     expecting: Expecting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.adapter.PAGE", 1)
+    for name, value in {"PAGE": 1, "FEW": 3}.items():
+        monkeypatch.setattr(f"ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.adapter.{name}", value)
     listing = f"/mgmt/tm/ltm/virtual?$select={VIRTUAL_SERVER}&$top="
 
     def page(query: str, *items: dict[str, t.Any], following: str = "") -> Expect:
         more = {"nextLink": f"https://localhost{listing}{following}"} if following else {}
         return Expect("GET", f"{listing}{query}", {"items": list(items), "totalItems": 4, **more}, headers=WITH_TOKEN)
 
-    pages = [
-        page("1", BROKEN[0], following="1&$skip=1"),
-        page("2&$skip=1", *OTHERS[:2], following="2&$skip=3"),
-        page("2&$skip=3", BROKEN[1]),
-    ]
-    near = reread(RIGHT[0], *OTHERS[:2], RIGHT[1], size=4)
-    expecting([LOGIN, *pages, *guards(changing=True), *TO_NONE, near, SAVE, LOGOUT])
-    assert go(Order(return_path=GOOD)).requests == 16
+    def pages(*items: dict[str, t.Any]) -> list[Expect]:
+        return [
+            page("1", items[0], following="1&$skip=1"),
+            page("2&$skip=1", *OTHERS[:2], following="2&$skip=3"),
+            page("2&$skip=3", items[1]),
+        ]
 
-    # Too far apart for a look at each that is between them, the listing is read again, at once; what is attached, afterwards.
-    monkeypatch.setattr("ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.adapter.FEW", 3)
-    whole, policies = page("4", RIGHT[0], *OTHERS[:2], RIGHT[1]), get("ltm/policy?expandSubcollections=true")
-    expecting([LOGIN, *pages, *guards(changing=True), *TO_NONE, whole, SAVE, policies, LOGOUT])
+    # In the order of the services: by address, then port.
+    again = [single(RIGHT[0]), single(RIGHT[1])]
+    expecting([LOGIN, *pages(*BROKEN), *guards(changing=True), *TO_NONE, *again, SAVE, LOGOUT])
     assert go(Order(return_path=GOOD)).requests == 17
 
-
-def test_what_stands_elsewhere_in_the_listing_meanwhile_is_looked_for(expecting: Expecting) -> None:
-    moved = reread(OTHERS[0], RIGHT[0])
+    # More services than that are looked up in the listing, and what is attached to them is asked for afterwards.
+    monkeypatch.setattr("ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.adapter.SINGLES", 1)
     policies = get("ltm/policy?expandSubcollections=true")
-    reads = [moved, reading(OTHERS[0], *RIGHT)]  # one more virtual server is before them
-    expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *TO_NONE, *reads, SAVE, policies, LOGOUT])
+    expecting([LOGIN, *pages(*BROKEN), *guards(changing=True), *TO_NONE, *pages(*RIGHT), SAVE, policies, LOGOUT])
+    assert go(Order(return_path=GOOD)).requests == 19
+
+
+def test_what_is_in_another_place_of_the_listing_meanwhile_is_found(expecting: Expecting) -> None:
+    moved = reread(OTHERS[0], *RIGHT)  # one more virtual server is before them
+    expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *TO_NONE, moved, SAVE, LOGOUT])
     assert [service.value for service in go(Order(return_path=GOOD)).services] == ["none", "none"]
 
 
@@ -655,10 +667,10 @@ def test_a_device_that_does_not_give_the_pair_alone_is_read_as_a_whole(
 
 
 def test_what_somebody_deletes_meanwhile_is_told_and_the_other_is_put_back(expecting: Expecting) -> None:
-    gone = [reread(*OTHERS[:2]), reading(RIGHT[0]), reading(RIGHT[0])]
-    back = [patch("vs500", {"type": "automap"}, WITH_TOKEN), reading(BROKEN[0])]
+    gone = [reread(RIGHT[0]), reading(RIGHT[0])] * 2
+    back = [patch("vs500", {"type": "automap"}, WITH_TOKEN), reread(BROKEN[0]), reading(BROKEN[0])]
     expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *TO_NONE, *gone, *back, LOGOUT])
-    with pytest.raises(RunFailed, match="Putting it back failed too: /Common/vs4500 is None and was") as caught:
+    with pytest.raises(RunFailed, match="The rollback failed too: snat of /Common/vs4500 is None and was") as caught:
         go(Order(return_path=GOOD))
     assert caught.value.result.undone is False
 

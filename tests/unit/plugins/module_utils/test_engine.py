@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import typing as t
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import Adapter
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
+from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     Change,
     DeviceError,
@@ -43,7 +44,7 @@ def pair(address: str = "203.0.113.10", value: str = "hidden") -> list[Service]:
             f"{address}-{port}",
             address,
             port,
-            value,
+            {"snat": value},
             value == "kept",
             servers=servers,
             names=(f"name-{address}-{port}",),
@@ -56,13 +57,13 @@ class Memory(Adapter):
     """A device in memory. ``failures`` holds what each writing step raises, in order: before it takes effect, or after."""
 
     platform = "memory"
-    preserving = "kept"
-    requests = 0
+    title = "Memory"
+    setting = "snat"
 
     def __init__(
         self, services: Sequence[Service], failures: Sequence[tuple[str, DeviceError] | None] = (), **device: t.Any
     ) -> None:
-        self.host, self.label = "memory.example.net", "Memory"
+        super().__init__(Endpoint("memory.example.net"))
         self.services = {service.id: service for service in services}
         self.device = dict(device)
         self.failures = list(failures)
@@ -70,8 +71,14 @@ class Memory(Adapter):
         self.kept: list[t.Any] | None = None
 
     @property
-    def preserving_device(self) -> dict[str, t.Any]:
+    def wanted_device(self) -> dict[str, t.Any]:
         return {"mode": True} if "mode" in self.device else {}
+
+    def wanted(self, service: Service) -> dict[str, t.Any]:
+        return {} if service.source_preserved else {"snat": "kept"}
+
+    def preserves(self, service: Service, settings: Mapping[str, t.Any]) -> bool:
+        return bool(settings["snat"] == "kept")
 
     def open(self) -> None:
         self.calls.append("open")
@@ -101,10 +108,10 @@ class Memory(Adapter):
         if failure and failure[0] == "before":
             raise failure[1]
         if change and change.scope == "device":
-            self.device[change.id] = change.after
+            self.device[change.setting] = change.after
         elif change:
             self.services[change.id] = replace(
-                self.services[change.id], value=change.after, source_preserved=change.after == "kept"
+                self.services[change.id], settings={"snat": str(change.after)}, source_preserved=change.after == "kept"
             )
         elif not (failure and isinstance(failure[1], Refused)):  # who refuses to keep does not
             self.kept = self.values()
@@ -252,7 +259,7 @@ def test_what_nobody_can_read_is_not_claimed_to_stand() -> None:
             return super().read()
 
     with pytest.raises(
-        RunFailed, match=r"Not known to be as before: 203\.0\.113\.10-500, 203\.0\.113\.10-4500"
+        RunFailed, match=r"Not known to be as before: snat of 203\.0\.113\.10-500, snat of 203\.0\.113\.10-4500"
     ) as caught:
         go(Gone(pair()))
     result = caught.value.result
@@ -272,7 +279,9 @@ def test_what_is_put_back_without_an_answer_is_put_back_all_the_same() -> None:
 
 def test_what_may_have_been_kept_after_all_is_said() -> None:
     memory = Memory(pair(), [None, None, ("after", Unreachable("lost")), None, None, ("before", Refused("no"))])
-    with pytest.raises(RunFailed, match="lost Putting it back failed too: no What runs has been put back") as caught:
+    with pytest.raises(
+        RunFailed, match="lost The rollback failed too: no The running configuration is rolled back"
+    ) as caught:
         go(memory)
     assert caught.value.result.undone is False
     assert (memory.values(), memory.kept) == (["hidden", "hidden"], ["kept", "kept"])
@@ -285,7 +294,7 @@ def test_a_device_that_only_says_yes_is_found_out() -> None:
 
     memory = Liar(pair())
     with pytest.raises(
-        RunFailed, match=r"took the change without an error, and yet 203.0.113.10-500 is 'hidden'"
+        RunFailed, match=r"accepted the change without an error, but snat of 203.0.113.10-500 is 'hidden'"
     ) as caught:
         go(memory)
     assert caught.value.result.undone is True
@@ -355,7 +364,7 @@ def test_no_order_of_the_services_changes_what_is_chosen(services: list[Service]
 def test_services_of_one_port_lead_to_servers_together() -> None:
     def one(name: str, port: int, *servers: str) -> Service:
         own = tuple(Server(server, port) for server in servers)
-        return Service(name, "203.0.113.20", port, "kept", True, servers=own)
+        return Service(name, "203.0.113.20", port, {"snat": "kept"}, True, servers=own)
 
     alone = [one(f"{server}-{port}", port, server) for port in (500, 4500) for server in ("10.0.0.1", "10.0.0.2")]
     assert server_findings(alone) == []
@@ -365,9 +374,10 @@ def test_services_of_one_port_lead_to_servers_together() -> None:
 
 def test_a_service_that_preserves_and_does_not_suit_is_changed_without_a_return_path() -> None:
     class Choosy(Memory):
-        def suits(self, service: Service) -> bool:
-            return service.value == "kept"
+        def wanted(self, service: Service) -> dict[str, t.Any]:
+            return {"snat": "kept"}
 
-    memory = Choosy([replace(service, value="kept otherwise", source_preserved=True) for service in pair()])
+    left = [replace(service, settings={"snat": "kept otherwise"}, source_preserved=True) for service in pair()]
+    memory = Choosy(left)
     assert run(memory, Order(), check_mode=False).changed
     assert memory.values() == ["kept", "kept"]

@@ -145,7 +145,7 @@ def test_a_snapshot_with_a_value_that_no_device_has_is_refused(value: t.Any) -> 
 
 def test_a_service_shows_the_documented_keys_only() -> None:
     keys = {"id", "address", "port", "protocol", "enabled", "source_preserved", "value", "servers"}
-    assert set(Service("id", "192.0.2.1", 500, "none", True, names=("other",)).as_dict()) == keys
+    assert set(Service("id", "192.0.2.1", 500, {"snat": "none"}, True, names=("other",)).as_dict()) == keys
 
 
 def test_the_table_of_findings_names_every_code() -> None:

@@ -255,7 +255,7 @@ def test_what_cannot_be_put_back_is_said(expecting: Expecting) -> None:
             LOGOUT,
         ]
     )
-    with pytest.raises(RunFailed, match="Not known to be as before: sg500, sg4500") as caught:
+    with pytest.raises(RunFailed, match="Not known to be as before: usip of sg500, usip of sg4500") as caught:
         go(Order(return_path=GOOD))
     assert caught.value.result.undone is False
     assert caught.value.result.changed
