@@ -38,7 +38,7 @@ def started(authority: CertificateAuthority) -> Iterator[BigIp]:
 @pytest.fixture
 def device(started: BigIp, monkeypatch: pytest.MonkeyPatch) -> BigIp:
     """Give a fresh device, and no pauses."""
-    monkeypatch.setattr("ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.adapter.PAUSES", (0.001, 0.001))
+    monkeypatch.setattr("ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.session.PAUSES", (0.001, 0.001))
     started.reset()
     return started
 

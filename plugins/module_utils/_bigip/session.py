@@ -1,0 +1,150 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A session with a BIG-IP: log-in, tokens, transient refusals, and errors in words."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import typing as t
+from urllib.parse import quote
+
+from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Http
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import AccessDenied, DeviceError, Refused
+
+BUSY = ("There is an active asynchronous task executing", "Configuration Utility restarting")
+"""The two transient answers (HTTP 503). The request was not carried out, so sending it again is safe."""
+PAUSES = (1, 2, 4)
+"""How long to wait before the next try then, in seconds."""
+
+LEAST_TOKEN_LIFE = 300
+"""A token that lives shorter is lengthened to this, in seconds; BIG-IP's default is 1200."""
+
+ROLE_REFUSAL = "Authorization failed: user="
+"""What the message of a 401 begins with that is about the user's role and not about the token."""
+
+NOT_PERMITTED = "01070822"
+"""What mcpd's 'Access Denied' begins with, which comes with HTTP 400."""
+
+
+class Session:
+    """iControl REST over ``http``. What it waited for is added to ``progress``."""
+
+    def __init__(self, http: Http, progress: list[str], username: str, password: str, login_provider: str) -> None:
+        self._http = http
+        self._progress = progress
+        self._username = username
+        self._password = password
+        self._login_provider = login_provider
+        self._token: str | None = None
+        self._tokens: list[str] = []
+        self._basic = False
+
+    def open(self) -> None:
+        """Log in. A device without the log-in service gets basic authentication."""
+        answer = self._patient(
+            "POST",
+            "/mgmt/shared/authn/login",
+            {"username": self._username, "password": self._password, "loginProviderName": self._login_provider},
+            {},
+        )
+        if answer.status == 404:
+            # A device without the log-in service still knows its local users.
+            self._basic = True
+            return
+        if answer.status == 401:
+            raise AccessDenied(f"{self._http.device} refused user {self._username!r}. Check 'username' and 'password'.")
+        if "maximum active login tokens" in answer.text:
+            raise AccessDenied(
+                f"{self._http.device}: user {self._username!r} has as many open logins as the device allows."
+                " They end by themselves within 20 minutes; an account of its own for Ansible avoids this."
+            )
+        self.accepted(answer, "logging in")
+        self._token, life = answer.parse(
+            lambda body: (str(body["token"]["token"]), int(body["token"]["timeout"])), "login token"
+        )
+        self._tokens.append(self._token)
+        if life < LEAST_TOKEN_LIFE:
+            # Not everybody may, and the token may well live long enough.
+            with contextlib.suppress(DeviceError):
+                self._patient("PATCH", self._token_path(self._token), {"timeout": LEAST_TOKEN_LIFE}, {})
+
+    def close(self) -> None:
+        """Log out, and close the connection."""
+        try:
+            if self._token:
+                self.accepted(self._patient("DELETE", self._token_path(self._token), None, {}), "logging out")
+        finally:
+            self._token = None
+            self._http.close()
+
+    def get(self, path: str) -> Answer:
+        """Read."""
+        return self.send("GET", path)
+
+    def send(
+        self, method: str, path: str, body: t.Any = None, headers: dict[str, str] | None = None, **how: t.Any
+    ) -> Answer:
+        """Send one request. ``how``: see ``Http.send``.
+
+        :raises AccessDenied: where the user may not do this.
+        :raises Refused: where the device declined it.
+        """
+        return self.accepted(self.exchange(method, path, body, headers, **how), f"{method} {path.partition('?')[0]}")
+
+    def exchange(
+        self, method: str, path: str, body: t.Any = None, headers: dict[str, str] | None = None, **how: t.Any
+    ) -> Answer:
+        """Send one request and return the answer, whatever it is. Where the token has expired, nothing was done: log in and send it again."""
+        answer = self._patient(method, path, body, headers or {}, **how)
+        if answer.status == 401 and self._token and ROLE_REFUSAL not in answer.text:
+            former, self._token = self._token, None
+            try:
+                self.open()
+            except DeviceError:
+                self._token = former  # to be ended, if it is not
+                raise
+            with contextlib.suppress(DeviceError):
+                self._patient("DELETE", self._token_path(former), None, {})
+            answer = self._patient(method, path, body, headers or {}, **how)
+        return answer
+
+    def _patient(self, method: str, path: str, body: t.Any, headers: dict[str, str], **how: t.Any) -> Answer:
+        for pause in (*PAUSES, 0):
+            answer = self._http.send(method, path, body=body, **how, **self._credentials(headers))
+            if answer.status != 503 or not any(words in answer.text for words in BUSY) or not pause:
+                break
+            self._progress.append(
+                f"Busy at {self._shown(f'{method} {path}'.partition('?')[0])}: asked again after {pause} s."
+            )
+            time.sleep(pause)
+        return answer
+
+    @staticmethod
+    def _token_path(token: str) -> str:
+        return f"/mgmt/shared/authz/tokens/{quote(token, safe='')}"
+
+    def _credentials(self, headers: dict[str, str]) -> dict[str, t.Any]:
+        if self._basic:
+            return {"headers": headers, "auth": (self._username, self._password)}
+        return {"headers": {**headers, "X-F5-Auth-Token": self._token} if self._token else headers}
+
+    def accepted(self, answer: Answer, doing: str) -> Answer:
+        """Return the answer, if it is a good one; ``doing`` is what the request was for. Raises as ``send`` does."""
+        if answer.status < 300:
+            return answer
+        if answer.status in (401, 403) or NOT_PERMITTED in answer.text:
+            raise AccessDenied(
+                f"{self._http.device} does not let user {self._username!r} do this ({self._shown(doing)})."
+                " Changes take the role Manager or above; to look takes Guest."
+            )
+        message = str(answer.json().get("message", "no reason given"))
+        raise Refused(f"{self._http.device} refused {self._shown(doing)}: {self._shown(message)}", status=answer.status)
+
+    def _shown(self, text: str) -> str:
+        """Return a text without any token: paths have them, and the device repeats paths in its messages."""
+        for token in self._tokens:
+            text = text.replace(token, "…")
+        return text
