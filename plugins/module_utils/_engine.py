@@ -136,6 +136,7 @@ def _run(adapter: Adapter, order: Order, result: Result, *, check_mode: bool) ->
     gathering = order.state == "gathered"
     reading = adapter.read()
     result.findings.extend(reading.findings)
+    result.findings.extend(plan.unread_findings(reading, order, adapter.label))
     selected, findings = plan.select(reading.services, order, adapter.label)
     result.findings.extend(findings)
     result.findings.extend(adapter.inspect(selected))
@@ -153,6 +154,7 @@ def _run(adapter: Adapter, order: Order, result: Result, *, check_mode: bool) ->
         result.version = guarded.version
         result.before = result.services = guarded.services
         result.findings.extend(plan.server_findings(guarded.services))
+        result.findings.extend(plan.family_findings(guarded.services, changes, order, adapter))
         result.findings.extend(plan.return_path_findings(guarded.services, changes, order, adapter))
     if not changes or gathering:
         result.changes = tuple(changes)

@@ -38,7 +38,8 @@ FINDING_CODES: t.Final[Mapping[str, str]] = {
     "ipv6_default_route": "A VPN server has an IPv6 default route, which is not managed.",
     "managed_elsewhere": "The service belongs to a declaration or an application service, which would undo the change.",
     "not_active_unit": "This unit of a high-availability pair is not the one that takes changes.",
-    "not_read": "A device could not be read.",
+    "not_read": "A device, or an object on it, could not be read.",
+    "not_selected": "Something carries UDP 500 or UDP 4500 and was not selected.",
     "other_default_route": "A VPN server has a second default route.",
     "other_device": "The snapshot was taken from another device.",
     "pair_incomplete": "An address serves only one of UDP 500 and UDP 4500.",
@@ -118,11 +119,18 @@ def canonical_address(text: str) -> str:
 
 @dataclass(frozen=True, order=True)
 class Server:
-    """A VPN server behind a service. ``gateways``: addresses on the device that may be this server's default gateway."""
+    """A VPN server behind a service.
+
+    ``gateways``: addresses on the device that may be this server's default gateway. ``enabled``: no administrator took it out of
+    service. ``up``: no monitor did. ``direct``: it replies to clients past the device (direct server return), by a gateway of its own.
+    """
 
     address: str
     port: int
     gateways: tuple[str, ...] = ()
+    enabled: bool = True
+    up: bool = True
+    direct: bool = False
 
     def as_dict(self) -> dict[str, t.Any]:
         """Return plain values."""
@@ -220,6 +228,15 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Unread:
+    """An object that may be a UDP service and could not be read. ``names``: whatever a user may call it, its address included."""
+
+    id: str
+    reason: str
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Reading:
     """What was read from a device: UDP services, settings of the whole device, and what is worth knowing about them."""
 
@@ -227,6 +244,7 @@ class Reading:
     device: Mapping[str, Value] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     version: str = ""
+    unread: tuple[Unread, ...] = ()
 
     def value(self, change: Change) -> Value | None:
         """Return the present value of what ``change`` changes; None where that is not there any more."""

@@ -7,10 +7,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import Adapter
+from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     ANY_PORT,
     Change,
@@ -18,8 +19,10 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     InvalidInput,
     Order,
     Reading,
+    Server,
     Service,
     Snapshot,
+    UnexpectedAnswer,
     Value,
 )
 
@@ -55,33 +58,96 @@ def select(services: Sequence[Service], order: Order, label: str) -> tuple[list[
         # both are changed only when they are named.
         chosen = [service for service in candidates if service.address and service.port != ANY_PORT]
 
-    findings = []
-    for address in dict.fromkeys(service.address for service in chosen):
-        of_address = [service for service in chosen if service.address == address]
-        missing_ports = [
-            port for port in order.ports if not any(service.port in (port, ANY_PORT) for service in of_address)
-        ]
-        if not missing_ports:
-            continue
-        elsewhere = [
-            str(service) for service in candidates if service.address == address and service.port in missing_ports
-        ]
-        asked_for = order.addresses is not None or order.services is not None
-        findings.append(
-            Finding(
-                "pair_incomplete",
-                "blocker" if asked_for else "warning",
-                ", ".join(service.id for service in of_address),
-                f"{address or 'This service'} is served here on {_ports({service.port for service in of_address})}"
-                f" and not on {_ports(missing_ports)}.",
-                f"Name also {', '.join(elsewhere)}."
-                if elsewhere
-                else f"Create the UDP service on {_ports(missing_ports)}, or leave this one out.",
-            )
-        )
-        if not asked_for:
-            chosen = [service for service in chosen if service.address != address]
+    asked_for = order.addresses is not None or order.services is not None
+    findings = [
+        _half_pair(of_address, candidates, order) for of_address in _by_address(chosen) if _missing(of_address, order)
+    ]
+    if not asked_for:
+        halves = [of_address[0].address for of_address in _by_address(chosen) if _missing(of_address, order)]
+        chosen = [service for service in chosen if service.address not in halves]
+    findings += _not_selected(
+        candidates, chosen, order, {name for finding in findings for name in finding.object.split(", ")}
+    )
     return sorted(chosen, key=lambda service: (service.address, service.port, service.id)), findings
+
+
+def _by_address(services: Iterable[Service]) -> list[list[Service]]:
+    grouped: dict[str, list[Service]] = {}
+    for service in services:
+        grouped.setdefault(service.address, []).append(service)
+    return [*grouped.values()]
+
+
+def _missing(of_address: Sequence[Service], order: Order) -> list[int]:
+    """Return the ports that the services of one address do not serve."""
+    return [port for port in order.ports if not any(service.port in (port, ANY_PORT) for service in of_address)]
+
+
+def _half_pair(of_address: Sequence[Service], candidates: Iterable[Service], order: Order) -> Finding:
+    address, missing = of_address[0].address, _missing(of_address, order)
+    elsewhere = [str(service) for service in candidates if service.address == address and service.port in missing]
+    return Finding(
+        "pair_incomplete",
+        "warning" if order.addresses is None and order.services is None else "blocker",
+        ", ".join(service.id for service in of_address),
+        f"{address or 'This service'} is served here on {_ports({service.port for service in of_address})}"
+        f" and not on {_ports(missing)}.",
+        f"Name also {', '.join(elsewhere)}."
+        if elsewhere
+        else f"Create the UDP service on {_ports(missing)}, or leave this one out.",
+    )
+
+
+def _not_selected(
+    candidates: Iterable[Service], chosen: Sequence[Service], order: Order, reported: Container[str]
+) -> list[Finding]:
+    """Report what carries the ports and is left out, except whole pairs at other addresses."""
+    asked = {service.address for service in chosen} if order.services is not None else {*(order.addresses or ())}
+    findings = []
+    for of_address in _by_address(service for service in candidates if service not in chosen):
+        address = of_address[0].address
+        beside = [
+            service for service in (*of_address, *chosen) if service.address == address and service.port != ANY_PORT
+        ]
+        whole = bool(address) and not _missing(beside, order)
+        findings += [
+            Finding(
+                "not_selected",
+                "warning",
+                service.id,
+                f"{service} carries {_ports(order.ports) if service.port == ANY_PORT else _ports([service.port])}"
+                f"{'' if address else ', has no virtual address of its own'} and was not selected.",
+                "Name it in 'services' if it serves the VPN.",
+            )
+            for service in of_address
+            # With both ports served beside it, a service on any port carries neither.
+            if not (whole and (service.port == ANY_PORT or address not in asked)) and service.id not in reported
+        ]
+    return findings
+
+
+def unread_findings(reading: Reading, order: Order, label: str) -> list[Finding]:
+    """Report objects that could not be read.
+
+    :raises UnexpectedAnswer: where one of them was asked for.
+    """
+    asked = {*(order.services or ()), *(order.addresses or ()), *(order.snapshot.services if order.snapshot else ())}
+    for item in reading.unread:
+        if asked & {item.id, *item.names}:
+            raise UnexpectedAnswer(
+                f"{label} described {item.id} in a way that is not understood ({item.reason})."
+                " Please report this with the device's version."
+            )
+    return [
+        Finding(
+            "not_read",
+            "warning",
+            item.id,
+            f"This object is described in a way that is not understood ({item.reason}), so it was left out.",
+            "Check by hand whether it serves the VPN. Please report this with the device's version.",
+        )
+        for item in reading.unread
+    ]
 
 
 def changes(adapter: Adapter, order: Order, reading: Reading, selected: Sequence[Service]) -> list[Change]:
@@ -144,7 +210,10 @@ def snapshot_findings(adapter: Adapter, snapshot: Snapshot | None) -> list[Findi
 
 
 def server_findings(services: Iterable[Service]) -> list[Finding]:
-    """Report addresses whose services have different servers: a client's UDP 500 and 4500 have to reach the same one."""
+    """Report addresses whose services have different servers: a client's UDP 500 and 4500 have to reach the same one.
+
+    Only servers that take new connections count.
+    """
     # Several services may share one port, such as one for each server: their servers count together.
     ports: dict[str, dict[int, list[Service]]] = {}
     for service in services:
@@ -152,7 +221,7 @@ def server_findings(services: Iterable[Service]) -> list[Finding]:
     sets = {
         address: {
             ", ".join(service.id for service in of_port): frozenset(
-                server.address for service in of_port for server in service.servers
+                server.address for service in of_port for server in service.servers if server.enabled and server.up
             )
             for of_port in by_port.values()
         }
@@ -163,7 +232,7 @@ def server_findings(services: Iterable[Service]) -> list[Finding]:
             "server_sets_differ",
             "warning",
             ", ".join(by_service),
-            "These services of one address have different servers: "
+            "These services of one address have different servers for new connections: "
             + "; ".join(f"{name} has {', '.join(sorted(servers)) or 'none'}" for name, servers in by_service.items())
             + ".",
             "Give both the same servers, or one client's packets may reach two of them.",
@@ -195,14 +264,7 @@ def return_path_findings(
     A change that makes a service keep the client's address is always judged. With ``gathered``, every service is judged,
     and only where the gateways were given.
     """
-    after = settings_after(changes)
-    affected = {
-        service.id
-        for service in services
-        if service.id in after
-        and not service.source_preserved
-        and adapter.preserves(service, {**service.settings, **after[service.id]})
-    }
+    affected = _affected(services, changes, adapter)
     gathering = order.state == "gathered"
     if not order.return_path and (gathering or not affected):
         return []
@@ -221,37 +283,91 @@ def return_path_findings(
         for server in service.servers:
             if server.address in {key[1] for key in findings}:
                 continue
-            finding = _judge(server.address, server.gateways, order.return_path or {})
+            finding = None if server.direct else _judge(server, order.return_path or {})
             if finding:
                 findings[service.id, server.address] = finding
     return list(findings.values())
 
 
-def _judge(address: str, gateways: Sequence[str], return_path: Mapping[str, str]) -> Finding | None:
+def _judge(server: Server, return_path: Mapping[str, str]) -> Finding | None:
+    gateways = server.gateways
     expected = (
         f"one of {', '.join(gateways)}"
         if gateways
         else "an address of this device in the server's subnet, and it has none there"
     )
-    bare = address.partition("%")[0]
-    gateway = return_path.get(address, return_path.get(bare))
+    gateway = return_path.get(server.address, return_path.get(server.address.partition("%")[0]))
+    if gateway is not None and gateway.partition("%")[0] in {item.partition("%")[0] for item in gateways}:
+        return None
+    code = "return_path_unverified" if gateway is None else "return_path_wrong"
+    known = "is not known" if gateway is None else f"is {gateway}"
+    if not server.enabled:
+        return Finding(
+            code,
+            "info",
+            server.address,
+            f"An administrator took this server out of service. Its default gateway {known}.",
+            f"Before it is enabled again, its default gateway has to be {expected}.",
+        )
     if gateway is None:
         return Finding(
-            "return_path_unverified",
+            code,
             "blocker",
-            address,
+            server.address,
             "This server's default gateway is not known. With the wrong one, every client is cut off.",
             f"It has to be {expected}. Pass it in 'return_path'; the role rras reads it from the server.",
         )
-    if gateway.partition("%")[0] in {item.partition("%")[0] for item in gateways}:
-        return None
     return Finding(
-        "return_path_wrong",
+        code,
         "blocker",
-        address,
+        server.address,
         f"This server's default gateway is {gateway}, so its replies to clients would not come back through this device.",
         f"Make it {expected}, with the role rras; or accept 'return_path_wrong' if its replies come back some other way.",
     )
+
+
+def family_findings(
+    services: Iterable[Service], changes: Sequence[Change], order: Order, adapter: Adapter
+) -> list[Finding]:
+    """Report services whose servers are of another IP version than the virtual address.
+
+    There the translation of the source is what joins the two: no packet can carry an IPv6 source to an IPv4 server.
+    """
+    affected = _affected(services, changes, adapter)
+    return [
+        Finding(
+            "unsupported_mode",
+            "blocker" if order.state == "gathered" or service.id in affected else "warning",
+            service.id,
+            f"The virtual address {service.address} and its servers {', '.join(others)} are not of one IP version."
+            " Without translation of the source, no client could reach them.",
+            "Give this virtual address servers of its own IP version only.",
+        )
+        for service in services
+        if service.address
+        and not service.source_preserved
+        and (
+            others := [
+                server.address for server in service.servers if _version(server.address) != _version(service.address)
+            ]
+        )
+    ]
+
+
+def _version(address: str) -> int:
+    return int(netaddr.IPAddress(address.partition("%")[0]).version)
+
+
+def _affected(services: Iterable[Service], changes: Sequence[Change], adapter: Adapter) -> set[str]:
+    """Return the services that ``changes`` make keep the client's address."""
+    after = settings_after(changes)
+    return {
+        service.id
+        for service in services
+        if service.id in after
+        and not service.source_preserved
+        and adapter.preserves(service, {**service.settings, **after[service.id]})
+    }
 
 
 def settings_after(changes: Iterable[Change]) -> dict[str, dict[str, Value]]:
@@ -311,7 +427,10 @@ def _nearest(wanted: str, candidates: Sequence[Service]) -> str:
         spelling: service for service in candidates for spelling in (service.id, service.address, *service.names)
     }
     close = difflib.get_close_matches(wanted, spellings, n=4, cutoff=0.4) or list(spellings)
-    return f"There are: {', '.join(dict.fromkeys(str(spellings[spelling]) for spelling in close[:6]))}."
+    found = [spellings[spelling] for spelling in close[:6]]
+    # Whole pairs: half of one would be refused next.
+    pairs = [service for near in found for service in candidates if service.address == near.address or service is near]
+    return f"There are: {', '.join(dict.fromkeys(map(str, pairs)))}."
 
 
 def _ports(ports: Iterable[int]) -> str:
