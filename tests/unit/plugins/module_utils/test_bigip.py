@@ -851,7 +851,7 @@ def test_a_name_that_no_address_has_is_told_and_a_port_that_is_not_ours_is_no_ma
     ]
     expecting([LOGIN, reading(*BROKEN, *strangers), ADDRESSES, *guards(), LOGOUT])
     found = [(finding.code, finding.object) for finding in go(Order(state="gathered")).findings]
-    assert found == [("unsupported_mode", "/Common/gone")]
+    assert found == [("unsupported_mode", "/Common/gone"), ("not_selected", "/Common/gone")]
 
 
 def test_pools_of_others_and_members_by_domain_name_do_no_harm(expecting: Expecting) -> None:
@@ -863,7 +863,10 @@ def test_pools_of_others_and_members_by_domain_name_do_no_harm(expecting: Expect
 
 def test_a_list_of_addresses_and_ports_is_told_and_left_alone(expecting: Expecting) -> None:
     listed = virtual("listed", 0, "automap", trafficMatchingCriteria="/Common/criteria")
-    assert told(expecting, *BROKEN, listed) == [("unsupported_mode", "warning", "/Common/listed")]
+    assert told(expecting, *BROKEN, listed) == [
+        ("unsupported_mode", "warning", "/Common/listed"),
+        ("not_selected", "warning", "/Common/listed"),
+    ]
 
 
 def test_a_list_of_addresses_and_ports_is_refused_where_it_is_named(expecting: Expecting) -> None:

@@ -29,6 +29,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     Service,
     Snapshot,
     Unreachable,
+    Unread,
 )
 from ansible_collections.aovpn.ikev2.plugins.module_utils._plan import select, server_findings
 
@@ -381,3 +382,82 @@ def test_a_service_that_preserves_and_does_not_suit_is_changed_without_a_return_
     memory = Choosy(left)
     assert run(memory, Order(), check_mode=False).changed
     assert memory.values() == ["kept", "kept"]
+
+
+def test_what_carries_the_ports_and_is_left_out_is_named() -> None:
+    whole, asked = pair("203.0.113.11"), pair()
+    unbound = replace(pair("")[0], id="unbound")
+    any_port = replace(asked[0], id="any", port=0)
+    alone = replace(asked[0], id="alone", address="0.0.0.0", port=0)
+    memory = Memory([*asked, *whole, unbound, any_port, alone])
+    for order in (Order(addresses=("203.0.113.10",)), Order(services=tuple(service.id for service in asked)), Order()):
+        _chosen, findings = select(memory.read().services, order, "Memory")
+        assert [(finding.code, finding.object) for finding in findings] == [
+            ("not_selected", "unbound"),
+            ("not_selected", "alone"),
+        ]
+    # A second service on the port of one that was named: its clients are left out.
+    twin = replace(asked[0], id="twin")
+    _chosen, findings = select([*asked, twin], Order(services=tuple(service.id for service in asked)), "Memory")
+    assert [(finding.code, finding.object) for finding in findings] == [("not_selected", "twin")]
+
+
+@pytest.mark.parametrize("named", [{"services": ("odd",)}, {"addresses": ("203.0.113.66",)}])
+def test_an_object_that_cannot_be_read_ends_the_run_only_where_it_was_asked_for(named: dict[str, t.Any]) -> None:
+    class Odd(Memory):
+        def read(self) -> Reading:
+            return replace(super().read(), unread=(Unread("odd", "no port", ("203.0.113.66",)),))
+
+    result = go(Odd(pair()))
+    assert [(finding.code, finding.object) for finding in result.findings] == [("not_read", "odd")]
+    assert [service.value for service in result.services] == ["kept", "kept"]
+    with pytest.raises(RunFailed, match=r"described odd in a way that is not understood \(no port\)"):
+        go(Odd(pair()), Order(return_path=GOOD, **named))
+
+
+def test_the_nearest_names_are_whole_pairs() -> None:
+    with pytest.raises(InvalidInput, match=r"There are: 203\.0\.113\.10-500 .*, 203\.0\.113\.10-4500 "):
+        select(pair(), Order(services=("203.0.113.10-50",)), "Memory")
+
+
+@pytest.mark.parametrize(
+    ("address", "servers"),
+    [
+        ("2001:db8::60", ["10.10.0.11"]),
+        ("203.0.113.10", ["2001:db8::11"]),
+        ("203.0.113.10", ["10.10.0.11", "2001:db8::11"]),
+    ],
+)
+def test_services_that_join_two_ip_versions_are_left_alone(address: str, servers: list[str]) -> None:
+    behind = tuple(Server(server, 500, (GATEWAY,)) for server in servers)
+    services = [replace(service, servers=behind) for service in pair(address)]
+    memory, order = Memory(services), Order(return_path=dict.fromkeys(servers, GATEWAY))
+    for check_mode in (True, False):
+        with pytest.raises(RunFailed, match=r"unsupported_mode at .* are not of one IP version"):
+            go(memory, order, check_mode=check_mode)
+    looked = go(memory, replace(order, state="gathered"))
+    assert [finding.severity for finding in looked.findings if finding.code == "unsupported_mode"] == ["blocker"] * 2
+    # Where the translation was taken off by somebody else, going back to it is not blocked.
+    kept = Memory([replace(service, settings={"snat": "kept"}, source_preserved=True) for service in services])
+    before = Snapshot("memory", "memory.example.net", {service.id: "hidden" for service in services}, {})
+    assert go(kept, Order(state="restored", snapshot=before)).changed
+
+
+def test_servers_out_of_service_do_not_block_and_do_not_count() -> None:
+    def behind(**second: t.Any) -> tuple[Server, ...]:
+        return Server("10.10.0.11", 500, (GATEWAY,)), Server("10.10.0.12", 500, (GATEWAY,), **second)
+
+    retired = [replace(service, servers=behind(enabled=False)) for service in pair()]
+    result = go(Memory(retired), Order(return_path={"10.10.0.11": GATEWAY}))
+    (finding,) = result.findings
+    assert (finding.code, finding.severity, finding.object) == ("return_path_unverified", "info", "10.10.0.12")
+    assert GATEWAY in finding.remedy
+    # Its monitor alone takes a server out for a while only.
+    down = [replace(service, servers=behind(up=False)) for service in pair()]
+    with pytest.raises(RunFailed, match=r"return_path_unverified at 10\.10\.0\.12"):
+        go(Memory(down), Order(return_path={"10.10.0.11": GATEWAY}))
+    one_port = [retired[0], replace(pair()[1], servers=behind())]
+    (finding,) = go(Memory(one_port), Order(state="gathered")).findings
+    assert finding.code == "server_sets_differ"
+    direct = [replace(service, servers=behind(direct=True)) for service in pair()]
+    assert go(Memory(direct), Order(return_path={"10.10.0.11": GATEWAY})).findings == []

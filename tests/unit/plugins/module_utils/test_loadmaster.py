@@ -520,15 +520,19 @@ def test_nicknames_and_indices_name_services_and_ambiguous_ones_are_refused(expe
 
 
 def test_ipv6_is_named_as_the_device_writes_it(expecting: Expecting, api: Api) -> None:
-    address = "2001:DB8:0:0:0:0:0:30"
-    services = [service(index, port, False, VSAddress=address) for index, port in ((1, 500), (2, 4500))]
+    address, server = "2001:DB8:0:0:0:0:0:30", {"Status": "Up", "Addr": "2001:db8:a::11", "Enable": True}
+    services = [
+        service(index, port, False, VSAddress=address, Rs=[{**server, "Port": port}])
+        for index, port in ((1, 500), (2, 4500))
+    ]
+    own = {"Id": 2, "IPAddress": "2001:db8:a::1/64"}
     after = [{**item, "Transparent": True} for item in services]
     writes = [
         api.expect("modvs", item, vs=address, port=item["VSPort"], prot="udp", Transparent=True) for item in services
     ]
     reads = [api.expect("listvs", {"VS": items}) for items in (services, after)]
-    expecting([reads[0], *guards(api), *writes, reads[1]])
-    result = api.go(Order(addresses=("2001:db8::30",), return_path=GOOD))
+    expecting([reads[0], *guards(api, own), *writes, reads[1]])
+    result = api.go(Order(addresses=("2001:db8::30",), return_path={"2001:db8:a::11": "2001:db8:a::1"}))
     assert [service.id for service in result.services] == ["[2001:db8::30]:500/udp", "[2001:db8::30]:4500/udp"]
 
 
