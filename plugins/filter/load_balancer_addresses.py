@@ -13,12 +13,12 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._untrusted import untr
 
 DOCUMENTATION = r"""
 name: load_balancer_addresses
-short_description: List the addresses under which load balancers are known
+short_description: List the addresses of load balancers
 version_added: 0.1.0
 author:
   - The aovpn.ikev2 authors (@aovpn)
 description:
-  - Gives the virtual addresses of the IKEv2 services, and the addresses that serve as the VPN servers' gateway.
+  - Returns the virtual addresses of the IKEv2 services, and the addresses that serve as the VPN servers' gateway.
 options:
   _input:
     description: Results of the device modules, by host.
@@ -44,5 +44,5 @@ class FilterModule:
     """Offers the filter."""
 
     def filters(self) -> dict[str, t.Any]:
-        """Name it."""
+        """Return it by name."""
         return {"load_balancer_addresses": untrusted(load_balancer_addresses)}

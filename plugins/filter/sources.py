@@ -13,13 +13,13 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._untrusted import untr
 
 DOCUMENTATION = r"""
 name: sources
-short_description: Tell whether a VPN server sees its clients' own addresses
+short_description: Report whether a VPN server sees its clients' own addresses
 version_added: 0.1.0
 author:
   - The aovpn.ikev2 authors (@aovpn)
 description:
-  - Judges by the remote addresses of the server's IKE security associations. What comes from the load balancer is hidden; many
-    clients behind one office's address are not.
+  - Judges by the remote addresses of the server's IKE security associations. A client that comes from the load balancer is hidden; many
+    clients behind the address of one office are not.
 positional: load_balancer_addresses
 options:
   _input:
@@ -27,7 +27,7 @@ options:
     type: dict
     required: true
   load_balancer_addresses:
-    description: The load balancer's own addresses, as P(aovpn.ikev2.load_balancer_addresses#filter) gives them.
+    description: The load balancer's own addresses, as P(aovpn.ikev2.load_balancer_addresses#filter) returns them.
     type: list
     elements: str
     required: true
@@ -45,7 +45,7 @@ _value:
   type: dict
   contains:
     verdict:
-      description: One of V(hidden), V(partly), V(seen), and V(none) where no association stands.
+      description: One of V(hidden), V(partly), V(seen), and V(none) without any association.
       type: str
     sas:
       description: How many IKE security associations there are.
@@ -69,5 +69,5 @@ class FilterModule:
     """Offers the filter."""
 
     def filters(self) -> dict[str, t.Any]:
-        """Name it."""
+        """Return it by name."""
         return {"sources": untrusted(sources)}
