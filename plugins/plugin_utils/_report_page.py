@@ -55,14 +55,10 @@ STAGES = {
 }
 
 
-HEADINGS = {  # of the devices, of the column beside them, of the number of changes
-    "due": ("What has to change, device by device", "Has to change", "changes that are due"),
-    "predicted": (
-        "What a real run would do, device by device",
-        "Would be changed",
-        "changes a real run would make",
-    ),
-    "made": ("What was done, device by device", "What happened", "changes made in this run"),
+HEADINGS = {  # of the devices, of the column beside them, and what the number of changes counts
+    "due": ("What has to change, device by device", "Has to change", "due"),
+    "predicted": ("What a real run would do, device by device", "Would be changed", "a real run would make"),
+    "made": ("What was done, device by device", "What happened", "made in this run"),
 }
 
 
