@@ -30,10 +30,11 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
 
 @dataclass
 class Result:
-    """What a run found and did, as far as it came.
+    """What a run found and did, as far as it got.
 
-    ``services`` is what stands; empty where a change failed and nobody could read what stands. ``changes`` are those made, or due
-    in check mode and with ``gathered``; after a failure, those that stand or may stand. ``progress``: what the run waited for.
+    ``services`` are as on the device; empty where a change failed and the device could not be read again. ``changes`` are those made,
+    or due in check mode and with ``gathered``; after a failure, those that are still in effect or may be. ``progress``: what the run
+    waited for.
     """
 
     changed: bool = False
@@ -87,7 +88,7 @@ def _values(snapshot: Snapshot | None) -> dict[str, Value]:
 
 
 class RunFailed(Exception):
-    """A run ended early; ``result`` holds what was known and done by then."""
+    """A run failed; ``result`` holds what was known and done by then."""
 
     def __init__(self, error: DeviceError, result: Result) -> None:
         super().__init__(str(error))
@@ -95,7 +96,7 @@ class RunFailed(Exception):
 
 
 def run(adapter: Adapter, order: Order, *, check_mode: bool) -> Result:
-    """Do what ``order`` says to the device behind ``adapter``.
+    """Carry out ``order`` on the device behind ``adapter``.
 
     :raises RunFailed: with what was known by then; its text names the device and what to do next.
     """
@@ -119,7 +120,7 @@ def _close(adapter: Adapter, result: Result) -> None:
     try:
         adapter.close()
     except DeviceError as error:
-        # What was done stands, and the device ends the session by itself: worth a finding, no reason to fail.
+        # What was done is in effect, and the device ends the session by itself: worth a finding, no reason to fail.
         result.findings.append(
             Finding(
                 "session_left_open",
@@ -171,7 +172,7 @@ def _run(adapter: Adapter, order: Order, result: Result, *, check_mode: bool) ->
     if check_mode:
         after = plan.reading_after(reading, changes, adapter)
     else:
-        # Until the device has been read again, nobody knows what stands.
+        # Not known until the device has been read again.
         result.services, result.final_state = (), "unknown"
         after = _change(adapter, changes, selected, result)
         result.final_state = "changed"
@@ -185,7 +186,7 @@ def _run(adapter: Adapter, order: Order, result: Result, *, check_mode: bool) ->
             of_changes = [service for service in result.services if service.id in changed]
             result.findings.extend(adapter.finish(result.services, of_changes))
         except DeviceError as error:
-            raise DeviceError(f"{error} The change itself stands and is kept.") from error
+            raise DeviceError(f"{error} The change itself is in effect and saved.") from error
 
 
 def _as_selected(selected: Sequence[Service], after: Reading) -> tuple[Service, ...]:
@@ -199,16 +200,16 @@ def _as_selected(selected: Sequence[Service], after: Reading) -> tuple[Service, 
 
 
 def _change(adapter: Adapter, changes: Sequence[Change], selected: Sequence[Service], result: Result) -> Reading:
-    """Apply, verify and keep; roll back where one of these fails, and note in ``result`` what stands then.
+    """Apply, verify and keep. Roll back where one of these fails, and note in ``result`` what is in effect then.
 
-    :raises DeviceError: saying what stands.
+    :raises DeviceError: saying so.
     """
     keeping = False
     try:
         try:
             adapter.apply(changes)
         except Unreachable as error:
-            # The answer was lost, the change perhaps not: what stands on the device decides.
+            # The answer was lost, the change perhaps not: the device decides.
             after = adapter.reread(selected)
             if any(after.value(change) != change.after for change in changes):
                 raise error from None
@@ -231,7 +232,7 @@ def _change(adapter: Adapter, changes: Sequence[Change], selected: Sequence[Serv
 
 
 def _keep_again(adapter: Adapter, result: Result) -> str | None:
-    """Save what was rolled back, because no answer said that the change was not saved; return what is left to do."""
+    """Save again after a rollback, since the save that got no answer may have saved the change. Return what is left to do."""
     try:
         adapter.keep()
     except DeviceError as error:
@@ -244,7 +245,7 @@ def _keep_again(adapter: Adapter, result: Result) -> str | None:
 
 
 def _partly(after: Reading, changes: Sequence[Change]) -> list[Change]:
-    """List what the device took in part, so that it is neither as before nor as wanted; a second try may complete it."""
+    """List what the device took only in part, so that it is neither as before nor as wanted. A second try may complete it."""
     return [
         replace(change, before=standing)
         for change in changes
@@ -263,7 +264,7 @@ def _verify(after: Reading, changes: Sequence[Change], label: str) -> None:
 
 
 def _undo(adapter: Adapter, changes: Sequence[Change], selected: Sequence[Service], result: Result) -> str | None:
-    """Roll back whatever stands changed, note in ``result`` what stands then, and return what could not be rolled back."""
+    """Roll back whatever is changed, note in ``result`` what is in effect then, and return what could not be rolled back."""
     problem = ""
     try:
         now = adapter.reread(selected)
@@ -276,7 +277,7 @@ def _undo(adapter: Adapter, changes: Sequence[Change], selected: Sequence[Servic
             try:
                 adapter.apply(back)
             except DeviceError as error:
-                problem = f"{error} "  # what stands decides here, too
+                problem = f"{error} "  # the device decides here, too
             now = adapter.reread(selected)
     except DeviceError as error:
         named = ", ".join(map(str, changes))

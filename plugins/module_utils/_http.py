@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""One HTTPS session with one device: TLS, time-outs, a second try for reads, counting, and no secret in any message."""
+"""One HTTPS session with one device: TLS, time-outs, one retry for reads, counting, and no secret in any message."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ Parsed = t.TypeVar("Parsed")
 Auth: t.TypeAlias = "tuple[str, str] | None"
 
 LARGEST = 32 * 2**20
-"""How many bytes of an answer are read at most; the largest that devices give have a few million."""
+"""How many bytes of an answer are read at most; the largest that devices send have a few million."""
 
 
 @contextlib.contextmanager
 def understood(device: str, what: str) -> Iterator[None]:
     """Read ``what`` from a device's answer.
 
-    :raises UnexpectedAnswer: where a field is missing, or is not what the reader takes it for.
+    :raises UnexpectedAnswer: where a field is missing or of another type than the reader expects.
     """
     try:
         yield
@@ -67,13 +67,13 @@ class Answer:
     def json(self) -> dict[str, t.Any]:
         """Read the body as a JSON object.
 
-        :raises UnexpectedAnswer: where it is none.
+        :raises UnexpectedAnswer: where it is not one.
         """
         try:
             body = json.loads(self.text)
             json.dumps(
                 body, ensure_ascii=False
-            ).encode()  # half a character can be read, and neither shown nor sent back
+            ).encode()  # half a character can be read, but neither shown nor sent back
         except (ValueError, RecursionError):
             body = None
         if not isinstance(body, dict):
@@ -83,14 +83,14 @@ class Answer:
     def parse(self, read: t.Callable[[dict[str, t.Any]], Parsed], what: str) -> Parsed:
         """Read ``what`` out of a JSON object.
 
-        :raises UnexpectedAnswer: where a field is missing, or is not what ``read`` takes it for.
+        :raises UnexpectedAnswer: where a field is missing or of another type than ``read`` expects.
         """
         body = self.json()
         with understood(self.device, what):
             return read(body)
 
     def unexpected(self, expected: str) -> UnexpectedAnswer:
-        """Make the error for an answer that should have been ``expected``."""
+        """Return the error for an answer that should have been ``expected``."""
         kind = "a web page" if "<html" in self.text[:2000].lower() else "something else"
         return UnexpectedAnswer(
             f"{self.device} answered with HTTP status {self.status} and {kind} where {expected} was expected."
@@ -136,7 +136,7 @@ class Http:
         by default that is so for GET alone. ``patience``: how many seconds the answer may take, if that is more than the endpoint's time-out.
 
         :raises Unreachable: where there is no answer.
-        :raises UnexpectedAnswer: where it is larger than any that is meant.
+        :raises UnexpectedAnswer: where it is larger than any of a management API.
         """
         timeout = max(self._endpoint.timeout, patience)
         tries = 2 if (method == "GET" if repeat is None else repeat) else 1
@@ -178,7 +178,7 @@ class Http:
         self._session.cookies.clear()
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._session.close()
 
     def _text(self, response: requests.Response) -> str:
@@ -192,7 +192,7 @@ class Http:
                 )
         try:
             return str(body, response.encoding or "utf-8", errors="replace")
-        except LookupError:  # an encoding that nobody knows
+        except LookupError:  # an unknown encoding
             return str(body, "utf-8", errors="replace")
 
     def _files(self) -> str:
@@ -229,7 +229,7 @@ class Http:
 
 
 def _dropped(error: requests.exceptions.RequestException) -> bool:
-    """Say whether an established connection broke, which a second try may cure."""
+    """Report whether an established connection broke, which a second try may cure."""
     exceptions = requests.exceptions
     if isinstance(error, (exceptions.SSLError, exceptions.Timeout, exceptions.ProxyError)):
         return False

@@ -97,7 +97,7 @@ def _transform(kind: int, number: int, bits: int, *, last: bool) -> bytes:
 
 
 def read_answer(data: bytes, spi: bytes) -> str | None:
-    """Say what answers the request with this SPI: ``IKE_SA_INIT``, or a notification. None: this is no answer to it."""
+    """Report what answers the request with this SPI: ``IKE_SA_INIT``, or a notification. None: this is no answer to it."""
     if len(data) < _HEADER.size:
         return None
     initiator, _responder, following, version, exchange, flags, number, length = _HEADER.unpack_from(data)
@@ -117,7 +117,7 @@ def read_answer(data: bytes, spi: bytes) -> str | None:
 
 
 def _payloads(data: bytes, following: int) -> Iterator[tuple[int | None, bytes]]:
-    """Give the payloads as (type, content); type None: what follows cannot be read."""
+    """Return the payloads as (type, content); type None: what follows cannot be read."""
     start = _HEADER.size
     while following:
         if start + _PAYLOAD.size > len(data):
@@ -132,7 +132,7 @@ def _payloads(data: bytes, following: int) -> Iterator[tuple[int | None, bytes]]
 
 
 def _notification(content: bytes) -> tuple[int, str]:
-    """Give a notification's type and what to call it."""
+    """Return a notification's type and what to call it."""
     if len(content) < 4:
         return 0, "a notification that cannot be read"
     _protocol, spi_size, number = struct.unpack_from("!BBH", content)

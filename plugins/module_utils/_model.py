@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The words of this collection: services, findings, changes, snapshots and the errors that are told to people. No input or output."""
+"""The terms of this collection: services, findings, changes, snapshots, and the errors that users see. No input or output."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ State: t.TypeAlias = t.Literal["preserved", "restored", "gathered"]
 IKE_PORTS = (500, 4500)
 
 ANY_PORT = 0
-"""The port of a service that takes every port."""
+"""The port of a service that listens on every port."""
 
 FINDING_CODES: t.Final[Mapping[str, str]] = {
     "client_in_server_subnet": "Clients in the VPN server's own subnet would be answered past the load balancer.",
     "connection_mirroring": "The service's connections are mirrored to the standby unit.",
     "device_setting": "A setting of the whole device does not fit.",
     "disabled_service": "A service that was changed is disabled.",
-    "existing_flows": "Flows that exist go on as they were translated when they began.",
+    "existing_flows": "Existing flows keep the translation with which they began.",
     "forwarding_mode": "A forwarding mode of the NetScaler does not fit, or can hide a wrong return path.",
     "fragmentation_off": "A VPN server does not fragment IKEv2, another cause of error 809.",
     "gateway_not_shared": "After a failover, the other node is not the VPN servers' gateway.",
@@ -44,34 +44,34 @@ FINDING_CODES: t.Final[Mapping[str, str]] = {
     "pair_incomplete": "An address serves only one of UDP 500 and UDP 4500.",
     "persistence_split": "A client's UDP 500 and UDP 4500 may reach different servers.",
     "ports_exhausted": "A VPN server has no port left for IKEv2, another cause of error 809.",
-    "restart_owed": "A VPN server's IKEEXT has not been restarted since the limit was set.",
-    "return_path_unverified": "Nobody has said what the VPN server's default gateway is.",
+    "restart_owed": "A VPN server's IKEEXT has not been restarted since its limit was changed.",
+    "return_path_unverified": "The VPN server's default gateway is not known.",
     "return_path_wrong": "The VPN server's default gateway is not an address of this load balancer.",
-    "rollback_pending": "A change of a VPN server's gateway has not ended.",
+    "rollback_pending": "A change of a VPN server's gateway is still in progress.",
     "routes_differ": "Since the snapshot, somebody else has changed a VPN server's routes.",
-    "server_nat": "What the VPN servers send on their own account is translated, or is not, by a setting of the whole device.",
-    "server_not_served": "No load balancer leads to a VPN server.",
-    "server_sets_differ": "The services of one address lead to different servers.",
-    "server_shared": "Several load balancers lead to a VPN server.",
-    "session_left_open": "The log-out was not answered.",
+    "server_nat": "A setting of the whole device decides whether the VPN servers' own outbound traffic is translated.",
+    "server_not_served": "A VPN server is behind none of the load balancers.",
+    "server_sets_differ": "The services of one address have different servers.",
+    "server_shared": "A VPN server is behind several load balancers.",
+    "session_left_open": "The device did not answer the log-out.",
     "shared_service_group": "A service group also serves other virtual servers.",
     "subnet_originating": "The load balancer may send from an address of its own in the servers' subnet.",
-    "unsupported_mode": "The service works in a way in which the source address cannot be kept like this.",
+    "unsupported_mode": "The service works in a mode in which this setting cannot keep the source address.",
     "unsynced_changes": "The device group has changes that are not synced.",
 }
 """Every code that a finding can have, and that ``accept`` takes. The table in docs/findings.md says the same at length."""
 
 
 class DeviceError(Exception):
-    """Something went wrong that an administrator has to be told, in words that name the device, the object and what to do next."""
+    """An error that an administrator sees. Its text names the device, the object, and what to do next."""
 
 
 class InvalidInput(DeviceError):
-    """What the task asks for cannot be meant."""
+    """The options are wrong or contradict each other."""
 
 
 class Unreachable(DeviceError):
-    """There was no answer, so nobody knows whether the request took effect."""
+    """There was no answer, so the request may or may not have taken effect."""
 
 
 class AccessDenied(DeviceError):
@@ -81,7 +81,7 @@ class AccessDenied(DeviceError):
 class Refused(DeviceError):
     """The device understood the request and declined it.
 
-    ``status`` is the HTTP status, ``code`` the device's own number for the matter (0 where it gave none).
+    ``status`` is the HTTP status, ``code`` the device's own error code (0 if it gave none).
     """
 
     def __init__(self, message: str, *, status: int = 0, code: int = 0) -> None:
@@ -99,7 +99,7 @@ class Blocked(DeviceError):
 
 
 def canonical_address(text: str) -> str:
-    """Write an IP address in its one canonical form; a route domain (``%2``) stays, unless it is the default one, 0.
+    """Return an IP address in canonical form. A route domain (``%2``) is kept, unless it is the default one, 0.
 
     :raises ValueError: where ``text`` is not an IP address.
     """
@@ -134,7 +134,7 @@ class Service:
     """One UDP listener of a load balancer.
 
     ``id`` is what the device calls the object that carries the settings, ``names`` whatever else a user may call it. ``settings`` are
-    those that are managed, by the device's own names, ``source_preserved`` is what they come to. ``servers`` is filled in once the
+    those that are managed, by the device's own names, ``source_preserved`` is their effect. ``servers`` is filled in once the
     device was asked for them.
     """
 
@@ -274,7 +274,7 @@ class Snapshot:
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise InvalidInput(
                 "Option 'snapshot' is not what a former run returned as 'snapshot'"
-                " (a dictionary with platform, host, services and device). Give it unchanged."
+                " (a dictionary with platform, host, services and device). Pass it on unchanged."
             ) from error
         return cls(platform, host, services, device)
 
@@ -289,7 +289,7 @@ def _value(raw: t.Any) -> Value:
 
 @dataclass(frozen=True)
 class Order:
-    """What a task asks for, checked. ``return_path``: server address -> its default gateway."""
+    """The options of a task, validated. ``return_path``: server address -> its default gateway."""
 
     state: State = "preserved"
     addresses: tuple[str, ...] | None = None
@@ -311,14 +311,12 @@ class Order:
         return_path: Mapping[str, t.Any] | None,
         accept: Sequence[str],
     ) -> Order:
-        """Check the options that all platforms share.
+        """Validate the options that all platforms share.
 
-        :raises InvalidInput: naming the option, and what it takes instead.
+        :raises InvalidInput: naming the option, and what it accepts.
         """
         if addresses is not None and services is not None:
-            raise InvalidInput(
-                "Options 'addresses' and 'services' exclude each other: name the services by one of them."
-            )
+            raise InvalidInput("Options 'addresses' and 'services' exclude each other: use one of them.")
         for option, names in (("addresses", addresses), ("services", services), ("ports", ports)):
             if names is not None and not names:
                 raise InvalidInput(f"Option '{option}' is an empty list: name at least one, or leave the option out.")
@@ -333,9 +331,7 @@ class Order:
                     f"Option 'accept' holds the unknown code {code!r}. Known are: {', '.join(sorted(FINDING_CODES))}."
                 )
         if (state == "restored") != (snapshot is not None):
-            raise InvalidInput(
-                "Option 'snapshot' and state 'restored' belong together: one was given without the other."
-            )
+            raise InvalidInput("Option 'snapshot' and state 'restored' go together: one was given without the other.")
         return cls(
             state=state,
             addresses=None if addresses is None else tuple(_checked("addresses", item) for item in addresses),

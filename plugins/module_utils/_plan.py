@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which services are meant, what has to change, and what is to be said about it, for every load balancer alike. No input or output."""
+"""Which services are selected, what has to change, and what is worth knowing about it, for every platform. No input or output."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
 
 
 def select(services: Sequence[Service], order: Order, label: str) -> tuple[list[Service], list[Finding]]:
-    """Choose the services that ``order`` means, and tell which addresses serve only part of the ports.
+    """Select the services that ``order`` names, and report addresses that serve only part of the ports.
 
-    :raises InvalidInput: where something named is not there, or is not the only one of that name.
+    :raises InvalidInput: where something named does not exist, or its name is not unique.
     """
     if order.snapshot is not None:
         return _by_name(services, services, [*order.snapshot.services], label), []
@@ -42,7 +42,7 @@ def select(services: Sequence[Service], order: Order, label: str) -> tuple[list[
             raise InvalidInput(
                 f"{label}: no UDP service on {_ports(order.ports)} at {', '.join(missing)}. {_nearest(missing[0], candidates)}"
             )
-        # A service on any port takes what no other service of the address takes.
+        # A service on any port receives what no other service of the address receives.
         exact = {(service.address, service.port) for service in candidates}
         chosen = [
             service
@@ -51,8 +51,8 @@ def select(services: Sequence[Service], order: Order, label: str) -> tuple[list[
             and (service.port != ANY_PORT or any((service.address, port) not in exact for port in order.ports))
         ]
     else:
-        # What no virtual address leads to carries no client's packets, and what serves any port serves more than IKEv2:
-        # both are changed only when somebody names them.
+        # A service without a virtual address carries no client's packets, and one on any port serves more than IKEv2:
+        # both are changed only when they are named.
         chosen = [service for service in candidates if service.address and service.port != ANY_PORT]
 
     findings = []
@@ -76,7 +76,7 @@ def select(services: Sequence[Service], order: Order, label: str) -> tuple[list[
                 f" and not on {_ports(missing_ports)}.",
                 f"Name also {', '.join(elsewhere)}."
                 if elsewhere
-                else f"Make the UDP service on {_ports(missing_ports)}, or leave this one out.",
+                else f"Create the UDP service on {_ports(missing_ports)}, or leave this one out.",
             )
         )
         if not asked_for:
@@ -144,8 +144,8 @@ def snapshot_findings(adapter: Adapter, snapshot: Snapshot | None) -> list[Findi
 
 
 def server_findings(services: Iterable[Service]) -> list[Finding]:
-    """Tell the addresses whose services lead to different servers: a client's UDP 500 and 4500 have to reach the same one."""
-    # One port may be served by several services, such as one for each server: together they are what leads to servers.
+    """Report addresses whose services have different servers: a client's UDP 500 and 4500 have to reach the same one."""
+    # Several services may share one port, such as one for each server: their servers count together.
     ports: dict[str, dict[int, list[Service]]] = {}
     for service in services:
         ports.setdefault(service.address, {}).setdefault(service.port, []).append(service)
@@ -163,10 +163,10 @@ def server_findings(services: Iterable[Service]) -> list[Finding]:
             "server_sets_differ",
             "warning",
             ", ".join(by_service),
-            "These services of one address lead to different servers: "
-            + "; ".join(f"{name} to {', '.join(sorted(servers)) or 'none'}" for name, servers in by_service.items())
+            "These services of one address have different servers: "
+            + "; ".join(f"{name} has {', '.join(sorted(servers)) or 'none'}" for name, servers in by_service.items())
             + ".",
-            "Give both the same servers, or a client's packets may be parted between two.",
+            "Give both the same servers, or one client's packets may reach two of them.",
         )
         for by_service in sets.values()
         if len(set(by_service.values())) > 1
@@ -240,8 +240,8 @@ def _judge(address: str, gateways: Sequence[str], return_path: Mapping[str, str]
             "return_path_unverified",
             "blocker",
             address,
-            "Nobody has said what this server's default gateway is, and with the wrong one every client is cut off.",
-            f"It has to be {expected}. Give it in 'return_path', as the role rras reads it from the server.",
+            "This server's default gateway is not known. With the wrong one, every client is cut off.",
+            f"It has to be {expected}. Pass it in 'return_path'; the role rras reads it from the server.",
         )
     if gateway.partition("%")[0] in {item.partition("%")[0] for item in gateways}:
         return None
@@ -249,8 +249,8 @@ def _judge(address: str, gateways: Sequence[str], return_path: Mapping[str, str]
         "return_path_wrong",
         "blocker",
         address,
-        f"This server's default gateway is {gateway}, so its answers to clients would not come back through this device.",
-        f"Make it {expected}, with the role rras; or accept 'return_path_wrong' if its answers come back some other way.",
+        f"This server's default gateway is {gateway}, so its replies to clients would not come back through this device.",
+        f"Make it {expected}, with the role rras; or accept 'return_path_wrong' if its replies come back some other way.",
     )
 
 
@@ -282,18 +282,18 @@ def reading_after(reading: Reading, changes: Sequence[Change], adapter: Adapter)
 def _by_name(
     candidates: Sequence[Service], services: Sequence[Service], names: Iterable[str], label: str
 ) -> list[Service]:
-    """Find each name among ``candidates``; ``services`` are all there are, to tell a wrong port from a wrong name."""
+    """Find each name among ``candidates``. ``services`` are all services, to tell a wrong port from a wrong name."""
     chosen: list[Service] = []
     for name in names:
         found = _called(name, candidates)
         if not found:
             others = _called(name, services)
             if others:
-                raise InvalidInput(f"{label}: {', '.join(map(str, others))} is there, but serves another port.")
+                raise InvalidInput(f"{label}: {', '.join(map(str, others))} exists, but serves another port.")
             raise InvalidInput(f"{label}: no UDP service called {name!r}. {_nearest(name, candidates)}")
         if len({service.id for service in found}) > 1:
             raise InvalidInput(
-                f"{label}: {name!r} may be any of {', '.join(str(service) for service in found)}. Give the full name."
+                f"{label}: {name!r} matches each of {', '.join(str(service) for service in found)}. Give the full name."
             )
         chosen += [service for service in found if service not in chosen]
     return chosen
@@ -306,7 +306,7 @@ def _called(name: str, services: Sequence[Service]) -> list[Service]:
 
 def _nearest(wanted: str, candidates: Sequence[Service]) -> str:
     if not candidates:
-        return "The device has no such UDP services at all."
+        return "The device has no UDP service on these ports."
     spellings = {
         spelling: service for service in candidates for spelling in (service.id, service.address, *service.names)
     }

@@ -244,7 +244,7 @@ def test_a_guest_may_look_and_not_change(device: BigIp, ca: str) -> None:
     assert isinstance(go(device, ca, "auditor", Order(state="gathered")), Result)
     came = go(device, ca, "auditor")
     assert isinstance(came, RunFailed)
-    assert "Changes take the role Manager or above" in str(came)
+    assert "Changes need the role Manager or above" in str(came)
     assert translations(device) == BEFORE
 
 

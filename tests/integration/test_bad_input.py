@@ -81,7 +81,7 @@ CANNOT_BE_MEANT: list[tuple[dict[str, t.Any], str]] = [
     ({"ports": [500, 70000]}, "'ports' holds 70000"),
     ({"port": 0}, "'port' is 0"),
     ({"accept": ["everything"]}, "unknown code 'everything'"),
-    ({"state": "restored"}, "'snapshot' and state 'restored' belong together"),
+    ({"state": "restored"}, "'snapshot' and state 'restored' go together"),
     ({"return_path": {"10.10.0.11": "10.10.0.1"}}, "return_path_unverified at 10.10.0.12"),
 ]
 

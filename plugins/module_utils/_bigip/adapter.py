@@ -48,7 +48,7 @@ ATTACHED = f",{objects.ATTACHED}&expandSubcollections=true"
 COMMIT_POLLS, COMMIT_PAUSE = 30, 2
 """How often to ask for a transaction whose commit was not answered, and the seconds in between."""
 SYNC_POLLS, SYNC_PAUSE = 60, 2
-"""How often to look whether a sync has arrived, and the seconds in between."""
+"""How often to check whether a sync has arrived, and the seconds in between."""
 
 
 class BigIp(Adapter):
@@ -104,7 +104,7 @@ class BigIp(Adapter):
         if self._listed > FEW and len(services) <= SINGLES:
             return self._reading([item for service in services if (item := self._item(service.id))])
         if self._listed <= FEW:
-            # Where the device does not give the listing like this, the plain one will do.
+            # If the device does not return the listing like this, the plain one will do.
             with contextlib.suppress(Refused, UnexpectedAnswer):
                 reading = self._reading(self._list(ATTACHED))
                 if {service.id for service in services} <= {found.id for found in reading.services}:
@@ -147,7 +147,7 @@ class BigIp(Adapter):
             lambda body: judge.snat_findings(body, objects.server_networks(servers, pools, own), self.label),
             "SNAT objects",
         )
-        if not changing:  # a change looks afterwards, when the last reading has shown what is attached
+        if not changing:  # after a change, the last reading has shown what is attached
             findings += self._policy_findings(servers)
         findings += self._persistence_findings(servers, pools)
         texts = {name: self._rule(name) for name in sorted({name for server in servers for name in server.rules})}
@@ -168,7 +168,7 @@ class BigIp(Adapter):
         try:
             self._write(changes, drop_pool=False)
         except Refused as error:
-            # A device that keeps a SNAT pool's name with type none may refuse the one for the other's sake.
+            # A device that keeps a SNAT pool's name beside type none may refuse the type because of the pool.
             pools = [change.before["pool"] for change in changes if isinstance(change.before, dict)]
             if not any(pool in str(error) for pool in pools):
                 raise
@@ -187,9 +187,7 @@ class BigIp(Adapter):
         findings = (
             self._clear(changed)
             if self._clear_connections
-            else [
-                self._flows("They go on as they are until they have been idle, which keepalives may put off for long.")
-            ]
+            else [self._flows("They keep it until they have been idle, which keepalives may delay for long.")]
         )
         try:
             findings += self._policy_findings([self._servers[service.id] for service in services])
@@ -242,12 +240,12 @@ class BigIp(Adapter):
                 raise
 
     def _is_committed(self, path: str) -> bool:
-        """Wait for the end of a transaction that may still be under way, lest it takes effect after it was told as failed."""
+        """Wait for a transaction that may still be running, so that it cannot take effect after it was reported as failed."""
         for _poll in range(COMMIT_POLLS):
             try:
                 state = self._api.get(path).parse(lambda body: str(body["state"]), "transaction")
             except DeviceError:
-                return False  # forgotten, or out of reach: what stands decides
+                return False  # forgotten, or out of reach: the next reading decides
             if state != "VALIDATING":
                 return state == "COMPLETED"
             time.sleep(COMMIT_PAUSE)
@@ -265,7 +263,7 @@ class BigIp(Adapter):
             for service in services:
                 if service.address in ("", *objects.ANY_ADDRESS.values()):
                     return [
-                        self._flows(f"They are not cleared: {service.id} has no address of its own to choose them by.")
+                        self._flows(f"They are not cleared: {service.id} has no address of its own to select them by.")
                     ]
                 for port in IKE_PORTS if service.port == ANY_PORT else (service.port,):
                     options = f"cs-server-addr {service.address} cs-server-port {port} protocol udp"
@@ -289,7 +287,7 @@ class BigIp(Adapter):
         return answer.parse(lambda body: str(body.get("apiAnonymous", "")), "iRule")
 
     def _policy_findings(self, servers: Sequence[objects.VirtualServer]) -> list[Finding]:
-        """Tell attached LTM policies that translate; where none is known to be attached, nothing is asked for."""
+        """Report attached LTM policies that translate. Sends no request where none is attached."""
         findings: list[Finding] = []
         if all(server.policies == frozenset() for server in servers):
             return findings
@@ -305,7 +303,7 @@ class BigIp(Adapter):
         return findings
 
     def _owners(self, servers: Sequence[objects.VirtualServer]) -> list[Finding]:
-        """Tell virtual servers that an iApp or an AS3 declaration owns. Asks only where there may be one."""
+        """Report virtual servers that an iApp or an AS3 declaration owns. Sends requests only where there may be one."""
         strict = {name: self._is_strict(name) for name in sorted({server.application for server in servers} - {""})}
         declared: set[tuple[str, str]] | None = set()
         if any(server.is_in_folder for server in servers):
@@ -334,8 +332,8 @@ class BigIp(Adapter):
                 return
             time.sleep(SYNC_PAUSE)
         raise Refused(
-            f"{self.label}: the sync to {group} has not arrived after {SYNC_POLLS * SYNC_PAUSE} s; the status is {status!r}."
-            " Look at the device group, and sync by hand."
+            f"{self.label}: the sync to {group} has not finished after {SYNC_POLLS * SYNC_PAUSE} s; the status is {status!r}."
+            " Check the device group, and sync by hand."
         )
 
     def _flows(self, message: str) -> Finding:
@@ -343,6 +341,6 @@ class BigIp(Adapter):
             "existing_flows",
             "info",
             self.label,
-            f"Flows that exist keep the source address with which they began. {message}",
-            "Option 'clear_connections' ends them, so that clients come back with their own addresses.",
+            f"Existing flows keep the source address with which they began. {message}",
+            "Option 'clear_connections' ends them, so that clients reconnect with their own addresses.",
         )

@@ -28,14 +28,14 @@ COMMENT_IN_RULE = re.compile(r"(^|;)\s*#.*$", re.MULTILINE)
 
 
 def list_findings(servers: Iterable[VirtualServer], *, chosen: bool) -> list[Finding]:
-    """Tell virtual servers that take addresses and ports from lists: those ``chosen`` are not to be changed."""
+    """Report virtual servers that take addresses and ports from lists. Those ``chosen`` must not be changed."""
     return [
         Finding(
             "unsupported_mode",
             "blocker" if chosen else "warning",
             server.service.id,
-            f"This virtual server takes addresses and ports from lists ({server.lists}), which are not looked at.",
-            "If it serves IKEv2, set its Source Address Translation by hand, or give UDP 500 and 4500 virtual servers of their own.",
+            f"This virtual server takes its addresses and ports from lists ({server.lists}), which are not read.",
+            "If it serves IKEv2, set its Source Address Translation by hand, or create separate virtual servers for UDP 500 and 4500.",
         )
         for server in servers
         if server.lists
@@ -43,7 +43,7 @@ def list_findings(servers: Iterable[VirtualServer], *, chosen: bool) -> list[Fin
 
 
 def virtual_server_findings(server: VirtualServer) -> list[Finding]:
-    """Tell what a virtual server's own properties say."""
+    """Report what a virtual server's own properties say."""
     name, findings = server.service.id, list_findings([server], chosen=True)
     if not server.translates_destination:
         findings.append(
@@ -51,8 +51,8 @@ def virtual_server_findings(server: VirtualServer) -> list[Finding]:
                 "unsupported_mode",
                 "blocker",
                 name,
-                "Address translation is disabled (nPath routing), so the servers answer clients directly.",
-                "This is another design, in which the source is not translated for the VPN; leave it as it is.",
+                "Address translation is disabled (nPath routing), so the servers reply to clients directly.",
+                "In this design the source is not translated for the VPN. Leave it as it is.",
             )
         )
     if server.nat64 or server.nat_policy:
@@ -63,7 +63,7 @@ def virtual_server_findings(server: VirtualServer) -> list[Finding]:
                 "warning",
                 name,
                 f"{what} the clients' addresses, whatever Source Address Translation says.",
-                "Take it off this virtual server if the VPN servers are to see their clients.",
+                "Remove it from this virtual server, so that the VPN servers see their clients.",
             )
         )
     if server.mirrored:
@@ -72,15 +72,15 @@ def virtual_server_findings(server: VirtualServer) -> list[Finding]:
                 "connection_mirroring",
                 "info",
                 name,
-                "Connections are mirrored, so flows that exist stay translated on the standby unit, too.",
-                "Expect them to go on as they are until they have been idle.",
+                "Connections are mirrored, so existing flows stay translated on the standby unit, too.",
+                "No action needed: they keep their translation until they have been idle.",
             )
         )
     return findings
 
 
 def standby_findings(devices: Sequence[Item], label: str) -> list[Finding]:
-    """Tell that this unit is not the active one."""
+    """Report that this unit is not the active one."""
     state = str(own_device(devices).get("failoverState", "unknown"))
     if state == "active":
         return []
@@ -90,14 +90,14 @@ def standby_findings(devices: Sequence[Item], label: str) -> list[Finding]:
             "not_active_unit",
             "blocker",
             label,
-            f"This unit's failover state is {state}; the active unit is {', '.join(active) or 'none that is known'}.",
+            f"This unit's failover state is {state}; the active unit is {', '.join(active) or 'not known'}.",
             "Make the change on the active unit, and sync from there.",
         )
     ]
 
 
 def sync_findings(status: str, label: str, *, syncing: bool) -> list[Finding]:
-    """Tell changes that are pending; to sync would push them, whoever made them."""
+    """Report pending changes. A sync would push them, whoever made them."""
     if status in ("In Sync", "Standalone"):
         return []
     return [
@@ -107,13 +107,13 @@ def sync_findings(status: str, label: str, *, syncing: bool) -> list[Finding]:
             label,
             f"The device group's sync status is {status!r}"
             + (", and a sync would push those changes as well." if syncing else "."),
-            "Find out whose changes they are, and sync or discard them first.",
+            "Find out who made them, and sync or discard them first.",
         )
     ]
 
 
 def pool_findings(server: VirtualServer, known: Mapping[str, Pool]) -> list[Finding]:
-    """Tell a pool that keeps the source address by itself."""
+    """Report a pool that keeps the source address whatever the virtual server says."""
     pool = known.get(server.pool)
     if pool is None or pool.allows_snat:
         return []
@@ -123,20 +123,20 @@ def pool_findings(server: VirtualServer, known: Mapping[str, Pool]) -> list[Find
             "info",
             server.service.id,
             f"The pool {server.pool} does not allow SNAT, so the clients' addresses are kept already.",
-            "Look for another cause as well, if the VPN servers do not see their clients.",
+            "If the VPN servers still do not see their clients, look for another cause.",
         )
     ]
 
 
 def rule_findings(server: VirtualServer, texts: Mapping[str, str]) -> list[Finding]:
-    """Tell attached iRules that translate."""
+    """Report attached iRules that translate."""
     return [
         Finding(
             "hidden_translation",
             "warning",
             server.service.id,
             f"The attached iRule {name} has the command snat or snatpool, which may translate the clients' addresses.",
-            "Read the iRule; take the command out, or the iRule off this virtual server.",
+            "Read the iRule. Remove the command, or detach the iRule from this virtual server.",
         )
         for name in server.rules
         if SNAT_IN_RULE.search(COMMENT_IN_RULE.sub("", texts.get(name, "")))
@@ -144,32 +144,32 @@ def rule_findings(server: VirtualServer, texts: Mapping[str, str]) -> list[Findi
 
 
 def policy_findings(server: VirtualServer, translating: Iterable[str]) -> list[Finding]:
-    """Tell attached LTM policies that translate."""
+    """Report attached LTM policies that translate."""
     return [
         Finding(
             "hidden_translation",
             "warning",
             server.service.id,
             f"The attached LTM policy {name} has an action with SNAT, which may translate the clients' addresses.",
-            "Read the policy; take the action out, or the policy off this virtual server.",
+            "Read the policy. Remove the action, or detach the policy from this virtual server.",
         )
         for name in sorted(translating)
     ]
 
 
 def unread_policies(label: str, reason: str) -> Finding:
-    """Tell that nobody knows whether attached LTM policies translate."""
+    """Report that it is not known whether attached LTM policies translate."""
     return Finding(
         "hidden_translation",
         "warning",
         label,
         f"Whether an attached LTM policy translates the clients' addresses could not be read: {reason}",
-        "Look again with state 'gathered'.",
+        "Read it again with state 'gathered'.",
     )
 
 
 def snat_findings(body: Item, near: Sequence[SelfIp], label: str) -> list[Finding]:
-    """Tell global SNAT objects that translate others than the servers' own subnets, which those ``near`` them have."""
+    """Report global SNAT objects whose origins go beyond the servers' own subnets. ``near``: the self IPs there."""
     findings = []
     for item in body.get("items", []):
         origins = [str(origin["name"]) for origin in item.get("origins", [])]
@@ -181,15 +181,15 @@ def snat_findings(body: Item, near: Sequence[SelfIp], label: str) -> list[Findin
                 "hidden_translation",
                 "warning",
                 str(item["fullPath"]),
-                f"This global SNAT translates packets from {', '.join(origins)}{where}, also where the virtual server does not.",
-                f"Narrow its origins to the servers' own subnets, or its VLANs; {label} would go on hiding clients otherwise.",
+                f"This global SNAT translates packets from {', '.join(origins)}{where}, even where the virtual server does not.",
+                f"Narrow its origins to the servers' own subnets, or limit its VLANs. Otherwise {label} keeps hiding clients.",
             )
         )
     return findings
 
 
 def _is_inside(origin: str, near: Sequence[SelfIp]) -> bool:
-    """Say whether an origin is a subnet of the servers, for what they send outward."""
+    """Report whether an origin is within a subnet of the servers, for their own outbound traffic."""
     host, slash, length = origin.partition("/")
     address, percent, domain = host.partition("%")
     network = netaddr.IPNetwork(address + slash + length)
@@ -199,7 +199,7 @@ def _is_inside(origin: str, near: Sequence[SelfIp]) -> bool:
 def owner_findings(
     server: VirtualServer, strict: Mapping[str, bool], declared: set[tuple[str, str]] | None
 ) -> list[Finding]:
-    """Tell what owns a virtual server and would undo a change; ``declared`` None is what could not be asked for."""
+    """Report what owns a virtual server and would undo a change. ``declared`` is None where AS3 could not be asked."""
     name, (tenant, application) = server.service.id, server.folder
     if server.application:
         updates = "on" if strict[server.application] else "off"
@@ -209,7 +209,7 @@ def owner_findings(
                 "blocker" if strict[server.application] else "warning",
                 name,
                 f"This virtual server belongs to the application service {server.application} (strict updates are {updates}).",
-                "Set SNAT in the iApp's own form; the next reconfiguration would undo the change otherwise.",
+                "Set SNAT in the iApp's own form. Otherwise the next reconfiguration undoes the change.",
             )
         ]
     if server.is_in_folder and declared is None:
@@ -219,7 +219,7 @@ def owner_findings(
                 "blocker",
                 name,
                 f"This virtual server is in a folder, and this user may not ask AS3 whether it owns {tenant}/{application}.",
-                "Look at the declaration, which would undo the change if it holds this virtual server; if it does not, accept this.",
+                "Check the declaration. If it holds this virtual server, it would undo the change; if not, accept 'managed_elsewhere'.",
             )
         ]
     if server.is_in_folder and (tenant, application) in (declared or ()):
@@ -229,14 +229,14 @@ def owner_findings(
                 "blocker",
                 name,
                 f"An AS3 declaration owns this virtual server (tenant {tenant}, application {application}), and would undo the change.",
-                'Set "snat": "none" at the service in the declaration, and post that.',
+                'Set "snat": "none" for the service in the declaration, and post it.',
             )
         ]
     return []
 
 
 def persistence_findings(groups: Iterable[Sequence[VirtualServer]], across: Mapping[str, bool]) -> list[Finding]:
-    """Tell virtual servers of one address whose persistence does not hold a client's two ports together.
+    """Report virtual servers of one address whose persistence does not keep a client's two ports on one server.
 
     ``across``: which persistence profiles match across services.
     """
@@ -244,7 +244,7 @@ def persistence_findings(groups: Iterable[Sequence[VirtualServer]], across: Mapp
     for group in groups:
         shared = shared_persistence(group)
         if shared and (len(group) == 1 or all(across.get(name, False) for name in shared)):
-            continue  # one virtual server for both ports needs no more than some persistence
+            continue  # one virtual server for both ports only needs persistence as such
         reason = (
             f"These virtual servers share {', '.join(shared)}, which does not match across services"
             if shared

@@ -32,7 +32,7 @@ NONE = "none"
 """The type of source address translation that leaves the client's address alone."""
 
 NAMED_PORTS = {"any": 0, "isakmp": 500, "ipsec-nat-t": 4500, "ipsec-msft": 4500}
-"""How tmsh writes ports; REST is seen to give numbers, and both are read."""
+"""How tmsh writes ports. REST has been seen to use numbers; both are read."""
 
 NAMED_DESTINATION = re.compile(r"(/.+)[:.][\w-]+")
 """A destination that may have the name of a virtual address in place of an address."""
@@ -43,7 +43,7 @@ VIRTUAL_SERVER = (
     "name,partition,fullPath,destination,ipProtocol,disabled,pool,sourceAddressTranslation,translateAddress,nat64,mirror,"
     "persist,rules,appService,securityNatPolicy,trafficMatchingCriteria"
 )
-"""The fields of a virtual server that matter here, for ``$select``."""
+"""The fields of a virtual server that are needed, for ``$select``."""
 
 ATTACHED = "profilesReference,policiesReference"
 """What tells the attached LTM policies where subcollections are expanded; a profile, which each has, shows that they are."""
@@ -51,7 +51,7 @@ ATTACHED = "profilesReference,policiesReference"
 
 @dataclass(frozen=True)
 class Page:
-    """A part of a collection: ``total``: how many objects there are, 0 where that was not told; ``following``: the next part's path."""
+    """One page of a collection. ``total``: how many objects there are, 0 if not known; ``following``: the next page's path."""
 
     items: Sequence[Item]
     total: int
@@ -60,7 +60,7 @@ class Page:
 
 @dataclass(frozen=True)
 class VirtualServer:
-    """A UDP virtual server: the service, and what else about it matters.
+    """A UDP virtual server: the service, and its other properties that are needed.
 
     ``lists`` names what it takes addresses and ports from, where it has none of its own: it serves no address and any port then.
     ``policies``: the full paths of the attached LTM policies; None where the reading does not show them.
@@ -80,13 +80,13 @@ class VirtualServer:
 
     @property
     def folder(self) -> tuple[str, str]:
-        """Give partition and folder; the folder is empty for what stands in the partition itself."""
+        """Return partition and folder; the folder is empty for what stands in the partition itself."""
         partition, _slash, folder = self.service.id[1:].rpartition("/")[0].partition("/")
         return partition, folder
 
     @property
     def is_in_folder(self) -> bool:
-        """Say whether this stands in a folder, as what AS3 declares does; an iApp's folder is its own matter."""
+        """Report whether this stands in a folder, as what AS3 declares does; an iApp's folder is its own matter."""
         return bool(self.folder[1]) and not self.application
 
 
@@ -122,7 +122,7 @@ def page(body: Item) -> Page:
 
 
 class ForeignPort(ValueError):
-    """A port that goes by a name which none of IKE's has, such as ``domain``."""
+    """A port written as a name that none of IKE's ports has, such as ``domain``."""
 
 
 def parse_destination(destination: str, addresses: Mapping[str, str] | None = None) -> tuple[str, int]:
@@ -131,8 +131,8 @@ def parse_destination(destination: str, addresses: Mapping[str, str] | None = No
     ``/Common/1.1.1.1%2:80``, and for IPv6 a dot before the port: ``/Common/2001:db8::6%2.80``. In place of the address there may be
     the full path of a virtual address with a name of its own; ``addresses`` are theirs.
 
-    :raises ForeignPort: where the port has a name that is not known.
-    :raises ValueError: where it is no destination otherwise.
+    :raises ForeignPort: where the port's name is not known.
+    :raises ValueError: where it is not a destination otherwise.
     """
     text = destination.rpartition("/")[2]
     # IPv4 has one colon, before the port; IPv6 has several and a dot there. A name such as 'any6' may stand for the address.
@@ -142,7 +142,7 @@ def parse_destination(destination: str, addresses: Mapping[str, str] | None = No
 
 
 def names_an_address(item: Item) -> bool:
-    """Say whether a UDP virtual server's destination has the name of a virtual address in place of an address."""
+    """Report whether a UDP virtual server's destination has the name of a virtual address in place of an address."""
     if item.get("ipProtocol") != "udp" or item.get("trafficMatchingCriteria", NONE) != NONE:
         return False
     destination = str(item.get("destination"))
@@ -156,7 +156,7 @@ def names_an_address(item: Item) -> bool:
 
 
 def virtual_servers(items: Iterable[Item], addresses: Mapping[str, str]) -> list[VirtualServer]:
-    """Read the UDP virtual servers, but for those on a port that is none of IKE's by its name.
+    """Read the UDP virtual servers, except those on a named port that is none of IKE's.
 
     ``addresses``: those of virtual addresses, by full path.
     """
@@ -183,7 +183,7 @@ def _virtual_server(item: Item, addresses: Mapping[str, str]) -> VirtualServer:
         except ValueError:
             if not names_an_address(item):
                 raise
-            lists = str(item["destination"])  # a name that no virtual address has is as good as a list
+            lists = str(item["destination"])  # a name without a virtual address is treated like a list
     service = Service(
         id=str(item["fullPath"]),
         address=address,
@@ -307,7 +307,7 @@ def _translates(action: Item) -> bool:
 
 
 def member_addresses(server: VirtualServer, known: Mapping[str, Pool]) -> set[str]:
-    """Give the addresses of the servers behind a virtual server."""
+    """Return the addresses of the servers behind a virtual server."""
     pool = known.get(server.pool)
     return {address for address, _port in pool.members} if pool else set()
 
@@ -333,7 +333,7 @@ def choosing(servers: Sequence[VirtualServer], known: Mapping[str, Pool]) -> lis
 
 
 def shared_persistence(group: Iterable[VirtualServer]) -> tuple[str, ...]:
-    """Give the persistence profiles that all of these have; empty where they have none or differ."""
+    """Return the persistence profiles that all of these have; empty where they have none or differ."""
     profiles = {server.persistence for server in group}
     return next(iter(profiles)) if len(profiles) == 1 else ()
 
@@ -359,7 +359,7 @@ def declared(body: Item) -> set[tuple[str, str]]:
 def with_servers(
     server: VirtualServer, known: Mapping[str, Pool], own: Sequence[SelfIp], traffic_group: str | None
 ) -> Service:
-    """Give the service with its servers; ``traffic_group`` None is a device without a partner."""
+    """Return the service with its servers; ``traffic_group`` None is a device without a partner."""
     pool = known.get(server.pool)
     return replace(
         server.service,

@@ -20,7 +20,7 @@ PAUSES = (1, 2, 4)
 """How long to wait before the next try then, in seconds."""
 
 LEAST_TOKEN_LIFE = 300
-"""A token that lives shorter is lengthened to this, in seconds; BIG-IP's default is 1200."""
+"""A token with a shorter life is extended to this, in seconds. BIG-IP's default is 1200."""
 
 ROLE_REFUSAL = "Authorization failed: user="
 """What the message of a 401 begins with that is about the user's role and not about the token."""
@@ -59,7 +59,7 @@ class Session:
         if "maximum active login tokens" in answer.text:
             raise AccessDenied(
                 f"{self._http.device}: user {self._username!r} has as many open logins as the device allows."
-                " They end by themselves within 20 minutes; an account of its own for Ansible avoids this."
+                " They end by themselves within 20 minutes. A separate account for Ansible avoids this."
             )
         self.accepted(answer, "logging in")
         self._token, life = answer.parse(
@@ -67,7 +67,7 @@ class Session:
         )
         self._tokens.append(self._token)
         if life < LEAST_TOKEN_LIFE:
-            # Not everybody may, and the token may well live long enough.
+            # Not every user may do this, and the token may live long enough anyway.
             with contextlib.suppress(DeviceError):
                 self._patient("PATCH", self._token_path(self._token), {"timeout": LEAST_TOKEN_LIFE}, {})
 
@@ -104,7 +104,7 @@ class Session:
             try:
                 self.open()
             except DeviceError:
-                self._token = former  # to be ended, if it is not
+                self._token = former  # it may still have to be logged out
                 raise
             with contextlib.suppress(DeviceError):
                 self._patient("DELETE", self._token_path(former), None, {})
@@ -138,7 +138,7 @@ class Session:
         if answer.status in (401, 403) or NOT_PERMITTED in answer.text:
             raise AccessDenied(
                 f"{self._http.device} does not let user {self._username!r} do this ({self._shown(doing)})."
-                " Changes take the role Manager or above; to look takes Guest."
+                " Changes need the role Manager or above; reading needs Guest."
             )
         message = str(answer.json().get("message", "no reason given"))
         raise Refused(f"{self._http.device} refused {self._shown(doing)}: {self._shown(message)}", status=answer.status)

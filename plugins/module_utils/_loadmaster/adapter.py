@@ -31,7 +31,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
 )
 
 NOT_HERE = (404, 405)
-"""What the web server in front answers where the API, or this version of it, is not there or is off."""
+"""What the web server answers where the API, or this version of it, does not exist or is off."""
 
 CALLS, SECONDS = 25, 3.0
 """How many calls are made in so many seconds. The LoadMaster drops the connection at more than 30 in 3, whoever makes them."""
@@ -42,9 +42,9 @@ class _NotHere(Refused):
 
 
 class LoadMaster(Adapter):
-    """A LoadMaster. ``api_version``: 1, 2, or None to find out. ``api_key`` goes before user and password.
+    """A LoadMaster. ``api_version``: 1, 2, or None to find out. ``api_key`` takes precedence over user and password.
 
-    ``gateway``: the servers' default gateway where the device does not name an address of its own in their subnet.
+    ``gateway``: the servers' default gateway where the device names no address of its own in their subnet.
     """
 
     platform = "loadmaster"
@@ -64,7 +64,9 @@ class LoadMaster(Adapter):
         super().__init__(endpoint)
         if endpoint.client_cert:
             if api_version == 2:
-                raise InvalidInput("Option 'client_cert' takes version 1 of the API: version 2 knows no certificates.")
+                raise InvalidInput(
+                    "Option 'client_cert' needs version 1 of the API: version 2 has no client certificates."
+                )
             api_version = 1
         try:
             self._gateway = canonical_address(gateway) if gateway else None
@@ -84,7 +86,7 @@ class LoadMaster(Adapter):
         return self._services[service.id].preserves(settings[self.setting] is True)
 
     def open(self) -> None:
-        """Do nothing: each request carries its own credentials."""
+        """No log-in: each request carries its own credentials."""
 
     def close(self) -> None:
         self._http.close()
@@ -124,17 +126,17 @@ class LoadMaster(Adapter):
 
     def apply(self, changes: Sequence[Change]) -> None:
         for change in changes:
-            # Who they are and the one key: what else stands in a record is not to be written back.
+            # Identity and the one key: nothing else in the record may be written back.
             parameters = {**self._services[change.id].identity, change.setting: change.after}
             try:
                 self._ask("modvs", parameters)
             except Unreachable:
-                # Perhaps only dropped because somebody asks too often, and perhaps made all the same: look before asking again.
+                # The connection may have been dropped because of too many calls, and the change may have been made: check before repeating it.
                 if self.read().value(change) != change.after:
                     self._ask("modvs", parameters)
 
     def keep(self) -> None:
-        """Do nothing: a LoadMaster keeps each change at once."""
+        """No save: a LoadMaster keeps each change at once."""
 
     def finish(self, services: Sequence[Service], changed: Sequence[Service]) -> Sequence[Finding]:
         return judge.flow_findings(changed, self.label)
@@ -145,7 +147,7 @@ class LoadMaster(Adapter):
     def _real_servers(self, virtual: objects.VirtualService) -> tuple[Server, ...]:
         if virtual.servers is not None:
             return virtual.servers
-        # Some firmware may name the real servers only when asked for one service: a request more for each.
+        # Some firmware may list the real servers only for a single service: one request more for each.
         fields = self._ask("showvs", virtual.identity)
         with understood(self.label, f"real servers of {virtual.service.id}"):
             return objects.real_servers({"Rs": [], **fields}) or ()
@@ -153,12 +155,12 @@ class LoadMaster(Adapter):
     # Requests
 
     def _ask(self, command: str, parameters: objects.Fields | None = None) -> objects.Fields:
-        """Send a command over the API version that the device has; the first answer decides which."""
+        """Send a command over the API version that the device has. The first answer decides which."""
         if self._version is None:
             try:
                 fields = self._ask_version(2, command, parameters or {})
             except _NotHere:
-                # Refused before anybody looked at the credentials, so they are not tried twice.
+                # Refused before the credentials were checked, so they are not tried twice.
                 self._version = 1
             else:
                 self._version = 2
@@ -181,7 +183,7 @@ class LoadMaster(Adapter):
             outcome = (objects.decode_json if version == 2 else objects.decode_xml)(answer.text)
         except objects.NotUnderstood as error:
             raise answer.unexpected(str(error)) from error
-        # The HTTP status may be 200 in spite of an error inside, so both have to be fine.
+        # The HTTP status may be 200 despite an error inside, so both have to be good.
         code = max(outcome.code, answer.status)
         if code in (401, 403):
             raise self._denied(command, code)
@@ -201,7 +203,7 @@ class LoadMaster(Adapter):
         return self._send(command, "/accessv2", body={"cmd": command, **credentials, **parameters})
 
     def _send_v1(self, command: str, parameters: objects.Fields) -> Answer:
-        # As a form, since what stands in a URL stands in logs; and flags are Y and N here.
+        # As a form, since URLs end up in logs. Flags are Y and N here.
         form = {
             key: ("Y" if value else "N") if isinstance(value, bool) else str(value) for key, value in parameters.items()
         }
@@ -214,7 +216,7 @@ class LoadMaster(Adapter):
         if len(self._calls) == CALLS and (early := self._calls[0] + SECONDS - time.monotonic()) > 0:
             time.sleep(early)
         self._calls.append(time.monotonic())
-        # A write is not repeated before it was looked up; a read is, when the calls of anybody else are no longer counted.
+        # A write is not repeated before it was checked. A read is, once earlier calls of anyone no longer count.
         return self._http.send("POST", path, repeat=command != "modvs", pause=SECONDS, **how)
 
     def _denied(self, command: str, status: int) -> AccessDenied:

@@ -25,7 +25,7 @@ NOT_TRANSPARENT = (
 
 
 def service_findings(virtual: VirtualService) -> list[Finding]:
-    """Tell what a service's own record says."""
+    """Report what a service's own record says."""
     name, findings = virtual.service.id, []
     if virtual.layer != LAYER_4 and virtual.reencrypts:
         findings.append(
@@ -33,7 +33,7 @@ def service_findings(virtual: VirtualService) -> list[Finding]:
                 "unsupported_mode",
                 "blocker",
                 name,
-                "SSL re-encryption is on, with which the LoadMaster takes the flag Transparent and does not heed it.",
+                "SSL re-encryption is on. With it, the LoadMaster accepts the flag Transparent and ignores it.",
                 "Switch re-encryption off: IKEv2 is not SSL.",
             )
         )
@@ -47,16 +47,16 @@ def _subnet_originating(name: str, what: str) -> Finding:
         "subnet_originating",
         "warning",
         name,
-        f"{what}, by which the servers may see an address of the LoadMaster in place of the clients'."
-        " The vendor's documents disagree on whether transparency goes before it.",
-        "Switch it off, and look on the VPN servers whether the clients' own addresses arrive.",
+        f"{what}, so the servers may see an address of the LoadMaster in place of the clients'."
+        " The vendor's documents disagree on whether transparency takes precedence.",
+        "Switch it off, and check on the VPN servers that the clients' own addresses arrive.",
     )
 
 
 def persistence_findings(virtuals: Sequence[VirtualService]) -> list[Finding]:
-    """Tell services of one address that do not hold a client's two ports together.
+    """Report services of one address that do not keep a client's two ports on one server.
 
-    That takes source address persistence on both, and one that follows the other's port. One server alone needs neither.
+    That needs source address persistence on both, and one that follows the other's port. A single server needs neither.
     """
     findings = []
     for address in dict.fromkeys(virtual.service.address for virtual in virtuals):
@@ -80,14 +80,14 @@ def persistence_findings(virtuals: Sequence[VirtualService]) -> list[Finding]:
                     ", ".join(virtual.service.id for virtual in pair),
                     f"Of these virtual services, {' and '.join(lacks)},"
                     " so a client's UDP 500 and UDP 4500 may reach different VPN servers.",
-                    "Give both the persistence Source IP Address, and one Port Following to the other.",
+                    "Set the persistence of both to Source IP Address, and let one follow the other's port (Port Following).",
                 )
             )
     return findings
 
 
 def device_findings(device: Settings, virtuals: Sequence[VirtualService], label: str) -> list[Finding]:
-    """Tell what the settings of the whole device say."""
+    """Report what the settings of the whole device say."""
     findings = _unit_findings(device, label)
     if any(virtual.layer != LAYER_4 for virtual in virtuals):
         if device.ha_mode == CLUSTER:
@@ -110,8 +110,8 @@ def device_findings(device: Settings, virtuals: Sequence[VirtualService], label:
                     "hidden_translation",
                     "warning",
                     label,
-                    "The layer 7 setting transparent of the whole device is off, which may outdo the services' own.",
-                    "Look at it if the VPN servers do not see the clients' own addresses. It is never changed here.",
+                    "The layer 7 setting transparent of the whole device is off, which may override the services' own.",
+                    "Check it if the VPN servers do not see the clients' own addresses. This collection never changes it.",
                 )
             )
     if device.server_nat is not None:
@@ -120,11 +120,11 @@ def device_findings(device: Settings, virtuals: Sequence[VirtualService], label:
                 "server_nat",
                 "info",
                 label,
-                "Server NAT is on for the whole device: what the VPN servers send on their own account leaves with the LoadMaster's address."
+                "Server NAT is on for the whole device: the VPN servers' own outbound traffic leaves with the LoadMaster's address."
                 if device.server_nat
-                else "Server NAT is off for the whole device: what the VPN servers send on their own account leaves with their own addresses,"
-                " and beyond this device somebody has to know the way back to them.",
-                "Nothing is to be done for the VPN's clients, to whom it does not apply.",
+                else "Server NAT is off for the whole device: the VPN servers' own outbound traffic leaves with their own addresses,"
+                " so the routers beyond this device need a route back to them.",
+                "No action needed for the VPN's clients: it does not apply to them.",
             )
         )
     return findings
@@ -138,7 +138,7 @@ def _unit_findings(device: Settings, label: str) -> list[Finding]:
             "not_active_unit",
             "blocker",
             label,
-            f"This unit of a high-availability pair is not the active one; its status is {device.ha_status or 'not told'}.",
+            f"This unit of a high-availability pair is not the active one; its status is {device.ha_status or 'not known'}.",
             "Give the shared address as 'host', which leads to the active unit.",
         )
     ]
@@ -192,14 +192,14 @@ def _overlap(one: Interface, other: Interface) -> bool:
 
 
 def flow_findings(services: Sequence[Service], label: str) -> list[Finding]:
-    """Tell that flows go on as they began."""
+    """Report that existing flows keep their source address."""
     return [
         Finding(
             "existing_flows",
             "info",
             label,
-            f"Flows that exist through {', '.join(service.id for service in services)} keep the source address with which they began"
-            " until they have been idle, which keepalives may put off for long.",
+            f"Existing flows through {', '.join(service.id for service in services)} keep the source address with which they began"
+            " until they have been idle, which keepalives may delay for long.",
             "Let clients reconnect where it matters.",
         )
     ]

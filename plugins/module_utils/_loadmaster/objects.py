@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a LoadMaster says, in XML (API v1) or JSON (v2): how it is read, and what is to be said about it. No input or output."""
+"""What a LoadMaster says, in XML (API v1) or JSON (v2): and how it is read. No input or output."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._network import OwnAdd
 Fields: t.TypeAlias = "dict[str, t.Any]"
 
 LAYER_4 = 4
-"""The layer on which the LoadMaster always keeps the client's address, whatever the flag says."""
+"""On layer 4 the LoadMaster always keeps the client's address, whatever the flag says."""
 
 UNITS, CLUSTER = (1, 2), 4
 """The HA modes of the two units of a pair, which share addresses, and of a cluster. 3 is HA in a cloud, without shared addresses."""
@@ -37,12 +37,12 @@ DEPTH = 20
 
 
 class NotUnderstood(ValueError):
-    """A body is not an answer of the API; the text says what was expected instead."""
+    """A body is not an answer of the API. The text says what was expected instead."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an answer comes to. ``code``: the API's own status; 200 and below 400 is fine. ``message``: its reason where it is not."""
+    """An answer. ``code``: the API's own status, good below 400. ``message``: the reason otherwise."""
 
     code: int
     message: str
@@ -97,7 +97,7 @@ def decode_json(text: str) -> Outcome:
 
 
 def _code(given: t.Any, *, fine: bool) -> int:
-    """Bring the two ways in which an answer says how it went to one number."""
+    """Return one status for the two ways in which an answer gives it."""
     number = int(given) if str(given).isdecimal() else 0
     return number or 200 if fine else max(number, 400)
 
@@ -114,7 +114,7 @@ def _fields(element: ElementTree.Element, depth: int) -> Fields:
 
 
 def listed(fields: Fields, key: str) -> list[Fields]:
-    """Give a list of records: absent when empty, and one alone may stand without its list."""
+    """Return a list of records: absent when empty, and one alone may stand without its list."""
     return _list(fields.get(key) or [])
 
 
@@ -152,11 +152,11 @@ class VirtualService:
 
     @property
     def identity(self) -> Fields:
-        """Give the parameters that mean this service and no other."""
+        """Return the parameters that mean this service and no other."""
         return {"vs": self.address, "port": self.port, "prot": "udp"}
 
     def preserves(self, transparent: bool) -> bool:
-        """Say whether the client's address is kept with the flag like this."""
+        """Report whether the client's address is kept with the flag like this."""
         return self.layer == LAYER_4 or (transparent and not self.reencrypts)
 
 
@@ -181,7 +181,7 @@ class Settings:
 
     @property
     def shares_addresses(self) -> bool:
-        """Say whether this is one of two units, and only the shared addresses stay."""
+        """Report whether this is one of two units, and only the shared addresses stay."""
         return self.ha_mode in UNITS
 
 
@@ -288,7 +288,7 @@ def _number(value: t.Any) -> int:
 def with_gateways(
     servers: Iterable[Server], own: Sequence[Interface], device: Settings, gateway: str | None
 ) -> tuple[Server, ...]:
-    """Give the servers with what may be their default gateway: this device's address in their subnet, else ``gateway``."""
+    """Return the servers with what may be their default gateway: this device's address in their subnet, else ``gateway``."""
     return tuple(replace(server, gateways=_gateways(server.address, own, device, gateway)) for server in servers)
 
 

@@ -40,16 +40,16 @@ BASIC_DISABLED = 1244
 NOT_AUTHORIZED = 2138
 IN_PROGRESS = 293
 PROPAGATION = (347, 349, 457, 458, 1028)
-"""What says that a change has not reached the other node: a warning or an error, as the device is set."""
+"""Codes that say that a change has not reached the other node: a warning or an error, depending on the device."""
 
 ADVICE = {
-    **dict.fromkeys(PROPAGATION, "Make changes on the primary node, and see that the other node is reachable."),
+    **dict.fromkeys(PROPAGATION, "Make changes on the primary node, and make sure that the other node is reachable."),
     IN_PROGRESS: "Somebody else's command is still running; try again later.",
-    **dict.fromkeys((1044, 1203), "This is one node of a cluster: give the cluster's address (CLIP) as 'host'."),
+    **dict.fromkeys((1044, 1203), "This is one node of a cluster: use the cluster's address (CLIP) as 'host'."),
     1289: "Switch off connection failover of the virtual server first.",
     3894: "Give this virtual address servers of its own IP version.",
 }
-"""What to do about a refusal, by NITRO's code."""
+"""What to do about a refusal, by NITRO code."""
 
 PAUSES = (1, 2, 4)
 """How long to wait before a save is tried again, in seconds."""
@@ -59,9 +59,9 @@ class NetScaler(Adapter):
     """A Citrix ADC, or one ``admin_partition`` of it.
 
     ``nitro_auth_token`` is a session of the caller's: it is used, and left open. With ``username`` and ``password`` beside it,
-    one of our own takes its place when it has ended. ``subnet_ip_mode``: the mode Use Subnet IP is to be on.
-    ``use_proxy_port``: what the client's source port becomes; None leaves it.
-    ``proxy_port_in_value``: a service's value holds the proxy port too, which is so by itself where ``use_proxy_port`` is given.
+    a new session replaces it when it has ended. ``subnet_ip_mode``: switch on the mode Use Subnet IP.
+    ``use_proxy_port``: whether the client's source port is replaced; None leaves the setting alone.
+    ``proxy_port_in_value``: a service's value includes the proxy port. By default it does if ``use_proxy_port`` is given.
     """
 
     platform = "netscaler"
@@ -82,7 +82,7 @@ class NetScaler(Adapter):
         save: bool = True,
     ) -> None:
         if nitro_auth_token and admin_partition is not None:
-            # To switch would be to leave the caller's own session in another partition, and nothing tells in which it was.
+            # Switching would leave the caller's own session in another partition, and nothing shows in which it was.
             raise InvalidInput(
                 "Options 'nitro_auth_token' and 'admin_partition' exclude each other: a session is in one partition."
                 " Switch the session yourself, or give 'username' and 'password'."
@@ -228,7 +228,7 @@ class NetScaler(Adapter):
     # What these take
 
     def _topology(self) -> tuple[objects.Listener, ...]:
-        """Join virtual servers, bindings and members. Read once: what hangs on what is not ours to change."""
+        """Join virtual servers, bindings and members. Read once: bindings are never changed here."""
         servers = self._list(f"lbvserver?attrs={objects.VIRTUAL_SERVER}", "virtual servers", objects.virtual_server)
         bindings = []
         for kind in objects.NAME_KEYS:
@@ -241,7 +241,7 @@ class NetScaler(Adapter):
         return objects.join(servers, bindings)
 
     def _set(self, changes: Sequence[Change]) -> None:
-        """Set services in as few requests as there are kinds. A half-done one is undone by the engine: NITRO does not."""
+        """Set services in one request for each kind. The engine rolls back a half-done one: NITRO does not."""
         fields: dict[str, dict[str, t.Any]] = {}
         for change in changes:
             fields.setdefault(change.id, {})[change.setting] = change.after
@@ -267,7 +267,7 @@ class NetScaler(Adapter):
         return self._send("GET", resource).parse(items, what)
 
     def _write(self, method: str, resource: str, body: t.Any, named: str, *, patience: int = 0) -> None:
-        # Without this, a change that does not reach the other node is answered as if it had.
+        # Without this, a change that does not reach the other node looks as if it had.
         answer = self._send(method, resource + ("&" if "?" in resource else "?") + "warning=yes", body, named, patience)
         if self._code(answer) in PROPAGATION:
             self._warnings.append(_reason(answer.json()))
@@ -276,7 +276,7 @@ class NetScaler(Adapter):
         answer = self._post(method, resource, body, patience)
         renewable = self._logged_in or (self._given and self._username)
         if renewable and self._code(answer) in EXPIRED:
-            # Refused before anything was done: one new login, and the same request again.
+            # Refused before anything was done: log in again, and repeat the request.
             self._log_in()
             answer = self._post(method, resource, body, patience)
         doing = f"{method} {resource.partition('?')[0]}"
@@ -299,7 +299,7 @@ class NetScaler(Adapter):
         body = answer.json()
         if answer.status < 300 and body.get("severity") == "WARNING":
             return answer
-        # A bulk's own code says only that a part has failed; the part says why.
+        # The code of a bulk says only that a part has failed; the part says why.
         failed = next((item for item in _parts(body) if item.get("errorcode")), body)
         code = int(failed.get("errorcode", code))
         message = _reason(failed)
@@ -313,11 +313,11 @@ class NetScaler(Adapter):
         if code in NO_SESSION_LEFT:
             raise AccessDenied(
                 f"{self.label}: {self._who} has as many sessions as the device allows."
-                f" End some, or use an account of its own for Ansible. {message}"
+                f" End some, or use a separate account for Ansible. {message}"
             )
         if code == BASIC_DISABLED:
             raise AccessDenied(
-                f"{self.label} takes no basic authentication, and did not take the login either. Allow {self._who}"
+                f"{self.label} accepts no basic authentication, and refused the login, too. Allow {self._who}"
                 f" to use the API. {message}"
             )
         if code == NOT_AUTHORIZED or answer.status in (401, 403):

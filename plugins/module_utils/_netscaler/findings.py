@@ -20,7 +20,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.objects imp
 
 
 def mode_findings(found: Mapping[str, bool], label: str) -> list[Finding]:
-    """Tell modes of the whole device that do not fit."""
+    """Report modes of the whole device that do not fit."""
     findings = []
     if found["usip"]:
         findings.append(
@@ -28,8 +28,8 @@ def mode_findings(found: Mapping[str, bool], label: str) -> list[Finding]:
                 "global_client_ip",
                 "warning",
                 label,
-                "The mode Use Source IP (USIP) is on, so every service made from now on keeps the client's address, wanted or not.",
-                "Switch it off if that is not meant; the service groups keep their own setting. This collection never touches it.",
+                "The mode Use Source IP (USIP) is on, so every service created from now on keeps the client's address, wanted or not.",
+                "Switch it off unless it is intended. Service groups keep their own setting. This collection never changes it.",
             )
         )
     if not found.get("l3", True):
@@ -38,8 +38,8 @@ def mode_findings(found: Mapping[str, bool], label: str) -> list[Finding]:
                 "forwarding_mode",
                 "warning",
                 label,
-                "Layer 3 mode is off, so what the VPN servers send outward by themselves is not forwarded.",
-                "Switch on L3 mode if this device is to be the VPN servers' default gateway.",
+                "Layer 3 mode is off, so the VPN servers' own outbound traffic is not forwarded.",
+                "Switch on L3 mode if this device is the VPN servers' default gateway.",
             )
         )
     if found.get("mbf", False):
@@ -48,8 +48,8 @@ def mode_findings(found: Mapping[str, bool], label: str) -> list[Finding]:
                 "forwarding_mode",
                 "warning",
                 label,
-                "MAC-based forwarding is on, which can hide that answers take another way than requests.",
-                "Look at the routes as well, and do not take working flows as proof of them.",
+                "MAC-based forwarding is on, which can hide that replies take another path than requests.",
+                "Check the routes, too. Working flows do not prove that they are right.",
             )
         )
     return findings
@@ -61,7 +61,7 @@ def listener_findings(
     listeners: Sequence[Listener],
     members: Mapping[Carrier, Sequence[Member]],
 ) -> list[Finding]:
-    """Tell what virtual servers and bindings show about the services chosen."""
+    """Report what virtual servers and bindings show about the selected services."""
     findings: list[Finding] = []
     wanted = {(carriers[service.id], service.address, service.port) for service in chosen}
     mine = [item for item in listeners if (item.carrier, item.server.address, item.server.port) in wanted]
@@ -91,8 +91,8 @@ def _server_findings(server: VirtualServer) -> list[Finding]:
                 "unsupported_mode",
                 "warning",
                 server.name,
-                f"The virtual server forwards by {server.forwarding} (direct server return), so the servers answer clients directly.",
-                "Such servers do not have this device as their gateway; leave them as they are if the VPN works.",
+                f"The virtual server forwards by {server.forwarding} (direct server return), so the servers reply to clients directly.",
+                "Such servers do not use this device as their gateway. Leave them as they are if the VPN works.",
             )
         )
     if server.failover:
@@ -101,9 +101,9 @@ def _server_findings(server: VirtualServer) -> list[Finding]:
                 "connection_mirroring",
                 "warning",
                 server.name,
-                "Connection failover is on: flows that exist stay translated on the other node, too, and while it is on"
+                "Connection failover is on: existing flows stay translated on the other node, too. While it is on,"
                 " Use Client IP cannot be switched off again (NITRO error 1289).",
-                "Switch off connection failover before a change is put back.",
+                "Switch off connection failover before a rollback.",
             )
         )
     if server.local:
@@ -116,12 +116,12 @@ def _process_local(name: str, *, on: bool) -> Finding:
         "unsupported_mode",
         "warning",
         name,
-        "Process-local is on: cluster nodes do not steer packets to each other, so answers have to reach the node that took the request."
+        "Process-local is on: cluster nodes do not steer packets to each other, so replies have to reach the node that took the request."
         if on
         else "Process-local is off in this cluster, and the vendor's page on USIP in a cluster says that it does not work then.",
-        "See that the upstream router sends both directions to one node."
+        "Make sure that the upstream router sends both directions to one node."
         if on
-        else "Read that page for this release, and look on the VPN servers whether the clients' own addresses arrive.",
+        else "Read that page for this release, and check on the VPN servers that the clients' own addresses arrive.",
     )
 
 
@@ -136,8 +136,8 @@ def _shared(mine: Sequence[Listener], listeners: Iterable[Listener]) -> list[Fin
             "shared_service_group",
             "warning",
             carrier[1],
-            f"It also serves {', '.join(names)}, where the setting then is the same.",
-            "Give the VPN a service group of its own if that is not meant.",
+            f"It also serves {', '.join(names)}, to which the setting then applies as well.",
+            "Give the VPN a separate service group if that is not intended.",
         )
         for carrier, names in others.items()
         if names
@@ -159,7 +159,7 @@ def _persistence(mine: Iterable[Listener]) -> list[Finding]:
                 "persistence_split",
                 "warning",
                 ", ".join(servers),
-                "No persistency group by source address holds these virtual servers together, so a client's UDP 500 and UDP 4500"
+                "No persistency group by source address joins these virtual servers, so a client's UDP 500 and UDP 4500"
                 " may reach different VPN servers.",
                 "Put both into one persistency group (lbgroup) with the type SOURCEIP.",
             )
@@ -168,7 +168,7 @@ def _persistence(mine: Iterable[Listener]) -> list[Finding]:
 
 
 def node_findings(nodes: Sequence[Item], label: str) -> list[Finding]:
-    """Tell a node that does not take changes, and a partner that has other gateways."""
+    """Report a node that does not accept changes, and a partner that has other gateways."""
     findings = []
     state = str(nodes[0].get("state", "")) if nodes else "Primary"
     if state != "Primary":
@@ -178,7 +178,7 @@ def node_findings(nodes: Sequence[Item], label: str) -> list[Finding]:
                 "blocker",
                 label,
                 f"This node's high-availability state is {state!r}, not Primary.",
-                "Make the change on the primary node, whose changes go to the secondary by themselves.",
+                "Make the change on the primary node, which propagates it to the secondary.",
             )
         )
     if nodes and nodes[0].get("inc") == "ENABLED":
@@ -189,14 +189,14 @@ def node_findings(nodes: Sequence[Item], label: str) -> list[Finding]:
                 label,
                 "High availability works in INC mode, in which subnet addresses (SNIPs) are not synchronised: after a failover,"
                 " the VPN servers' default gateway is gone.",
-                "See that the VPN servers' gateway moves to the other node as well.",
+                "Make sure that the VPN servers' gateway moves to the other node, too.",
             )
         )
     return findings
 
 
 def cluster_findings(addresses: Sequence[Item], instances: Sequence[Item], host: str, label: str) -> list[Finding]:
-    """Tell a cluster's node that was asked in place of the cluster, and a cluster that does not steer packets."""
+    """Report a node that was asked in place of its cluster, and a cluster that does not steer packets."""
     shared = [str(item["ipaddress"]) for item in addresses if item["type"] == "CLIP"]
     own = [str(item["ipaddress"]) for item in addresses if item["type"] == "NSIP"]
     findings = []
@@ -206,7 +206,7 @@ def cluster_findings(addresses: Sequence[Item], instances: Sequence[Item], host:
                 "not_active_unit",
                 "blocker",
                 label,
-                f"{host} is the address of one node (NSIP) of a cluster, which takes no changes.",
+                f"{host} is the address of one node (NSIP) of a cluster, which accepts no changes.",
                 f"Give the cluster's address (CLIP) as 'host': {', '.join(shared)}.",
             )
         )
@@ -214,14 +214,14 @@ def cluster_findings(addresses: Sequence[Item], instances: Sequence[Item], host:
 
 
 def change_findings(warnings: Iterable[str], label: str, *, flows: bool) -> list[Finding]:
-    """Tell what a change that stands leaves to know. ``warnings``: what the device said of its propagation."""
+    """Report what is worth knowing after a change. ``warnings``: what the device said of its propagation."""
     findings = [
         Finding(
             "unsynced_changes",
             "warning",
             label,
             f"The device took the change with a warning: {warning}",
-            "See that the other node has the change too ('show ha node'), and synchronise the nodes.",
+            "Check that the other node has the change ('show ha node'), and synchronize the nodes.",
         )
         for warning in dict.fromkeys(warnings)
     ]
@@ -231,7 +231,7 @@ def change_findings(warnings: Iterable[str], label: str, *, flows: bool) -> list
                 "existing_flows",
                 "info",
                 label,
-                "Flows that exist may keep the source address with which they began, until they have been idle.",
+                "Existing flows may keep the source address with which they began, until they have been idle.",
                 "No action needed; new flows show the setting.",
             )
         )

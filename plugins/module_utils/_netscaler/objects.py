@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Citrix ADC objects as NITRO shows them: how they are read and joined, and what is to be said about them. No input or output."""
+"""Citrix ADC objects as NITRO shows them: and how they are read and joined. No input or output."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CARRIER = {
     "servicegroup": "servicegroupname,servicetype,usip,state,td",
     "service": "name,servicetype,usip,svrstate,ipaddress,port,td",
 }
-"""The fields that matter here, for ``attrs``. Net profiles do not: with ``usip`` on, all of them are ignored (Citrix, CTX130209)."""
+"""The fields that are needed, for ``attrs``. Net profiles are not: with ``usip`` on, they are ignored (Citrix, CTX130209)."""
 USIP, PROXY_PORT = "usip", "useproxyport"
 
 OUT_OF_SERVICE = ("DISABLED", "OUT OF SERVICE")
@@ -47,7 +47,7 @@ EVERY_PORT = 65535
 
 @dataclass(frozen=True)
 class VirtualServer:
-    """A virtual server for UDP. ``address`` is empty where no client can address it."""
+    """A virtual server for UDP. ``address`` is empty if clients cannot address it."""
 
     name: str
     address: str
@@ -62,7 +62,7 @@ class VirtualServer:
 
 @dataclass(frozen=True)
 class Listener:
-    """A virtual server that leads to a service group or service."""
+    """A virtual server with a service group or service that is bound to it."""
 
     server: VirtualServer
     carrier: Carrier
@@ -72,7 +72,7 @@ class Listener:
 
 
 def modes(body: Item) -> dict[str, bool]:
-    """Read the modes that matter; those that a device does not name are left out."""
+    """Read the modes that are needed. Those that a device does not name are left out."""
     found = body["nsmode"]
     found = found[0] if isinstance(found, list) else found
     return {
@@ -114,18 +114,18 @@ def virtual_server(item: Item) -> VirtualServer | None:
 
 
 def binding(kind: str) -> t.Callable[[Item], tuple[str, Carrier]]:
-    """Give what reads a virtual server's name, and what is bound to it."""
+    """Return what reads a virtual server's name, and what is bound to it."""
     # A bound service is called servicename, a bound service group servicegroupname; the virtual server is name in both.
     return lambda item: (str(item["name"]), (kind, str(item[f"{kind}name"])))
 
 
 def member(item: Item) -> tuple[Carrier, Member | None]:
-    """Read a member of a service group; one that a host name stands for may have no address."""
+    """Read a member of a service group; one that is given by host name may have no address."""
     return ("servicegroup", str(item["servicegroupname"])), backend(item.get("ip", ""), item["port"])
 
 
 def backend(address: t.Any, port: t.Any) -> Member | None:
-    """Read where packets are sent to. Server *and* port: one server is there once for 500 and once for 4500."""
+    """Read where packets are sent to. Server *and* port: a server is a member once for 500 and once for 4500."""
     return None if address in NO_ADDRESS else (canonical_address(str(address)), _port(port))
 
 
@@ -166,7 +166,7 @@ def services(
     *,
     proxy_port: bool,
 ) -> list[Service]:
-    """Give a service for each virtual server that leads to a carrier, and for each port of a carrier that none leads to."""
+    """Return a service for each virtual server with a carrier bound to it, and for each port of a carrier that is bound to none."""
     found, reached = [], set()
     for listener in listeners:
         server, item = listener.server, carriers.get(listener.carrier)
@@ -195,7 +195,7 @@ def _service(carrier: Carrier, item: Item, address: str, port: int, protocol: st
 
 
 def with_servers(service: Service, carrier: Item, members: Sequence[Member], snips: Sequence[OwnAddress]) -> Service:
-    """Give the service with its servers, in the traffic domain of what carries it, and the gateways that these may have."""
+    """Return the service with its servers, in the traffic domain of its carrier, and the gateways that they may use."""
     within = [(address + domain(carrier), port) for address, port in members]
     return replace(
         service,

@@ -263,7 +263,7 @@ class Plane:
     # What the devices are told to do
 
     def set_services(self, services: t.Iterable[Service]) -> None:
-        """Make these the services of the load balancer. Flows that exist go on as they are."""
+        """Make these the services of the load balancer. Existing flows go on as they are."""
         with self._changing:
             self._services = [one for one in services if one.address in VIPS]
             rules = balancer_rules(self._services)

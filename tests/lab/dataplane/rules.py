@@ -143,7 +143,7 @@ def server_of(state: State) -> Server:
 
 
 def balancer_rules(services: t.Iterable[Service]) -> str:
-    """Give the nftables rules of these services, in place of those before. Flows that exist are not touched by them.
+    """Give the nftables rules of these services, in place of those before. Existing flows are not touched by them.
 
     A client goes to the same server on both ports, as the persistence on the devices has it: it is chosen by the client's address alone.
     """

@@ -518,7 +518,7 @@ def test_unchanged_takes_three_requests_with_a_group_to_sync_to(expecting: Expec
 def test_a_sync_that_does_not_arrive_is_said_and_the_change_stands(expecting: Expecting, pauses: list[float]) -> None:
     reads = [LOGIN, reading(*BROKEN), *guards(changing=True, devices=[ACTIVE, PARTNER])]
     expecting([*reads, *TO_NONE, reread(*RIGHT), SAVE, SYNC, *[status("Disconnected")] * 60, LOGOUT])
-    with pytest.raises(RunFailed, match=r"'Disconnected'.*The change itself stands and is kept") as caught:
+    with pytest.raises(RunFailed, match=r"'Disconnected'.*The change itself is in effect and saved") as caught:
         go(Order(return_path=GOOD), sync_group="/Common/group")
     assert caught.value.result.undone is False
     assert caught.value.result.changed
@@ -794,7 +794,7 @@ def test_a_role_that_may_not_write_is_told_so(expecting: Expecting, code: int, a
     refused = patch("vs4500", {"type": "none"}, WITH_TOKEN, status=code)
     refused.answer = answer
     expecting([LOGIN, reading(*before), *guards(changing=True), refused, reread(*before), LOGOUT])
-    with pytest.raises(RunFailed, match=r"does not let user 'admin' do this.*Changes take the role Manager") as caught:
+    with pytest.raises(RunFailed, match=r"does not let user 'admin' do this.*Changes need the role Manager") as caught:
         go(Order(return_path=GOOD))
     assert caught.value.result.undone is True
 

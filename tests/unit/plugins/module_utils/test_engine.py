@@ -328,7 +328,7 @@ def test_a_missing_name_is_an_error_that_lists_the_nearest(name: str) -> None:
 
 def test_a_name_that_may_be_several_is_refused() -> None:
     twins = [replace(service, names=("twin",)) for service in pair()]
-    with pytest.raises(InvalidInput, match="'twin' may be any of"):
+    with pytest.raises(InvalidInput, match="'twin' matches each of"):
         select(twins, Order(services=("twin",)), "Memory")
 
 
@@ -336,7 +336,7 @@ def test_half_a_pair_that_was_asked_for_is_a_blocker_and_names_the_other_half() 
     memory = Memory(pair())
     with pytest.raises(RunFailed, match=r"pair_incomplete.*Name also 203\.0\.113\.10-4500"):
         go(memory, Order(services=("203.0.113.10-500",), return_path=GOOD))
-    with pytest.raises(RunFailed, match=r"pair_incomplete.*Make the UDP service on UDP 4500"):
+    with pytest.raises(RunFailed, match=r"pair_incomplete.*Create the UDP service on UDP 4500"):
         go(Memory(pair()[:1]), Order(addresses=("203.0.113.10",), return_path=GOOD))
 
 

@@ -466,7 +466,7 @@ def test_additional_addresses_of_an_interface_are_its_own(expecting: Expecting, 
 
 def test_server_nat_says_what_follows(expecting: Expecting, api: Api) -> None:
     expecting([listing(api, False, False), *guards(api, snat=False)])
-    assert "know the way back" in api.go(Order(state="gathered")).findings[0].message
+    assert "need a route back" in api.go(Order(state="gathered")).findings[0].message
 
 
 def test_flows_that_exist_are_told_after_a_change(expecting: Expecting, api: Api) -> None:
@@ -515,7 +515,7 @@ def test_nicknames_and_indices_name_services_and_ambiguous_ones_are_refused(expe
     assert [service.id for service in api.go(Order(services=("ike", "2"))).services] == IDS
     with pytest.raises(RunFailed, match="no UDP service called 'ik'"):
         api.go(Order(services=("ik", "natt")))
-    with pytest.raises(RunFailed, match="'vpn' may be any of"):
+    with pytest.raises(RunFailed, match="'vpn' matches each of"):
         api.go(Order(services=("vpn",)))
 
 
@@ -573,7 +573,7 @@ def test_a_client_certificate_takes_version_1_and_needs_no_user(expecting: Expec
 
 
 def test_a_client_certificate_and_version_2_exclude_each_other() -> None:
-    with pytest.raises(InvalidInput, match="takes version 1 of the API"):
+    with pytest.raises(InvalidInput, match="needs version 1 of the API"):
         LoadMaster(replace(ENDPOINT, client_cert="/etc/client.pem"), api_version=2)
 
 

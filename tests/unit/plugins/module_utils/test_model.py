@@ -84,8 +84,8 @@ def test_what_is_no_address_is_refused(text: str) -> None:
         ("return_path", {"rras1": "10.0.0.1"}, "'return_path' holds 'rras1'"),
         ("return_path", {"10.0.0.1": None}, "'return_path' holds None"),
         ("accept", ["return_path_rwong"], "unknown code 'return_path_rwong'"),
-        ("state", "restored", "'snapshot' and state 'restored' belong together"),
-        ("snapshot", {"platform": "bigip"}, "'snapshot' and state 'restored' belong together"),
+        ("state", "restored", "'snapshot' and state 'restored' go together"),
+        ("snapshot", {"platform": "bigip"}, "'snapshot' and state 'restored' go together"),
     ],
 )
 def test_bad_options_are_named(option: str, value: t.Any, words: str) -> None:

@@ -298,7 +298,7 @@ def test_the_secondary_node_is_a_blocker(expecting: Expecting) -> None:
     [
         (401, 354, "refused user 'nsroot'"),
         (503, 445, "as many sessions"),
-        (401, 1244, "takes no basic authentication.*Allow user 'nsroot'"),
+        (401, 1244, "accepts no basic authentication.*Allow user 'nsroot'"),
         (401, 2138, "does not let user 'nsroot'"),
         (599, 1, "refused POST login"),
     ],
