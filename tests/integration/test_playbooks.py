@@ -180,7 +180,7 @@ def test_an_audit_goes_on_without_those_who_do_not_answer(ansible: Ansible, lab:
 
 @pytest.fixture
 def proxy_port(lab: Lab) -> Lab:
-    """Give a NetScaler that keeps the clients' addresses, and not in the way that the inventory asks for."""
+    """Return a lab whose NetScaler keeps the clients' addresses, and not in the way that the inventory asks for."""
     lab.write_inventory(
         {"netscaler": {"load_balancer_options": {"use_proxy_port": False}}}, without={"bigip", "loadmaster"}
     )
