@@ -101,7 +101,7 @@ def _vip(path: Json, x: int, y: int, width: int, height: int) -> Json:
 
 def _device(path: Json, x: int, y: int, width: int, height: int) -> Json:
     tone = GOOD if path["preserved"] else BAD
-    says = "✓ keeps the clients' address" if path["preserved"] else "✕ puts its own address"
+    says = "✓ keeps the clients' address" if path["preserved"] else "✕ hides the clients' address"
     platform = PLATFORMS.get(path["platform"], "load balancer")
     return _box(x, y, width, height, tone, ("name", path["device"]), ("small", platform), (tone, says))
 
