@@ -3,7 +3,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Thin: carries options to the engine and its result back."""
+"""Documentation and a short main: the work is done in module_utils."""
 
 from __future__ import annotations
 
@@ -234,31 +234,12 @@ undone:
   sample: true
 """
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.adapter import BigIp
-from ansible_collections.aovpn.ikev2.plugins.module_utils._module import SAVE, Spec, credential, run_module
-
-OPTIONS = ("username", "password", "login_provider", "partition", "save", "sync_group", "clear_connections")
-
-
-SPEC: Spec = {
-    "host": credential("F5_SERVER", aliases=["server"]),
-    "port": credential("F5_SERVER_PORT", aliases=["server_port"], required=False, type="int", default=443),
-    "username": credential("F5_USER", aliases=["user"]),
-    "password": credential("F5_PASSWORD", secret=True),
-    "login_provider": {"type": "str", "default": "tmos"},
-    "partition": {"type": "str"},
-    "sync_group": {"type": "str"},
-    "clear_connections": {"type": "bool", "default": False},
-    **SAVE,
-}
+from ansible_collections.aovpn.ikev2.plugins.module_utils._module import run_module
 
 
 def main() -> None:
     """Run the module."""
-    run_module(
-        SPEC,
-        lambda endpoint, options: BigIp(endpoint, **{name: options[name] for name in OPTIONS}),
-    )
+    run_module("bigip")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Thin: carries options to the engine and its result back."""
+"""Documentation and a short main: the work is done in module_utils."""
 
 from __future__ import annotations
 
@@ -230,37 +230,12 @@ undone:
   sample: true
 """
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster.adapter import LoadMaster
-from ansible_collections.aovpn.ikev2.plugins.module_utils._module import Rules, Spec, credential, run_module
-
-SPEC: Spec = {
-    "host": credential("LOADMASTER_HOST"),
-    "username": credential("LOADMASTER_USERNAME", required=False),
-    "password": credential("LOADMASTER_PASSWORD", required=False, secret=True),
-    "api_key": credential("LOADMASTER_API_KEY", required=False, secret=True),
-    "api_version": {"type": "str", "choices": ["auto", "1", "2"], "default": "auto"},
-    "client_cert": {"type": "path"},
-    "client_key": {"type": "path"},
-    "gateway": {"type": "str"},
-}
-RULES: Rules = {
-    "required_one_of": [("api_key", "username", "client_cert")],
-    "required_together": [("username", "password")],
-    "required_by": {"client_key": "client_cert"},
-}
+from ansible_collections.aovpn.ikev2.plugins.module_utils._module import run_module
 
 
 def main() -> None:
     """Run the module."""
-    run_module(
-        SPEC,
-        lambda endpoint, options: LoadMaster(
-            endpoint,
-            **{name: options[name] for name in ("username", "password", "api_key", "gateway")},
-            api_version=None if options["api_version"] == "auto" else int(options["api_version"]),
-        ),
-        **RULES,
-    )
+    run_module("loadmaster")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Thin: carries options to the engine and its result back."""
+"""Documentation and a short main: the work is done in module_utils."""
 
 from __future__ import annotations
 
@@ -239,53 +239,12 @@ undone:
   sample: true
 """
 
-import typing as t
-
-from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Snapshot
-from ansible_collections.aovpn.ikev2.plugins.module_utils._module import SAVE, Rules, Spec, credential, run_module
-from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.adapter import NetScaler
-from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.objects import snapshot_has_proxy_port
-
-SPEC: Spec = {
-    "host": credential("NETSCALER_NSIP", aliases=["nsip"]),
-    "username": credential("NETSCALER_NITRO_USER", aliases=["nitro_user"], required=False),
-    "password": credential("NETSCALER_NITRO_PASS", aliases=["nitro_pass"], required=False, secret=True),
-    "nitro_auth_token": credential("NETSCALER_NITRO_AUTH_TOKEN", required=False, secret=True),
-    "subnet_ip_mode": {"type": "bool", "default": True},
-    "use_proxy_port": {"type": "bool"},
-    "admin_partition": {"type": "str"},
-    **SAVE,
-}
-RULES: Rules = {
-    "required_one_of": [("nitro_auth_token", "username")],
-    "required_together": [("username", "password")],
-}
+from ansible_collections.aovpn.ikev2.plugins.module_utils._module import run_module
 
 
 def main() -> None:
     """Run the module."""
-    run_module(
-        SPEC,
-        _adapter,
-        **RULES,
-    )
-
-
-def _adapter(endpoint: Endpoint, options: dict[str, t.Any]) -> NetScaler:
-    names = (
-        "username",
-        "password",
-        "nitro_auth_token",
-        "subnet_ip_mode",
-        "use_proxy_port",
-        "admin_partition",
-        "save",
-    )
-    # What is put back is what the snapshot holds, whatever the other options say.
-    snapshot = options["snapshot"] and Snapshot.parse(options["snapshot"]).services.values()
-    held = snapshot_has_proxy_port(snapshot) if snapshot else None
-    return NetScaler(endpoint, proxy_port_in_value=held, **{name: options[name] for name in names})
+    run_module("netscaler")
 
 
 if __name__ == "__main__":

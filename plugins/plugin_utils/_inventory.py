@@ -21,18 +21,13 @@ from jinja2 import Environment, TemplateError, Undefined, meta
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import MISSING
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import InvalidInput, Order
-from ansible_collections.aovpn.ikev2.plugins.module_utils._module import COMMON, Rules, Spec
-from ansible_collections.aovpn.ikev2.plugins.modules import bigip_snat, loadmaster_transparency, netscaler_usip
+from ansible_collections.aovpn.ikev2.plugins.module_utils._module import argument_spec
+from ansible_collections.aovpn.ikev2.plugins.module_utils._platforms import PLATFORMS, Spec
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils import _routes, _vpn
 
 Variables: t.TypeAlias = "Mapping[str, t.Any]"
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
-MODULES: Mapping[str, tuple[Spec, Rules]] = {
-    "bigip": (bigip_snat.SPEC, {}),
-    "netscaler": (netscaler_usip.SPEC, netscaler_usip.RULES),
-    "loadmaster": (loadmaster_transparency.SPEC, loadmaster_transparency.RULES),
-}
 CONNECTION = (
     "ansible_host",
     "ansible_connection",
@@ -154,14 +149,14 @@ def _undefined(template: str) -> str:
 
 
 def _load_balancer(variables: dict[str, t.Any]) -> list[str]:
-    spec, rules = MODULES[variables["load_balancer_platform"]]
+    platform = PLATFORMS[variables["load_balancer_platform"]]
     given = {
         name: value
         for options in ({"host": variables.get("ansible_host")}, *(variables.get(name, {}) for name in DICTIONARIES))
         for name, value in options.items()
         if value is not None
     }
-    result = ArgumentSpecValidator({**COMMON, **spec}, **rules).validate(given)
+    result = ArgumentSpecValidator(argument_spec(platform), **platform.rules).validate(given)
     wrong = [
         f"load_balancer_connection, load_balancer_options or the environment: {_sentence(message)}"
         for message in result.error_messages

@@ -13,11 +13,12 @@ import typing as t
 
 import pytest
 
+from ansible_collections.aovpn.ikev2.plugins.module_utils._platforms import PLATFORMS
 from harness import Ansible
 from lab.core import CertificateAuthority
 from lab.whole import Lab
 
-MODULES = {"bigip": "bigip_snat", "netscaler": "netscaler_usip", "loadmaster": "loadmaster_transparency"}
+MODULES = {platform.name: platform.module for platform in PLATFORMS.values()}
 
 
 def connection(lab: Lab, name: str) -> dict[str, t.Any]:

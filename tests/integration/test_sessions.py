@@ -13,11 +13,12 @@ import typing as t
 
 import pytest
 
+from ansible_collections.aovpn.ikev2.plugins.module_utils._platforms import PLATFORMS
 from harness import Ansible
 from lab.core import Device
 from lab.whole import Lab
 
-MODULES = {"bigip": "bigip_snat", "netscaler": "netscaler_usip", "loadmaster": "loadmaster_transparency"}
+MODULES = {platform.name: platform.module for platform in PLATFORMS.values()}
 RETURN_PATH = {"10.10.0.11": "10.10.0.1", "10.10.0.12": "10.10.0.1"}
 LOUD = {"ANSIBLE_INJECT_INVOCATION": "1"}
 
