@@ -41,6 +41,46 @@ def test_nothing_of_a_session_is_shown_at_vvvv(ansible: Ansible, lab: Lab, name:
     assert set(device.issued) <= set(lab.secrets())
 
 
+ROLE = """
+- name: Read every load balancer
+  hosts: ikev2_load_balancers
+  gather_facts: false
+  roles:
+    - role: aovpn.ikev2.load_balancer
+      vars:
+        load_balancer_state: gathered
+        load_balancer_options: {partition: Common, subnet_ip_mode: false, use_proxy_port: true, api_version: "1"}
+"""
+
+
+@pytest.mark.each_core
+def test_the_role_gives_each_platform_its_own_options_and_shows_no_key(ansible: Ansible, lab: Lab) -> None:
+    key = "lab-loadmaster-apikey-1"
+    port = str(lab.bigip.port)
+    connections = {device.name: device.variables(lab.ca)["load_balancer_connection"] for device in lab.load_balancers}
+    by_key = {name: value for name, value in connections["loadmaster"].items() if name not in ("username", "password")}
+    # What is not given is left out, so that the environment may give it.
+    by_environment = {name: value for name, value in connections["bigip"].items() if name == "ca_path"}
+    environment = {"F5_SERVER_PORT": port, "F5_USER": "admin", "F5_PASSWORD": connections["bigip"]["password"]}
+    lab.write_inventory(
+        {
+            "bigip": {"ansible_host": "127.0.0.1", "load_balancer_connection": by_environment},
+            "loadmaster": {"load_balancer_connection": {**by_key, "api_key": key}},
+        }
+    )
+    playbook = ansible.folder / "role.yml"
+    playbook.write_text(ROLE, encoding="utf-8")
+    run = ansible.playbook(str(playbook), "-vvvv", environment={**LOUD, **environment})
+    assert run.code == 0, run.output
+    assert {host: counts["skipped"] for host, counts in run.recap.items()} == dict.fromkeys(connections, 0)
+    assert key not in run.output
+    assert "WARNING" not in run.output
+    assert '"useproxyport": ' in run.output
+    assert all(entry.path.startswith("/access/") for entry in lab.loadmaster.log)
+    assert lab.bigip.log
+    assert lab.writing() == []
+
+
 @pytest.mark.parametrize("way", ["option", "environment"])
 def test_a_callers_session_is_used_left_open_and_not_shown(ansible: Ansible, lab: Lab, way: str) -> None:
     adc = lab.netscaler

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from jinja2.nativetypes import NativeEnvironment
 
 from ansible_collections.aovpn.ikev2.plugins.doc_fragments._device import ModuleDocFragment
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint
@@ -129,18 +130,36 @@ def test_the_role_takes_every_platform_and_its_options() -> None:
         assert without(option, "description") == of_module, name
 
 
-def test_the_role_passes_on_what_each_module_takes() -> None:
+def rendered(platform: Platform, given: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Return the arguments that the role's task has with these variables, without those that it omits."""
     (task,) = yaml.safe_load(read("roles", "load_balancer", "tasks", "device.yml"))
-    assert task["vars"]["load_balancer_modules"] == {item.name: item.module for item in PLATFORMS.values()}
-    assert set(task["module_defaults"]) == {f"aovpn.ikev2.{item.module}" for item in PLATFORMS.values()}
+    variables = {"load_balancer_platform": platform.name, "omit": "OMITTED", **task["vars"], **given}
+    values = {
+        name: NativeEnvironment().from_string(text).render(variables)
+        for name, text in {**task["args"], "action": task["action"]}.items()
+    }
+    return {name: value for name, value in values.items() if value != "OMITTED"}
+
+
+@each
+def test_the_role_passes_on_what_a_module_takes(platform: Platform) -> None:
     specified = role_options()
-    for platform in PLATFORMS.values():
-        passed = {**task["args"], **task["module_defaults"][f"aovpn.ikev2.{platform.module}"]}
-        assert set(passed) == argument_spec(platform).keys() - {"ports"}
-        for variable in ("load_balancer_connection", "load_balancer_options"):
-            assert {name for name, value in passed.items() if f"{variable}.{name} | default(" in value} == {
-                name for name in specified[variable]["options"] if name in passed
-            }
+    given: dict[str, t.Any] = {name: name for name in specified if name != "load_balancer_platform"}
+    for variable in ("load_balancer_connection", "load_balancer_options"):
+        given[variable] = {name: f"{variable}.{name}" for name in specified[variable]["options"]}
+    own = {**given["load_balancer_connection"], **given["load_balancer_options"]}
+    passed = rendered(platform, given)
+    assert passed.pop("action") == f"aovpn.ikev2.{platform.module}"
+    assert passed == {
+        name: own.get(name, f"load_balancer_{name}") for name in argument_spec(platform) if name != "ports"
+    }
+
+
+@each
+def test_the_role_leaves_out_what_is_not_given(platform: Platform) -> None:
+    empty = {"load_balancer_connection": {}, "load_balancer_options": {}}
+    given = {"load_balancer_state": "gathered", "load_balancer_accept": [], **empty}
+    assert rendered(platform, given).keys() == {"action", "state", "accept"}
 
 
 @each
