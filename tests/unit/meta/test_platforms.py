@@ -157,7 +157,7 @@ def test_the_role_passes_on_what_a_module_takes(platform: Platform) -> None:
 
 @each
 def test_the_role_leaves_out_what_is_not_given(platform: Platform) -> None:
-    empty = {"load_balancer_connection": {}, "load_balancer_options": {}}
+    empty: dict[str, t.Any] = {"load_balancer_connection": {}, "load_balancer_options": {}}
     given = {"load_balancer_state": "gathered", "load_balancer_accept": [], **empty}
     assert rendered(platform, given).keys() == {"action", "state", "accept"}
 
