@@ -88,6 +88,7 @@ def lint(session: nox.Session) -> None:
     tree.run_at_once(
         "antsibull-docs lint-collection-docs . --plugin-docs --validate-collection-refs all --skip-rstcheck",
         "ansible-lint",
+        "lint-imports --no-cache --no-logo",
         "antsibull-changelog lint",
         "yamllint --strict .",
         "ruff check .",
