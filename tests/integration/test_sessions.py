@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Whole runs of the device modules: what they show of a session at -vvvv, and what they leave as it was.
+"""Whole runs of the device modules: what they show of a session at -vvvv, and what they leave unchanged.
 
 That no password, token or session id is in any output is checked after every run, by the harness.
 """
@@ -24,7 +24,7 @@ LOUD = {"ANSIBLE_INJECT_INVOCATION": "1"}
 
 
 def options(lab: Lab, device: Device) -> dict[str, t.Any]:
-    """Give the options that reach a load balancer, and let it be changed."""
+    """Return the options that reach a load balancer and allow a change."""
     connection: dict[str, t.Any] = device.variables(lab.ca)["load_balancer_connection"]
     return {**connection, "return_path": RETURN_PATH}
 
@@ -98,7 +98,7 @@ def test_a_callers_session_is_used_left_open_and_not_shown(ansible: Ansible, lab
     assert {group["usip"] for name, group in adc.config["servicegroup"].items() if "ikev2" in name} == {"YES"}
 
 
-def test_a_session_in_place_of_which_nothing_is_given_is_asked_for(ansible: Ansible, lab: Lab) -> None:
+def test_a_login_is_required_without_a_session(ansible: Ansible, lab: Lab) -> None:
     given = {key: value for key, value in options(lab, lab.netscaler).items() if key not in ("username", "password")}
     run = ansible.module("netscaler_usip", given)
     assert run.code != 0

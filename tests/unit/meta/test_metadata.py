@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The collection's own metadata agree with what it holds."""
+"""The collection's metadata agree with its contents."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ACTIONS = sorted(path.stem for path in (REPOSITORY / "plugins" / "action").glob(
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_every_module_says_what_check_and_diff_mode_do(name: str) -> None:
+def test_every_module_documents_check_and_diff_mode(name: str) -> None:
     module = importlib.import_module(f"ansible_collections.aovpn.ikev2.plugins.modules.{name}")
     documentation = yaml.safe_load(module.DOCUMENTATION)
     assert documentation["module"] == name
@@ -39,7 +39,7 @@ def test_an_action_plugin_takes_the_options_that_its_module_documents(name: str)
 
 
 @pytest.mark.parametrize("role", ["load_balancer", "report", "rras"])
-def test_every_roles_defaults_are_what_its_specification_says(role: str) -> None:
+def test_a_roles_defaults_are_those_of_its_specification(role: str) -> None:
     folder = REPOSITORY / "roles" / role
     specified = yaml.safe_load((folder / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))["argument_specs"][
         "main"

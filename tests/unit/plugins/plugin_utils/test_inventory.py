@@ -160,7 +160,7 @@ def test_a_variable_that_refers_to_an_undefined_one() -> None:
 
 
 class Marked(str):
-    """A text that is no template, as ansible-core up to 2.18 marks it."""
+    """A text that is not a template, as ansible-core up to 2.18 marks it."""
 
     __UNSAFE__ = True
 
@@ -209,7 +209,7 @@ def test_an_error_in_rendering_a_password_does_not_show_it() -> None:
     assert "w0rd" not in line
 
 
-def test_without_its_libraries_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_libraries_are_reported_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(MISSING, "netaddr", "Traceback")
     monkeypatch.setitem(MISSING, "requests", "Traceback")
     (line,) = judged({**BIGIP, "load_balancer_addresses": ["x"]}, SERVER)
