@@ -40,13 +40,6 @@ options:
       - Mutually exclusive with O(services). With neither, every IKEv2 pair on the device is selected.
     type: list
     elements: str
-  services:
-    description:
-      - The services to select, by the device's own names.
-      - It is an error if one of them does not exist; nothing is ever created.
-      - Mutually exclusive with O(addresses).
-    type: list
-    elements: str
   ports:
     description:
       - The UDP ports that make up a pair. An address that serves only some of them is reported as V(pair_incomplete).

@@ -61,74 +61,56 @@ def _loadmaster(endpoint: Endpoint, options: dict[str, t.Any], snapshot: Snapsho
     return LoadMaster(endpoint, api_version=None if version == "auto" else int(version), **options)
 
 
+SECRET: t.Final = {"type": "str", "no_log": True}
 SAVE: Spec = {"save": {"type": "bool", "default": True}}
+
+BIGIP: Spec = {
+    "host": {"type": "str", "required": True, "aliases": ["server"], "env": ["F5_SERVER"]},
+    "port": {"type": "int", "default": 443, "aliases": ["server_port"], "env": ["F5_SERVER_PORT"]},
+    "username": {"type": "str", "required": True, "aliases": ["user"], "env": ["F5_USER"]},
+    "password": {**SECRET, "required": True, "env": ["F5_PASSWORD"]},
+    "login_provider": {"type": "str", "default": "tmos"},
+    "partition": {"type": "str"},
+    "sync_group": {"type": "str"},
+    "clear_connections": {"type": "bool", "default": False},
+    **SAVE,
+}
+NETSCALER: Spec = {
+    "host": {"type": "str", "required": True, "aliases": ["nsip"], "env": ["NETSCALER_NSIP"]},
+    "username": {"type": "str", "aliases": ["nitro_user"], "env": ["NETSCALER_NITRO_USER"]},
+    "password": {**SECRET, "aliases": ["nitro_pass"], "env": ["NETSCALER_NITRO_PASS"]},
+    "nitro_auth_token": {**SECRET, "env": ["NETSCALER_NITRO_AUTH_TOKEN"]},
+    "subnet_ip_mode": {"type": "bool", "default": True},
+    "use_proxy_port": {"type": "bool"},
+    "admin_partition": {"type": "str"},
+    **SAVE,
+}
+NETSCALER_RULES: t.Final = {
+    "required_one_of": [("nitro_auth_token", "username")],
+    "required_together": [("username", "password")],
+}
+LOADMASTER: Spec = {
+    "host": {"type": "str", "required": True, "env": ["LOADMASTER_HOST"]},
+    "username": {"type": "str", "env": ["LOADMASTER_USERNAME"]},
+    "password": {**SECRET, "env": ["LOADMASTER_PASSWORD"]},
+    "api_key": {**SECRET, "env": ["LOADMASTER_API_KEY"]},
+    "api_version": {"type": "str", "choices": ["auto", "1", "2"], "default": "auto"},
+    "client_cert": {"type": "path"},
+    "client_key": {"type": "path"},
+    "gateway": {"type": "str"},
+}
+LOADMASTER_RULES: t.Final = {
+    "required_one_of": [("api_key", "username", "client_cert")],
+    "required_together": [("username", "password")],
+    "required_by": {"client_key": "client_cert"},
+}
 
 PLATFORMS: t.Final[Mapping[str, Platform]] = {
     platform.name: platform
     for platform in (
-        Platform(
-            "bigip",
-            "F5 BIG-IP",
-            "bigip_snat",
-            _bigip,
-            {
-                "host": {"type": "str", "required": True, "aliases": ["server"], "env": ["F5_SERVER"]},
-                "port": {"type": "int", "default": 443, "aliases": ["server_port"], "env": ["F5_SERVER_PORT"]},
-                "username": {"type": "str", "required": True, "aliases": ["user"], "env": ["F5_USER"]},
-                "password": {"type": "str", "required": True, "no_log": True, "env": ["F5_PASSWORD"]},
-                "login_provider": {"type": "str", "default": "tmos"},
-                "partition": {"type": "str"},
-                "sync_group": {"type": "str"},
-                "clear_connections": {"type": "bool", "default": False},
-                **SAVE,
-            },
-        ),
-        Platform(
-            "netscaler",
-            "Citrix ADC (NetScaler)",
-            "netscaler_usip",
-            _netscaler,
-            {
-                "host": {"type": "str", "required": True, "aliases": ["nsip"], "env": ["NETSCALER_NSIP"]},
-                "username": {"type": "str", "aliases": ["nitro_user"], "env": ["NETSCALER_NITRO_USER"]},
-                "password": {
-                    "type": "str",
-                    "no_log": True,
-                    "aliases": ["nitro_pass"],
-                    "env": ["NETSCALER_NITRO_PASS"],
-                },
-                "nitro_auth_token": {"type": "str", "no_log": True, "env": ["NETSCALER_NITRO_AUTH_TOKEN"]},
-                "subnet_ip_mode": {"type": "bool", "default": True},
-                "use_proxy_port": {"type": "bool"},
-                "admin_partition": {"type": "str"},
-                **SAVE,
-            },
-            {
-                "required_one_of": [("nitro_auth_token", "username")],
-                "required_together": [("username", "password")],
-            },
-        ),
-        Platform(
-            "loadmaster",
-            "Kemp LoadMaster",
-            "loadmaster_transparency",
-            _loadmaster,
-            {
-                "host": {"type": "str", "required": True, "env": ["LOADMASTER_HOST"]},
-                "username": {"type": "str", "env": ["LOADMASTER_USERNAME"]},
-                "password": {"type": "str", "no_log": True, "env": ["LOADMASTER_PASSWORD"]},
-                "api_key": {"type": "str", "no_log": True, "env": ["LOADMASTER_API_KEY"]},
-                "api_version": {"type": "str", "choices": ["auto", "1", "2"], "default": "auto"},
-                "client_cert": {"type": "path"},
-                "client_key": {"type": "path"},
-                "gateway": {"type": "str"},
-            },
-            {
-                "required_one_of": [("api_key", "username", "client_cert")],
-                "required_together": [("username", "password")],
-                "required_by": {"client_key": "client_cert"},
-            },
-        ),
+        Platform("bigip", "F5 BIG-IP", "bigip_snat", _bigip, BIGIP),
+        Platform("netscaler", "Citrix ADC (NetScaler)", "netscaler_usip", _netscaler, NETSCALER, NETSCALER_RULES),
+        Platform("loadmaster", "Kemp LoadMaster", "loadmaster_transparency", _loadmaster, LOADMASTER, LOADMASTER_RULES),
     )
 }
 

@@ -122,7 +122,6 @@ before:
   returned: always
   type: list
   elements: dict
-  sample: []
 services:
   description:
     - The selected services as they are after the run; in check mode, as they would be.
@@ -143,11 +142,9 @@ services:
     port:
       description: The UDP port.
       type: int
-      sample: 500
     protocol:
       description: The protocol.
       type: str
-      sample: udp
     enabled:
       description: Whether the service is enabled. This is never changed.
       type: bool
@@ -172,7 +169,6 @@ services:
         port:
           description: The server's UDP port.
           type: int
-          sample: 500
         gateways:
           description: Addresses of this device, one of which has to be the server's default gateway.
           type: list
@@ -180,70 +176,38 @@ services:
           sample: [10.10.0.1]
 changes:
   description:
-    - What was changed, one entry for each setting. In check mode, what would change.
-    - With O(state=gathered), what V(preserved) would change with the same options.
+    - What was changed, one entry for each setting. In check mode, what would change. With O(state=gathered), what V(preserved) would change.
     - After a failure, what is still changed, or may be if RV(final_state) is V(unknown).
+    - C(id) is the virtual service's address, port and protocol, C(setting) is C(Transparent).
   returned: always
   type: list
   elements: dict
-  contains:
-    id:
-      description: The virtual service's address, port and protocol.
-      type: str
-      sample: 203.0.113.30:500/udp
-    scope:
-      description: Always V(service) on a LoadMaster.
-      type: str
-      sample: service
-    setting:
-      description: The device's own name of the setting, C(Transparent).
-      type: str
-      sample: Transparent
-    before:
-      description: The value before the change.
-      type: raw
-      sample: false
-    after:
-      description: The value after the change.
-      type: raw
-      sample: true
+  sample:
+    - id: 203.0.113.30:500/udp
+      scope: service
+      setting: Transparent
+      before: false
+      after: true
 final_state:
   description:
-    - The state of the device when the task ends.
-    - V(unchanged) if nothing was changed, as in check mode and with O(state=gathered).
-    - V(rolled_back) if a change failed and was undone, V(changed) if a change was made and is in place.
-    - V(unknown) if the device could not be read after a change, or may have been changed only in part.
+    - The state of the device when the task ends, V(unchanged), V(changed), V(rolled_back) after a failed change, or V(unknown) if it could not be read again.
+    - In check mode and with O(state=gathered), it is V(unchanged).
   returned: always
   type: str
   sample: changed
 findings:
   description:
-    - What an administrator should know about the services and the device.
-    - A finding with severity V(blocker) stops a change, unless O(accept) lists its code.
+    - What an administrator should know about the services and the device. C(docs/findings.md) lists the codes.
+    - The severity is V(blocker), V(warning) or V(info). A blocker stops a change, unless O(accept) lists its code.
   returned: always
   type: list
   elements: dict
-  contains:
-    code:
-      description: The kind of finding. C(docs/findings.md) lists the codes.
-      type: str
-      sample: return_path_wrong
-    severity:
-      description: One of V(blocker), V(warning) and V(info).
-      type: str
-      sample: blocker
-    object:
-      description: The service, server or device that it is about.
-      type: str
-      sample: 10.10.0.11
-    message:
-      description: What was found.
-      type: str
-      sample: This server's default gateway is 10.10.0.254, so its answers to clients would not come back through this device.
-    remedy:
-      description: What to do about it.
-      type: str
-      sample: Make it one of 10.10.0.1, with the role rras.
+  sample:
+    - code: return_path_wrong
+      severity: blocker
+      object: 10.10.0.11
+      message: This server's default gateway is 10.10.0.254, so its replies to clients would not come back through this device.
+      remedy: Make it one of 10.10.0.1, with the role rras.
 snapshot:
   description: What O(state=restored) needs to restore the state before this run. It holds no secrets.
   returned: when the device could be read
@@ -266,7 +230,6 @@ undone:
   description: Whether the device is as it was before the run, that is, whether RV(final_state) is V(unchanged) or V(rolled_back).
   returned: on failure
   type: bool
-  sample: true
 version:
   description: The device's software version.
   returned: when it was read along with something else, as with O(state=gathered) and when there is something to change

@@ -119,7 +119,6 @@ before:
   returned: always
   type: list
   elements: dict
-  sample: []
 services:
   description:
     - The selected services as they are after the run; in check mode, as they would be.
@@ -140,11 +139,9 @@ services:
     port:
       description: The UDP port.
       type: int
-      sample: 500
     protocol:
       description: The protocol, V(udp) or V(any).
       type: str
-      sample: udp
     enabled:
       description: Whether the service is enabled. This is never changed.
       type: bool
@@ -169,7 +166,6 @@ services:
         port:
           description: The server's UDP port.
           type: int
-          sample: 500
         gateways:
           description: Addresses of this device, one of which has to be the server's default gateway.
           type: list
@@ -177,70 +173,38 @@ services:
           sample: [10.10.0.1]
 changes:
   description:
-    - What was changed, one entry for each setting. In check mode, what would change.
-    - With O(state=gathered), what V(preserved) would change with the same options.
+    - What was changed, one entry for each setting. In check mode, what would change. With O(state=gathered), what V(preserved) would change.
     - After a failure, what is still changed, or may be if RV(final_state) is V(unknown).
+    - C(id) is the service group or service and C(setting) is C(usip) or C(useproxyport). With the C(scope) V(device), they are O(host) and C(USNIP).
   returned: always
   type: list
   elements: dict
-  contains:
-    id:
-      description: The name of the service group or service, or the device's O(host) where RV(changes[].scope) is V(device).
-      type: str
-      sample: sg_ikev2_500
-    scope:
-      description: V(service), or V(device) for a setting of the whole device.
-      type: str
-      sample: service
-    setting:
-      description: The device's own name of the setting, C(usip), C(useproxyport) or C(USNIP).
-      type: str
-      sample: usip
-    before:
-      description: The value before the change.
-      type: raw
-      sample: "NO"
-    after:
-      description: The value after the change.
-      type: raw
-      sample: "YES"
+  sample:
+    - id: sg_ikev2_500
+      scope: service
+      setting: usip
+      before: "NO"
+      after: "YES"
 final_state:
   description:
-    - The state of the device when the task ends.
-    - V(unchanged) if nothing was changed, as in check mode and with O(state=gathered).
-    - V(rolled_back) if a change failed and was undone, V(changed) if a change was made and is in place.
-    - V(unknown) if the device could not be read after a change, or may have been changed only in part.
+    - The state of the device when the task ends, V(unchanged), V(changed), V(rolled_back) after a failed change, or V(unknown) if it could not be read again.
+    - In check mode and with O(state=gathered), it is V(unchanged).
   returned: always
   type: str
   sample: changed
 findings:
   description:
-    - What an administrator should know about the services and the device.
-    - A finding with severity V(blocker) stops a change, unless O(accept) lists its code.
+    - What an administrator should know about the services and the device. C(docs/findings.md) lists the codes.
+    - The severity is V(blocker), V(warning) or V(info). A blocker stops a change, unless O(accept) lists its code.
   returned: always
   type: list
   elements: dict
-  contains:
-    code:
-      description: The kind of finding. C(docs/findings.md) lists the codes.
-      type: str
-      sample: return_path_wrong
-    severity:
-      description: One of V(blocker), V(warning) and V(info).
-      type: str
-      sample: blocker
-    object:
-      description: The service, server or device that it is about.
-      type: str
-      sample: 10.10.0.11
-    message:
-      description: What was found.
-      type: str
-      sample: This server's default gateway is 10.10.0.254, so its answers to clients would not come back through this device.
-    remedy:
-      description: What to do about it.
-      type: str
-      sample: Make it one of 10.10.0.1, with the role rras.
+  sample:
+    - code: return_path_wrong
+      severity: blocker
+      object: 10.10.0.11
+      message: This server's default gateway is 10.10.0.254, so its replies to clients would not come back through this device.
+      remedy: Make it one of 10.10.0.1, with the role rras.
 snapshot:
   description: What O(state=restored) needs to restore the state before this run. It holds no secrets.
   returned: when the device could be read
@@ -272,7 +236,6 @@ undone:
   description: Whether the device is as it was before the run, that is, whether RV(final_state) is V(unchanged) or V(rolled_back).
   returned: on failure
   type: bool
-  sample: true
 """
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._module import run_module

@@ -40,6 +40,7 @@ NOT_YET = (
     "plugins/plugin_utils/_files.py",
     "plugins/plugin_utils/_report",
     "plugins/plugin_utils/_routes.py",
+    "plugins/plugin_utils/_untrusted.py",
     "plugins/plugin_utils/_vpn.py",
     "plugins/plugin_utils/_windows/",
     "plugins/plugin_utils/powershell/",
