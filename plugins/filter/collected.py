@@ -18,7 +18,7 @@ version_added: 0.1.0
 author:
   - The aovpn.ikev2 authors (@aovpn)
 description:
-  - Gives the values of a variable by host. A host that does not have it, since it was unreachable for instance, is left out.
+  - Returns the values of a variable by host. A host without it, because it was unreachable for instance, is left out.
 positional: hostvars, name
 options:
   _input:
@@ -53,5 +53,5 @@ class FilterModule:
     """Offers the filter."""
 
     def filters(self) -> dict[str, t.Any]:
-        """Name it."""
+        """Return it by name."""
         return {"collected": untrusted(collected)}

@@ -13,7 +13,7 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._untrusted import untr
 
 DOCUMENTATION = r"""
 name: cross_check
-short_description: Tell how load balancers and VPN servers fit together
+short_description: Check whether load balancers and VPN servers fit together
 version_added: 0.1.0
 author:
   - The aovpn.ikev2 authors (@aovpn)
@@ -39,7 +39,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The findings C(server_shared) and C(server_not_served), as the device modules give theirs.
+  description: The findings C(server_shared) and C(server_not_served), in the form that the device modules use.
   type: list
   elements: dict
 """
@@ -49,5 +49,5 @@ class FilterModule:
     """Offers the filter."""
 
     def filters(self) -> dict[str, t.Any]:
-        """Name it."""
+        """Return it by name."""
         return {"cross_check": untrusted(cross_check)}

@@ -13,12 +13,12 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._untrusted import untr
 
 DOCUMENTATION = r"""
 name: cut_off
-short_description: Tell whether a default gateway would cut off the VPN
+short_description: Check whether a default gateway would cut off the VPN
 version_added: 0.1.0
 author:
   - The aovpn.ikev2 authors (@aovpn)
 description:
-  - Lists the load balancers that keep the clients' addresses, and to which a default gateway would not lead the answers of a VPN server.
+  - Lists the load balancers that keep the clients' addresses and would not get the replies of a VPN server with this default gateway.
 positional: gateway, load_balancers, leading
 options:
   _input:
@@ -34,7 +34,7 @@ options:
     type: dict
     required: true
   leading:
-    description: Load balancers that are to be known. One that is not among the results counts, too.
+    description: Load balancers that should have been read. One without a result is listed, too.
     type: list
     elements: str
     default: []
@@ -50,7 +50,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: A sentence for each; empty when nothing speaks against it.
+  description: A sentence for each; empty if the gateway can be set.
   type: list
   elements: str
 """
@@ -60,5 +60,5 @@ class FilterModule:
     """Offers the filter."""
 
     def filters(self) -> dict[str, t.Any]:
-        """Name it."""
+        """Return it by name."""
         return {"cut_off": untrusted(cut_off)}

@@ -13,12 +13,12 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._untrusted import untr
 
 DOCUMENTATION = r"""
 name: failure
-short_description: Say what failed on a host and what it left
+short_description: Report what failed on a host, and in what state the host is
 version_added: 0.1.0
 author:
   - The aovpn.ikev2 authors (@aovpn)
 description:
-  - Used in a C(rescue), also where C(ignore_unreachable) made a lost connection fail a later task.
+  - Used in a C(rescue), also where C(ignore_unreachable) let a lost connection fail a later task.
 positional: stage, failed
 options:
   _input:
@@ -27,7 +27,7 @@ options:
     elements: dict
     required: true
   stage:
-    description: What was being done.
+    description: What was being done. V(read) changes nothing; what fails in V(verify) does not report the state that a change left.
     type: str
     required: true
   failed:
@@ -39,7 +39,7 @@ options:
 EXAMPLES = r"""
 - name: Try
   block:
-    - name: Look
+    - name: Read the server
       ansible.builtin.import_role:
         name: aovpn.ikev2.rras
         tasks_from: facts
@@ -60,9 +60,9 @@ _value:
     msg:
       description: The reason.
       type: str
-    undone:
-      description: Whether the host is as it was. V(null) where nobody knows.
-      type: bool
+    final_state:
+      description: What is true of the host, as the modules reported it. One of V(unchanged), V(rolled_back), V(changed), V(unknown).
+      type: str
 """
 
 
@@ -70,5 +70,5 @@ class FilterModule:
     """Offers the filter."""
 
     def filters(self) -> dict[str, t.Any]:
-        """Name it."""
+        """Return it by name."""
         return {"failure": untrusted(failure)}

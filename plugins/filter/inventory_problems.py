@@ -15,7 +15,7 @@ version_added: 0.1.0
 author:
   - The aovpn.ikev2 authors (@aovpn)
 description:
-  - Judges the variables of load balancers and VPN servers before any of them is touched, all at once.
+  - Checks the variables of all load balancers and VPN servers before any of them is touched.
   - Takes the specifications of the device modules and of the roles, so credentials from the environment count as well.
 positional: hostvars, load_balancers, servers, transport
 options:
@@ -25,7 +25,7 @@ options:
     elements: str
     required: true
   hostvars:
-    description: Everybody's variables.
+    description: The variable C(hostvars).
     type: dict
     required: true
   load_balancers:
@@ -59,7 +59,7 @@ _value:
 
 
 def _problems(*given: t.Any) -> list[str]:
-    # Ansible loads every filter of the collection in each process that uses one of them; this much is for this one.
+    # Ansible loads all filters of the collection in each process that uses one of them; only this one needs so much.
     from ansible_collections.aovpn.ikev2.plugins.plugin_utils._inventory import problems
 
     return problems(*given)
@@ -69,5 +69,5 @@ class FilterModule:
     """Offers the filter."""
 
     def filters(self) -> dict[str, t.Any]:
-        """Name it."""
+        """Return it by name."""
         return {"inventory_problems": _problems}

@@ -18,16 +18,16 @@ version_added: 0.1.0
 author:
   - The aovpn.ikev2 authors (@aovpn)
 description:
-  - Lists in words the blockers that a device module has found, as far as a change is due that they forbid.
-  - A wrong return path always counts, because the change of a VPN server's gateway that is planned would cut off the VPN.
+  - Lists in words the blockers that a device module has found, if a change is due.
+  - A wrong return path always counts, because the planned change of a VPN server's gateway would cut off the VPN.
 positional: accept
 options:
   _input:
-    description: What a device module returned with O(aovpn.ikev2.bigip_snat#module:state=gathered) and the gateways that are planned.
+    description: What a device module returned with O(aovpn.ikev2.bigip_snat#module:state=gathered) and the planned gateways.
     type: dict
     required: true
   accept:
-    description: Codes of blockers to go on in spite of.
+    description: Codes of blockers that are accepted.
     type: list
     elements: str
     required: true
@@ -41,7 +41,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: A sentence for each; empty when nothing forbids it.
+  description: A sentence for each; empty if nothing forbids the change.
   type: list
   elements: str
 """
@@ -51,5 +51,5 @@ class FilterModule:
     """Offers the filter."""
 
     def filters(self) -> dict[str, t.Any]:
-        """Name it."""
+        """Return it by name."""
         return {"obstacles": untrusted(obstacles)}

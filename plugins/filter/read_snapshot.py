@@ -20,7 +20,7 @@ version_added: 0.1.0
 author:
   - The aovpn.ikev2 authors (@aovpn)
 description:
-  - Gives each host's part of what M(aovpn.ikev2.snapshot_file) has written.
+  - Returns each host's part of what M(aovpn.ikev2.snapshot_file) has written.
 options:
   _input:
     description: The file's text.
@@ -52,5 +52,5 @@ class FilterModule:
     """Offers the filter."""
 
     def filters(self) -> dict[str, t.Any]:
-        """Name it."""
+        """Return it by name."""
         return {"read_snapshot": untrusted(_read_snapshot)}

@@ -22,7 +22,7 @@ version_added: 0.1.0
 author:
   - The aovpn.ikev2 authors (@aovpn)
 description:
-  - Puts together what roles and playbooks have left in the variables of the hosts, and concludes whether the VPN servers see their clients'
+  - Reads what roles and playbooks have left in the variables of the hosts, and concludes whether the VPN servers see their clients'
     own addresses. A host of which nothing is known is in the report as not read.
   - The role P(aovpn.ikev2.report#role) writes it to files.
 positional: hostvars
@@ -36,10 +36,10 @@ options:
     description:
       - The variable C(hostvars). Of each host these are used, as far as they are there.
       - Of a load balancer, C(load_balancer_platform), C(load_balancer_accept) (codes of blockers that are no drift), C(load_balancer_result),
-        C(ikev2_before) (the result of the first look), C(ikev2_failure) (a dictionary of C(stage), C(msg), C(undone)),
-        C(ikev2_probe) (a list of dictionaries of C(address), C(answered), C(detail)).
-      - Of a VPN server, C(rras_facts), C(ikev2_before) (the facts of the first look), C(ikev2_failure), C(rras_gateway),
-        C(ikev2_limit).
+        C(ikev2_made) (the result of the task that changed it, if it was read again), C(ikev2_before) (the first result),
+        C(ikev2_failure) (a dictionary of C(stage), C(msg), C(final_state)), C(ikev2_probe) (a list of dictionaries of C(address), C(answered), C(detail)).
+      - Of a VPN server, C(rras_facts), C(ikev2_before) (the first facts), C(ikev2_failure), C(rras_gateway), C(ikev2_limit),
+        C(rras_gateway_result), C(rras_restore_result), C(rras_limit_result).
     type: dict
     required: true
   playbook:
@@ -47,7 +47,11 @@ options:
     type: str
     default: ''
   check_mode:
-    description: Whether it ran in check mode, so that what was read last is what would be.
+    description: Whether it ran in check mode, so that the last results are predictions.
+    type: bool
+    default: false
+  due:
+    description: Whether what ran changes nothing, so that the report's changes are those that are due.
     type: bool
     default: false
   generated:
@@ -55,7 +59,7 @@ options:
     type: str
     default: ''
   findings:
-    description: Further findings, such as those of a check across devices, each a dictionary like those of the modules with C(host) as well.
+    description: Further findings, such as those of a check across devices, each a dictionary like those of the modules, with C(host) as well.
     type: list
     elements: dict
     default: []
@@ -69,7 +73,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The report. The collection's file C(docs/report.schema.json) says what it holds.
+  description: The report. The collection's file C(docs/report.schema.json) describes it.
   type: dict
 """
 
@@ -81,13 +85,13 @@ def _variables(variables: Mapping[str, t.Any], names: Iterable[str]) -> dict[str
             if name in variables:
                 found[name] = plain(variables[name])
         except (AnsibleError, UndefinedError):
-            # It refers to something that is not there. The play that needs it has failed by it, and the report is to say so.
+            # It refers to something that is not there. The play that needed it has failed, and the report has to be written all the same.
             continue
     return found
 
 
 def _report(hosts: Iterable[str], hostvars: Mapping[str, t.Any], **more: t.Any) -> t.Any:
-    # Ansible loads every filter of the collection in each process that uses one of them; this much is for this one.
+    # Ansible loads all filters of the collection in each process that uses one of them; only this one needs so much.
     from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report import build
     from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_input import VARIABLES, gather
 
@@ -100,5 +104,5 @@ class FilterModule:
     """Offers the filter."""
 
     def filters(self) -> dict[str, t.Any]:
-        """Name it."""
+        """Return it by name."""
         return {"report": untrusted(_report)}

@@ -13,27 +13,27 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._untrusted import untr
 
 DOCUMENTATION = r"""
 name: report_summary
-short_description: Say a report in 20 lines
+short_description: Return a report in 20 lines
 version_added: 0.1.0
 author:
   - The aovpn.ikev2 authors (@aovpn)
 description:
-  - Gives the verdict, failures, what is not as it has to be, and how much was changed, in at most 20 lines for the terminal.
-  - Control characters in what devices have said are made visible.
+  - Returns the verdict, failures, what is not as it has to be, and what was changed, in at most 20 lines for the terminal.
+  - Control characters in names and messages of devices are made visible.
 positional: page
 options:
   _input:
-    description: The report, as P(aovpn.ikev2.report#filter) gives it.
+    description: The report, as P(aovpn.ikev2.report#filter) returns it.
     type: dict
     required: true
   page:
-    description: The path of the report's page, to be named in the last line.
+    description: The path of the report's page, for the last line.
     type: str
     default: ''
 """
 
 EXAMPLES = r"""
-- name: Say it
+- name: Show it
   ansible.builtin.debug:
     msg: "{{ ansible_play_hosts_all | aovpn.ikev2.report(hostvars) | aovpn.ikev2.report_summary }}"
 """
@@ -47,7 +47,7 @@ _value:
 
 
 def _summary(report: Mapping[str, t.Any], page: str = "") -> list[str]:
-    # Ansible loads every filter of the collection in each process that uses one of them; this much is for this one.
+    # Ansible loads all filters of the collection in each process that uses one of them; only this one needs so much.
     from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report import summary
 
     return summary(report, page)
@@ -57,5 +57,5 @@ class FilterModule:
     """Offers the filter."""
 
     def filters(self) -> dict[str, t.Any]:
-        """Name it."""
+        """Return it by name."""
         return {"report_summary": untrusted(_summary)}

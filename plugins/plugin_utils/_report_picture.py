@@ -19,23 +19,23 @@ SEES = {
     "partly": (WARN, "sees the load balancer for some"),
     "hidden": (BAD, "sees the load balancer only"),
     "none": (OPEN, "sees nobody: no association"),
-    None: (OPEN, "what it sees is not known"),
+    None: (OPEN, "what it sees is unknown"),
 }
 ANSWERS = {
     True: (GOOD, "gateway leads back"),
-    False: (BAD, "gateway leads past it"),
-    None: (OPEN, "way back not known"),
+    False: (BAD, "gateway bypasses it"),
+    None: (OPEN, "return path unknown"),
 }
 
 
-def _sees(server: Json, foretold: bool) -> tuple[str, str]:
-    """Give tone and words for what a server sees; in check mode it is what it sees now, and says nothing of what would be."""
+def _sees(server: Json, predicted: bool) -> tuple[str, str]:
+    """Return tone and words for what a server sees; in check mode that is what it sees now, not a prediction."""
     tone, said = SEES[server["sees"]]
-    return (OPEN, f"now {said}") if foretold and server["sees"] else (tone, said)
+    return (OPEN, f"now {said}") if predicted and server["sees"] else (tone, said)
 
 
-def words(path: Json, *, foretold: bool = False) -> str:
-    """Say in words what the picture shows; ``foretold``: in check mode."""
+def words(path: Json, *, predicted: bool = False) -> str:
+    """Return in words what the picture shows; ``predicted``: in check mode."""
     device = f"{path['device']} ({title(path['platform'])})"
     sentences = [
         f"Clients reach {path['vip'] or 'the services'} on {_ports(path)} of {device},"
@@ -44,19 +44,19 @@ def words(path: Json, *, foretold: bool = False) -> str:
     for server in path["servers"]:
         who = server["host"] or "A server that was not read,"
         gateway = f"gateway {server['gateway']}, " if server["gateway"] else ""
-        back, sees = ANSWERS[server["return_path_ok"]][1], _sees(server, foretold)[1]
+        back, sees = ANSWERS[server["return_path_ok"]][1], _sees(server, predicted)[1]
         sentences.append(f"{who} at {server['address']}: {gateway}{back}, {sees}.")
     if not path["servers"]:
-        sentences.append("Which servers are behind it was not read.")
+        sentences.append("The servers behind it were not read.")
     return " ".join(sentences)
 
 
-def picture(path: Json, *, wide: bool, foretold: bool = False) -> Json:
+def picture(path: Json, *, wide: bool, predicted: bool = False) -> Json:
     """Lay a path out: ``width``, ``height``, and lists of ``boxes``, ``lines`` and ``labels``.
 
-    ``wide`` runs from left to right, the other from top to bottom for narrow screens. ``foretold``: in check mode.
+    ``wide`` runs from left to right, the other from top to bottom for narrow screens. ``predicted``: in check mode.
     """
-    shown = [{**server, "foretold": foretold} for server in path["servers"][:SERVERS_SHOWN]]
+    shown = [{**server, "predicted": predicted} for server in path["servers"][:SERVERS_SHOWN]]
     more = len(path["servers"]) - len(shown)
     return (_wide if wide else _narrow)(path, shown, more)
 
@@ -107,7 +107,7 @@ def _device(path: Json, x: int, y: int, width: int, height: int) -> Json:
 
 
 def _server(server: Json, x: int, y: int, width: int, height: int) -> Json:
-    tone, sees = _sees(server, server["foretold"])
+    tone, sees = _sees(server, server["predicted"])
     if server["host"] is None:
         return _box(
             x, y, width, height, OPEN, ("name", server["address"]), ("small", "not among the servers that were read")
@@ -179,7 +179,7 @@ def _wide(path: Json, shown: list[Json], more: int) -> Json:
         labels.append(_label("plain", _more(more), 857, height + 20))
         height += 28
     if not shown:
-        labels.append(_label(OPEN, "which servers are behind it was not read", 676, middle + 4))
+        labels.append(_label(OPEN, "the servers behind it were not read", 676, middle + 4))
     return {"width": 1120, "height": height, "boxes": boxes, "lines": lines, "labels": labels}
 
 
@@ -207,7 +207,7 @@ def _narrow(path: Json, shown: list[Json], more: int) -> Json:
         labels.append(_label("plain", _more(more), 52, y + 22))
         y += 30
     if not shown:
-        labels.append(_label(OPEN, "which servers are behind it was not read", 1, y + 24))
+        labels.append(_label(OPEN, "the servers behind it were not read", 1, y + 24))
         y += 32
     return {"width": 320, "height": y + 2, "boxes": boxes, "lines": lines, "labels": labels}
 

@@ -47,12 +47,16 @@ def test_the_whole_job(ansible: Ansible, lab: Lab) -> None:
     drift = before.report()["drift"]
     assert "bigip: /Common/vs_ikev2_500 (203.0.113.10, UDP 500) hides the clients' addresses" in drift
     assert "rras2: the default gateway is 10.10.0.254 and has to be 10.10.0.1" in drift
-    assert any(line.startswith("netscaler: device_setting") for line in drift)
+    assert "netscaler: USNIP is off and has to be on" in drift
     assert all(line in before.output for line in drift)
+    due = before.report()["changes"]
+    assert len(due) == 9  # two services of each load balancer, the NetScaler's mode, two gateways
 
     first = ansible.playbook("aovpn.ikev2.remediate")
     assert first.code == 0, first.output
     assert first.changed == dict.fromkeys(DEVICES, 1)
+    assert first.report()["changes"] == due
+    assert first.report()["drift"] == []
     # One server after the other, and both before the first load balancer.
     order = [device for device, _dummy in groupby(lab.writing(), key=lambda entry: entry.device)]
     assert order[:2] == ["rras1", "rras2"]
@@ -64,6 +68,7 @@ def test_the_whole_job(ansible: Ansible, lab: Lab) -> None:
     assert second.changed == dict.fromkeys(DEVICES, 0)
     assert len(lab.writing()) == written
     assert len(ansible.snapshots()) == 1  # the first run's
+    assert second.report()["changes"] == []
 
     third = ansible.playbook("aovpn.ikev2.remediate", "--check", "--diff")
     assert third.code == 0, third.output
@@ -84,13 +89,15 @@ def test_the_whole_job(ansible: Ansible, lab: Lab) -> None:
     assert order == ["bigip", "netscaler", "loadmaster", "rras1", "rras2"]
 
 
-def test_check_mode_foretells_every_change_and_makes_none(ansible: Ansible, lab: Lab) -> None:
+def test_check_mode_predicts_every_change_and_makes_none(ansible: Ansible, lab: Lab) -> None:
     run = ansible.playbook("aovpn.ikev2.remediate", "--check", "--diff")
     assert run.code == 0, run.output
     assert run.changed == dict.fromkeys(DEVICES, 1)
     assert lab.writing() == []
     assert ansible.snapshots() == []
     assert values(run.report()) == RIGHT
+    assert len(run.report()["changes"]) == 9
+    assert run.report()["verdict"]["status"] == "clean"
     assert "Nothing was changed. After a real run:" in run.output
     for line in (
         '-    "/Common/vs_ikev2_500": "automap"',

@@ -75,6 +75,7 @@ def test_there_and_back_again(ansible: Ansible, lab: Lab) -> None:
     report = verified.report()
     assert report["servers"]["rras1"]["sees"]["verdict"] == "seen"
     assert report["servers"]["rras1"]["before"]["sas"] == {"10.10.0.1": 12}  # of the snapshot
+    assert report["changes"] == []
     assert set(verified.changed.values()) == {0}
 
     checked = ansible.playbook("aovpn.ikev2.rollback", "--check", "--diff")
@@ -104,7 +105,7 @@ def test_a_snapshot_is_its_owners_alone(ansible: Ansible) -> None:
     assert snapshot.stat().st_size == second_one.stat().st_size
     second_one.unlink()
     strange = ansible.module("snapshot_file", {"state": "absent", "path": str(taken[-1])})
-    assert "is not removed: This is no snapshot" in strange.output
+    assert "is not removed: This is not a snapshot" in strange.output
     assert sorted(folder.iterdir()) == taken
     impossible = ansible.module("snapshot_file", {**given, "directory": str(snapshot)})
     assert impossible.code != 0
@@ -123,7 +124,7 @@ def test_a_snapshot_that_does_not_fit_is_refused(ansible: Ansible, lab: Lab) -> 
     assert "is also of gone, which the inventory does not name" in stranger.output
     garbage = ansible.playbook("aovpn.ikev2.rollback")
     assert garbage.code != 0
-    assert "no snapshot that a playbook of this collection wrote" in garbage.output
+    assert "not a snapshot that a playbook of this collection wrote" in garbage.output
     assert lab.writing() == []
 
 
@@ -136,8 +137,8 @@ def test_the_workaround_is_for_the_servers_alone(ansible: Ansible, lab: Lab) -> 
     lab.rras1.fault(lambda entry: entry.query.get("script") == "read_vpn.ps1", skip=1, last=True)
     lost = ansible.playbook("aovpn.ikev2.workaround")
     assert failures(lost) == {"rras1": 1}, lost.output
-    failure = lost.report()["servers"]["rras1"]["failure"]
-    assert (failure["stage"], failure["undone"]) == ("change", None)
+    server = lost.report()["servers"]["rras1"]
+    assert (server["failure"]["stage"], server["final_state"]) == ("change", "unknown")
     assert lab.writing() == []
     lab.rras1.faults.clear()
     checked = ansible.playbook("aovpn.ikev2.workaround", "--check", "--tags", "servers")
@@ -177,6 +178,60 @@ def test_an_audit_goes_on_without_those_who_do_not_answer(ansible: Ansible, lab:
     assert ansible.snapshots() == []
 
 
+@pytest.fixture
+def proxy_port(lab: Lab) -> Lab:
+    """Return a lab whose NetScaler keeps the clients' addresses, and not in the way that the inventory asks for."""
+    lab.write_inventory(
+        {"netscaler": {"load_balancer_options": {"use_proxy_port": False}}}, without={"bigip", "loadmaster"}
+    )
+    lab.netscaler.config["nsmode"]["usnip"] = True
+    for port in (500, 4500):
+        lab.netscaler.config["servicegroup"][f"sg_ikev2_{port}"].update(usip="YES", useproxyport="YES")
+    return lab
+
+
+def test_whatever_remediation_would_change_is_drift(ansible: Ansible, proxy_port: Lab) -> None:
+    servers = ansible.playbook("aovpn.ikev2.remediate", "--tags", "servers")
+    assert servers.code == 0, servers.output
+    written = len(proxy_port.writing())
+    audit = ansible.playbook("aovpn.ikev2.audit", "-e", "fail_on_drift=true")
+    assert audit.code == 2, audit.output
+    report = audit.report()
+    assert report["verdict"]["status"] == "drift"
+    assert report["drift"] == [
+        f"netscaler: useproxyport of sg_ikev2_{port} is YES and has to be NO" for port in (500, 4500)
+    ]
+    due = [
+        {
+            "host": "netscaler",
+            "id": f"sg_ikev2_{port}",
+            "scope": "service",
+            "setting": "useproxyport",
+            "before": "YES",
+            "after": "NO",
+        }
+        for port in (500, 4500)
+    ]
+    assert (report["due"], report["changes"]) == (True, due)
+    assert len(proxy_port.writing()) == written
+    remediated = ansible.playbook("aovpn.ikev2.remediate")
+    assert remediated.changed == {"netscaler": 1, "rras1": 0, "rras2": 0}, remediated.output
+    assert (remediated.report()["due"], remediated.report()["changes"]) == (False, due)
+    assert ansible.playbook("aovpn.ikev2.audit", "-e", "fail_on_drift=true").code == 0
+
+
+def test_what_forbids_the_change_of_a_load_balancer_forbids_that_of_its_servers(
+    ansible: Ansible, proxy_port: Lab
+) -> None:
+    proxy_port.netscaler.state["hanode"]["0"]["state"] = "Secondary"
+    run = ansible.playbook("aovpn.ikev2.remediate")
+    assert failures(run) == {"netscaler": 1}, run.output
+    assert "not_active_unit at NetScaler" in run.output
+    assert proxy_port.writing() == []
+    assert ansible.snapshots() == []
+    assert run.report()["load_balancers"]["netscaler"]["final_state"] == "unchanged"
+
+
 def test_accounts_that_may_read_are_enough_to_look(ansible: Ansible, lab: Lab) -> None:
     changes: dict[str, dict[str, t.Any]] = {}
     for device in lab.load_balancers:
@@ -192,6 +247,7 @@ def test_accounts_that_may_read_are_enough_to_look(ansible: Ansible, lab: Lab) -
     refused = ansible.playbook("aovpn.ikev2.remediate", "--limit", "bigip,rras")
     assert failures(refused) == {"bigip": 1}
     assert refused.report()["load_balancers"]["bigip"]["outcome"] == "undone"
+    assert refused.report()["load_balancers"]["bigip"]["final_state"] == "unchanged"
     assert lab.settings()["bigip"] == before["bigip"]
 
 
@@ -206,6 +262,9 @@ def test_what_fails_on_the_second_load_balancer_is_put_back_and_the_third_is_lef
     outcomes = {host: one["outcome"] for host, one in run.report()["load_balancers"].items()}
     assert outcomes == {"bigip": "changed", "netscaler": "undone", "loadmaster": "unchanged"}
     assert {one["outcome"] for one in run.report()["servers"].values()} == {"changed"}
+    states = {host: one["final_state"] for host, one in run.report()["load_balancers"].items()}
+    assert states == {"bigip": "changed", "netscaler": "rolled_back", "loadmaster": "unchanged"}
+    assert {change["host"] for change in run.report()["changes"]} == {"bigip", "rras1", "rras2"}
     now = lab.settings()
     assert now["bigip"] != before["bigip"]
     assert now["netscaler"] == before["netscaler"]
@@ -222,9 +281,10 @@ def test_what_cannot_be_looked_at_after_its_change_is_not_called_unchanged(ansib
     assert failures(run) == {"bigip": 1}, run.output
     assert lab.bigip.state["virtual"]["/Common/vs_ikev2_500"]["sourceAddressTranslation"] == {"type": "none"}
     report = run.report()
-    failure = report["load_balancers"]["bigip"]["failure"]
-    assert (failure["stage"], failure["undone"]) == ("verify", None)
-    assert report["load_balancers"]["bigip"]["outcome"] == "failed"
+    bigip = report["load_balancers"]["bigip"]
+    assert (bigip["failure"]["stage"], bigip["final_state"]) == ("verify", "unknown")
+    assert [change["setting"] for change in bigip["changes"]] == ["snat", "snat"]
+    assert bigip["outcome"] == "failed"
     assert "What was changed on it stands, and could not be looked at afterwards." in run.output
 
 
