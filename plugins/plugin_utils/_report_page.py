@@ -14,10 +14,11 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from ansible_collections.aovpn.ikev2.plugins.module_utils._platforms import title
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._plain import plain
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report import count, left
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_input import Json, service_key
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_picture import PLATFORMS, picture, words
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_picture import picture, words
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_text import (
     change_in_words,
     counted,
@@ -125,10 +126,7 @@ def _paths(report: Mapping[str, t.Any]) -> list[Json]:
 def _devices(report: Mapping[str, t.Any]) -> list[Json]:
     """Return all devices, with their kind and the state that a failure left."""
     kinds = [
-        *(
-            (host, PLATFORMS.get(item["platform"], "load balancer"), item)
-            for host, item in report["load_balancers"].items()
-        ),
+        *((host, title(item["platform"]), item) for host, item in report["load_balancers"].items()),
         *((host, "VPN server", item) for host, item in report["servers"].items()),
     ]
     return [

@@ -6,10 +6,10 @@
 
 from __future__ import annotations
 
+from ansible_collections.aovpn.ikev2.plugins.module_utils._platforms import title
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_input import Json
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_text import counted, listed
 
-PLATFORMS = {"bigip": "F5 BIG-IP", "netscaler": "Citrix ADC (NetScaler)", "loadmaster": "Kemp LoadMaster"}
 SERVERS_SHOWN = 6
 
 GOOD, BAD, WARN, OPEN = "good", "bad", "warn", "open"
@@ -36,7 +36,7 @@ def _sees(server: Json, predicted: bool) -> tuple[str, str]:
 
 def words(path: Json, *, predicted: bool = False) -> str:
     """Return in words what the picture shows; ``predicted``: in check mode."""
-    device = f"{path['device']} ({PLATFORMS.get(path['platform'], 'load balancer')})"
+    device = f"{path['device']} ({title(path['platform'])})"
     sentences = [
         f"Clients reach {path['vip'] or 'the services'} on {_ports(path)} of {device},"
         f" which {'keeps' if path['preserved'] else 'hides'} their addresses."
@@ -102,8 +102,8 @@ def _vip(path: Json, x: int, y: int, width: int, height: int) -> Json:
 def _device(path: Json, x: int, y: int, width: int, height: int) -> Json:
     tone = GOOD if path["preserved"] else BAD
     says = "✓ keeps the clients' address" if path["preserved"] else "✕ hides the clients' address"
-    platform = PLATFORMS.get(path["platform"], "load balancer")
-    return _box(x, y, width, height, tone, ("name", path["device"]), ("small", platform), (tone, says))
+    kind = title(path["platform"])
+    return _box(x, y, width, height, tone, ("name", path["device"]), ("small", kind), (tone, says))
 
 
 def _server(server: Json, x: int, y: int, width: int, height: int) -> Json:
