@@ -113,7 +113,9 @@ def test_a_module_documents_its_options(platform: Platform) -> None:
 
 def test_every_platform_has_an_action_group() -> None:
     groups = yaml.safe_load(read("meta", "runtime.yml"))["action_groups"]
-    assert groups == {platform.name: [platform.module] for platform in PLATFORMS.values()}
+    modules = {platform.name: [platform.module] for platform in PLATFORMS.values()}
+    assert {name: groups.get(name) for name in PLATFORMS} == modules
+    assert {name for members in groups.values() for name in members} == {name for (name,) in modules.values()}
 
 
 def test_the_role_takes_every_platform_and_its_options() -> None:
