@@ -44,7 +44,7 @@ EXAMPLES = r"""
         name: aovpn.ikev2.rras
         tasks_from: facts
   rescue:
-    - name: Remember what failed
+    - name: Record what failed
       ansible.builtin.set_fact:
         failure: "{{ [rras_gateway_result | default({})] | aovpn.ikev2.failure('read', ansible_failed_result) }}"
 """

@@ -18,7 +18,7 @@ version_added: 0.1.0
 author:
   - The aovpn.ikev2 authors (@aovpn)
 description:
-  - Lists in words the blockers that a device module has found, if a change is due.
+  - Lists the blockers that a device module has found, if a change is due.
   - A wrong return path always counts, because the planned change of a VPN server's gateway would cut off the VPN.
 positional: accept
 options:

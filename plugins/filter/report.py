@@ -23,7 +23,7 @@ author:
   - The aovpn.ikev2 authors (@aovpn)
 description:
   - Reads what roles and playbooks have left in the variables of the hosts, and concludes whether the VPN servers see their clients'
-    own addresses. A host of which nothing is known is in the report as not read.
+    own addresses. A host about which nothing is known is in the report as not read.
   - The role P(aovpn.ikev2.report#role) writes it to files.
 positional: hostvars
 options:
@@ -34,8 +34,8 @@ options:
     required: true
   hostvars:
     description:
-      - The variable C(hostvars). Of each host these are used, as far as they are there.
-      - Of a load balancer, C(load_balancer_platform), C(load_balancer_accept) (codes of blockers that are no drift), C(load_balancer_result),
+      - The variable C(hostvars). Of each host these are used, where they are defined.
+      - Of a load balancer, C(load_balancer_platform), C(load_balancer_accept) (codes of blockers that do not count as drift), C(load_balancer_result),
         C(ikev2_made) (the result of the task that changed it, if it was read again), C(ikev2_before) (the first result),
         C(ikev2_failure) (a dictionary of C(stage), C(msg), C(final_state)), C(ikev2_probe) (a list of dictionaries of C(address), C(answered), C(detail)).
       - Of a VPN server, C(rras_facts), C(ikev2_before) (the first facts), C(ikev2_failure), C(rras_gateway), C(ikev2_limit),
@@ -85,7 +85,7 @@ def _variables(variables: Mapping[str, t.Any], names: Iterable[str]) -> dict[str
             if name in variables:
                 found[name] = plain(variables[name])
         except (AnsibleError, UndefinedError):
-            # It refers to something that is not there. The play that needed it has failed, and the report has to be written all the same.
+            # It refers to an undefined variable. The play that needed it has failed, and the report is still written.
             continue
     return found
 

@@ -18,7 +18,7 @@ version_added: 0.1.0
 author:
   - The aovpn.ikev2 authors (@aovpn)
 description:
-  - Returns the verdict, failures, what is not as it has to be, and what was changed, in at most 20 lines for the terminal.
+  - Returns the verdict, failures, what is not as required, and what was changed, in at most 20 lines for the terminal.
   - Control characters in names and messages of devices are made visible.
 positional: page
 options:
