@@ -23,7 +23,8 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import MISS
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import InvalidInput, Order
 from ansible_collections.aovpn.ikev2.plugins.module_utils._module import argument_spec
 from ansible_collections.aovpn.ikev2.plugins.module_utils._platforms import PLATFORMS, Spec
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils import _routes, _vpn
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows import facts, routes
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.errors import PlanError
 
 Variables: t.TypeAlias = "Mapping[str, t.Any]"
 
@@ -200,7 +201,7 @@ def _server(variables: dict[str, t.Any], transport: str) -> list[str]:
         )
     if "rras_gateway" in variables:
         try:
-            _routes.Wanted.parse(
+            routes.Wanted.parse(
                 gateway=str(variables["rras_gateway"]),
                 interface_alias=variables.get("rras_interface_alias"),
                 mac=variables.get("rras_mac"),
@@ -208,11 +209,11 @@ def _server(variables: dict[str, t.Any], transport: str) -> list[str]:
                 remove_other_defaults=False,
                 allow_dhcp=False,
             )
-        except _routes.PlanError as error:
+        except PlanError as error:
             wrong.append(str(error).replace("Option '", "option 'rras_"))
     for name, least, most in (
-        ("rras_rollback_timeout", _routes.SHORTEST_TIMEOUT, _routes.LONGEST_TIMEOUT),
-        ("rras_ike_limit", 1, _vpn.LARGEST_DWORD),
+        ("rras_rollback_timeout", routes.SHORTEST_TIMEOUT, routes.LONGEST_TIMEOUT),
+        ("rras_ike_limit", 1, facts.LARGEST_DWORD),
     ):
         if name in variables and not least <= variables[name] <= most:
             wrong.append(f"{name} is {variables[name]}, and has to be a number from {least} to {most}.")
