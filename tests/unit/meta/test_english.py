@@ -24,7 +24,6 @@ NOT_YET = (
     "docs/",
     "examples/",
     "plugins/action/rras_",
-    "plugins/filter/server_facts.py",
     "plugins/module_utils/_adapter.py",
     "plugins/module_utils/_bigip/",
     "plugins/module_utils/_http.py",
