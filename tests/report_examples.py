@@ -81,7 +81,7 @@ def result(preserved: bool, **more: t.Any) -> Raw:
 
 
 def facts(host: str = "rras1", gateway: str | None = GATEWAY, sas: Raw | None = None, **more: t.Any) -> Raw:
-    """Return ``rras_facts`` of a server that is to have GATEWAY."""
+    """Return ``rras_facts`` of a server that should have GATEWAY."""
     running = {"state": "running", "start": "automatic", "dependents": []}
     return {
         "gateway": gateway,

@@ -26,7 +26,7 @@ options:
     type: dict
     required: true
   planned:
-    description: Default gateways that are going to be set, by host. They count instead of what was read.
+    description: Default gateways that are going to be set, by host. They take precedence over what was read.
     type: dict
 """
 

@@ -27,7 +27,7 @@ HIDING = frozenset({"snat", "usip", "Transparent"})
 DEFAULT_ROUTE = "0.0.0.0/0"
 
 ABSENT = {"limit": "the default of Windows", "route": "missing"}
-"""By scope, what it means that a value is not there."""
+"""What a missing value means, by scope."""
 
 
 def collected(hosts: Iterable[str], hostvars: Mapping[str, Facts], name: str) -> dict[str, t.Any]:
@@ -48,7 +48,7 @@ def return_path(servers: Mapping[str, Facts], planned: Mapping[str, str] | None 
 
 
 def obstacles(result: Facts, accept: Collection[str]) -> list[str]:
-    """List in words what forbids a change that is due on a load balancer, or a change of its servers' gateways.
+    """Return as sentences what forbids a change that is due on a load balancer, or a change of its servers' gateways.
 
     ``result`` is what the device module returned with ``gathered`` and the planned gateways.
     """
@@ -131,12 +131,12 @@ def failure(results: Iterable[Facts], stage: str, failed: Facts) -> dict[str, t.
 def cut_off(
     facts: Facts, gateway: str | None, load_balancers: Mapping[str, Facts], leading: Iterable[str] = ()
 ) -> list[str]:
-    """List in words why ``gateway`` would cut a server off from its clients.
+    """Return as sentences why ``gateway`` would cut a server off from its clients.
 
     That is each load balancer that keeps clients' addresses and that would not get the replies, and each of ``leading`` that was
     not read. ``facts`` are the server's, ``load_balancers`` results of the device modules by host.
     """
-    lines = [f"{host} was not looked at" for host in leading if host not in load_balancers]
+    lines = [f"{host} was not read" for host in leading if host not in load_balancers]
     return lines + [
         f"{host} keeps the clients' addresses at {service['id']}, and expects the replies of {server['address']}"
         f" at {', '.join(server['gateways'])}, not at {gateway or 'no default gateway'}"
@@ -191,10 +191,10 @@ def drift(
     limited: Collection[str] = (),
     accepted: Mapping[str, Collection[str]] | None = None,
 ) -> list[str]:
-    """List in words, host by host, what is not as it has to be; empty when all is well.
+    """Return as sentences, host by host, what is not as required; empty if everything is.
 
     ``load_balancers`` are results of the device modules with ``gathered``, ``servers`` facts of the role rras, both by host, each with
-    the ``changes`` that are due. ``limited`` are the servers that are to have the limit; only there does a pending restart count.
+    the ``changes`` that are due. ``limited`` are the servers that should have the limit; only there does a pending restart count.
     ``accepted`` are the codes of accepted blockers by load balancer.
     """
     lines = []

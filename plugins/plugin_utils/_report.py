@@ -24,7 +24,7 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_input import (
     text,
     truth,
 )
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_text import change_in_words, counted, listed, visible
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_text import change_text, counted, listed, visible
 
 SCHEMA = "urn:aovpn:ikev2:report:2"
 """Names the schema in docs/report.schema.json; its number changes when a key is removed or changes its meaning."""
@@ -92,7 +92,7 @@ def summary(report: Mapping[str, t.Any], page: str = "") -> list[str]:
         f"{report['playbook']}, {report['generated']}. {head}",
         f"{verdict['status'].upper()}: {verdict['title']}",
     ]
-    body = [f"{host}: {failure_in_words(item)}" for host, item in devices.items() if item["failure"]]
+    body = [f"{host}: {failure_text(item)}" for host, item in devices.items() if item["failure"]]
     body += report["drift"]
     foot = []
     if report["changes"]:
@@ -113,14 +113,14 @@ def summary(report: Mapping[str, t.Any], page: str = "") -> list[str]:
     # The lines about failures are above, in full.
     more = verdict["lines"][len(count(report)["failed"]) :]
     if not report["due"]:  # else they are the drift
-        more += [f"{change['host']}: {change_in_words(change)}" for change in report["changes"]]
+        more += [f"{change['host']}: {change_text(change)}" for change in report["changes"]]
     body += more[: max(0, room - len(body))]
     if len(body) > room:
         body = [*body[: room - 1], f"... and {len(body) - room + 1} more, in the report."]
     return [visible(line) for line in (*lines, *body, *foot)]
 
 
-def failure_in_words(item: Json) -> str:
+def failure_text(item: Json) -> str:
     """Report what went wrong on a device, and in what state it is now."""
     message = item["failure"]["msg"].strip()
     return f"{message}{'' if message.endswith(('.', '!', '?')) else '.'} {left(item)}"
@@ -134,10 +134,10 @@ def left(item: Json) -> str:
     if state == "rolled_back":
         return "Everything on it is as it was before."
     if state == "changed":
-        return "It was changed, and not put back: look at it, then run the playbook again, or rollback."
+        return "It was changed, and not rolled back: check it, then run the playbook again, or rollback."
     if stage == "verify":
-        return "What was changed on it stands, and could not be looked at afterwards."
-    return "In what state it is, is not known: run the playbook audit."
+        return "It was changed, and could not be read afterwards."
+    return "Its state is not known: run the playbook audit."
 
 
 def _devices(report: Mapping[str, t.Any]) -> Json:
@@ -157,7 +157,7 @@ def _sources(item: Json, known: Sequence[str]) -> list[Json]:
 
 
 def _outcome(item: Json, changed: bool) -> str:
-    """Return what became of a device: failed, undone, not read, changed, unchanged."""
+    """Return the outcome for a device: failed, undone, not read, changed, unchanged."""
     if item["failure"]:
         began = item["failure"]["stage"] not in ("read", "check")
         return "undone" if began and item["final_state"] in ("unchanged", "rolled_back") else "failed"
@@ -274,9 +274,9 @@ def _verdict(report: Json) -> Json:
         elif figures["servers_past"]:
             title = f"Replies of {listed(figures['past'])} bypass the load balancer"
         elif len(drift) == 1:
-            title = "One setting is not as it has to be"
+            title = "One setting is not as required"
         else:
-            title = f"{len(drift)} settings are not as they have to be"
+            title = f"{len(drift)} settings are not as required"
     elif figures["not_read"] or figures["unverified"] or not figures["services"] or not servers:
         status = "unknown"
         title = "It is not known whether the VPN servers see their clients' own addresses"

@@ -137,7 +137,7 @@ def value(raw: t.Any) -> t.Any:
 
 
 def _done(host: str, failed: t.Any, results: Sequence[Json]) -> Json:
-    """Return what became of a device: its ``failure``, its ``final_state``, and what was ``made`` (in check mode: would be).
+    """Return what happened to a device: its ``failure``, its ``final_state``, and what was ``made`` (in check mode: would be).
 
     ``failed`` is what a playbook noted of a failure, ``results`` are those of the tasks that changed the device.
     """

@@ -20,7 +20,7 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report import count, 
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_input import Json, service_key
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_picture import picture, words
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_text import (
-    change_in_words,
+    change_text,
     counted,
     listed,
     setting,
@@ -94,7 +94,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(counted=counted, listed=listed, setting=setting, change_in_words=change_in_words)
+    environment.filters.update(counted=counted, listed=listed, setting=setting, change_text=change_text)
     return environment
 
 

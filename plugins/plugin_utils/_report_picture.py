@@ -35,7 +35,7 @@ def _sees(server: Json, predicted: bool) -> tuple[str, str]:
 
 
 def words(path: Json, *, predicted: bool = False) -> str:
-    """Return in words what the picture shows; ``predicted``: in check mode."""
+    """Return as a text what the picture shows; ``predicted``: in check mode."""
     device = f"{path['device']} ({title(path['platform'])})"
     sentences = [
         f"Clients reach {path['vip'] or 'the services'} on {_ports(path)} of {device},"

@@ -33,7 +33,7 @@ def setting(value: t.Any) -> str:
     return "absent" if value is None else str(value)
 
 
-def change_in_words(change: Mapping[str, t.Any]) -> str:
+def change_text(change: Mapping[str, t.Any]) -> str:
     """Write a change, as in "/Common/vs_ikev2_500, snat: automap → none"."""
     of = "" if change["scope"] == "device" else f"{change['id']}, "
     return f"{of}{change['setting']}: {setting(change['before'])} → {setting(change['after'])}"
@@ -45,6 +45,6 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 
 
 def listed(parts: Sequence[str], most: int = 4) -> str:
-    """Write a list in words, ``most`` of it."""
+    """Write the first ``most`` parts of a list, as in "one, two and 3 more"."""
     shown = [*parts[:most], f"{len(parts) - most} more"] if len(parts) > most else [*parts]
     return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)

@@ -26,7 +26,7 @@ RIGHT = {
 
 
 def values(report: dict[str, t.Any]) -> dict[str, dict[str, t.Any]]:
-    """Give the settings in a report, by device and service."""
+    """Return the settings in a report, by device and service."""
     return {
         host: {service["id"]: service["value"] for service in result["services"]}
         for host, result in report["load_balancers"].items()
@@ -34,7 +34,7 @@ def values(report: dict[str, t.Any]) -> dict[str, dict[str, t.Any]]:
 
 
 def gateways(report: dict[str, t.Any]) -> dict[str, str]:
-    """Give the servers' default gateways in a report."""
+    """Return the servers' default gateways in a report."""
     return {host: facts["gateway"] for host, facts in report["servers"].items()}
 
 
@@ -175,7 +175,7 @@ def test_a_limit_that_the_registry_cannot_hold_is_refused_before_anything_change
     assert lab.writing() == []
 
 
-def test_no_secret_is_shown_with_the_utmost_verbosity(ansible: Ansible) -> None:
+def test_no_secret_is_shown_with_the_highest_verbosity(ansible: Ansible) -> None:
     run = ansible.playbook(
         "aovpn.ikev2.remediate",
         "-vvvv",

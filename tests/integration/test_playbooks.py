@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The playbooks as an administrator lives them: what fails, what is interrupted, what is left out, and the way back."""
+"""The playbooks as an administrator lives them: what fails, what is interrupted, what is left out, and the rollback."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def failures(run: Run) -> dict[str, int]:
 
 
 def closed_port(lab: Lab, *names: str) -> dict[str, dict[str, t.Any]]:
-    """Give inventory changes after which nobody answers under these hosts' ports."""
+    """Return inventory changes after which nobody answers under these hosts' ports."""
     changes: dict[str, dict[str, t.Any]] = {}
     for device in lab.devices:
         variables = device.variables(lab.ca)
@@ -58,7 +58,7 @@ def test_there_and_back_again(ansible: Ansible, lab: Lab) -> None:
 
     # A server alone would be cut off, whether the load balancers are left out or left alone.
     for choice, reason in (
-        ("--limit=rras1", "bigip was not looked at"),
+        ("--limit=rras1", "bigip was not read"),
         ("--tags=servers", "bigip keeps the clients'"),
     ):
         alone = ansible.playbook("aovpn.ikev2.rollback", choice)
@@ -241,7 +241,7 @@ def test_what_forbids_the_change_of_a_load_balancer_forbids_that_of_its_servers(
     assert run.report()["load_balancers"]["netscaler"]["final_state"] == "unchanged"
 
 
-def test_a_snapshot_is_kept_where_nobody_knows_what_was_changed(ansible: Ansible, lab: Lab) -> None:
+def test_a_snapshot_is_kept_where_it_is_not_known_what_was_changed(ansible: Ansible, lab: Lab) -> None:
     accepted = {"netscaler": {"load_balancer_accept": ["return_path_wrong"]}}
     lab.write_inventory(accepted, without={"bigip", "loadmaster"})
     writes: list[bool] = []
@@ -305,9 +305,9 @@ def test_what_fails_on_the_second_load_balancer_is_put_back_and_the_third_is_lef
     assert again.changed == {**dict.fromkeys(DEVICES, 0), "netscaler": 1, "loadmaster": 1}, again.output
 
 
-def test_what_cannot_be_looked_at_after_its_change_is_not_called_unchanged(ansible: Ansible, lab: Lab) -> None:
+def test_what_cannot_be_read_after_its_change_is_not_called_unchanged(ansible: Ansible, lab: Lab) -> None:
     lab.write_inventory(without=DEVICES - SMALL)
-    # The first look reads the virtual servers once, the change twice.
+    # The first reading gets the virtual servers once, the change twice.
     lab.bigip.fault(lambda entry: entry.path == "/mgmt/tm/ltm/virtual", answer=Response("no", 403), skip=3, times=9)
     run = ansible.playbook("aovpn.ikev2.remediate")
     assert failures(run) == {"bigip": 1}, run.output
@@ -317,7 +317,7 @@ def test_what_cannot_be_looked_at_after_its_change_is_not_called_unchanged(ansib
     assert (bigip["failure"]["stage"], bigip["final_state"]) == ("verify", "unknown")
     assert [change["setting"] for change in bigip["changes"]] == ["snat", "snat"]
     assert bigip["outcome"] == "failed"
-    assert "What was changed on it stands, and could not be looked at afterwards." in run.output
+    assert "It was changed, and could not be read afterwards." in run.output
 
 
 @pytest.mark.parametrize("device", ["rras2", "netscaler"])
@@ -348,7 +348,7 @@ def test_a_run_that_is_killed_is_run_again(ansible: Ansible, lab: Lab, device: s
 
 
 @pytest.mark.each_core
-def test_everything_that_cannot_be_meant_is_told_before_any_device_is_touched(ansible: Ansible, lab: Lab) -> None:
+def test_everything_that_is_invalid_is_reported_before_any_device_is_touched(ansible: Ansible, lab: Lab) -> None:
     lab.write_inventory(
         {
             "bigip": {"load_balancer_addresses": ["vpn.example.net"], "load_balancer_accept": ["everything"]},

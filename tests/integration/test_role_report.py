@@ -23,7 +23,7 @@ SCHEMA = json.loads((REPOSITORY / "docs" / "report.schema.json").read_text(encod
 
 
 class Unsafe(str):
-    """A text that is no template: what a device has said."""
+    """A text that must not be used as a template: what a device has said."""
 
 
 yaml.SafeDumper.add_representer(Unsafe, lambda dumper, text: dumper.represent_scalar("!unsafe", str(text), style='"'))
@@ -39,7 +39,7 @@ def unsafe(value: t.Any) -> t.Any:
 
 
 def variables(raw: dict[str, t.Any]) -> dict[str, dict[str, t.Any]]:
-    """Give the hosts' variables that make this report."""
+    """Return the hosts' variables that make this report."""
     names = {
         "platform": "load_balancer_platform",
         "accept": "load_balancer_accept",
@@ -76,7 +76,7 @@ def report(
 
 
 def written(run: Run) -> dict[str, t.Any]:
-    """Give the report, which keeps to its schema."""
+    """Return the report, which keeps to its schema."""
     found = run.report()
     Draft202012Validator(SCHEMA).validate(found)
     return found

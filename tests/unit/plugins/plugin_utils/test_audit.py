@@ -66,7 +66,7 @@ def test_a_host_without_the_variable_is_left_out() -> None:
     assert collected(["a", "b"], {"a": {"x": 1}, "b": {}}, "x") == {"a": 1}
 
 
-def test_all_is_well() -> None:
+def test_nothing_is_due() -> None:
     good = result(service(True), findings=[finding("existing", "warning"), finding("note", "info")])
     assert drift({"lb": good}, {"rras1": RRAS1, "rras2": LOST}) == []
 
@@ -105,7 +105,7 @@ def test_every_drift_is_a_sentence() -> None:
     ]
 
 
-def test_an_accepted_blocker_is_no_drift_where_it_is_accepted() -> None:
+def test_an_accepted_blocker_does_not_count_as_drift_where_it_is_accepted() -> None:
     balancer = result(
         service(True),
         changes=[change("lb", "USNIP", False, True, "device")],
@@ -119,7 +119,7 @@ def test_an_accepted_blocker_is_no_drift_where_it_is_accepted() -> None:
     ]
 
 
-def test_a_gateway_that_is_planned_counts_instead_of_the_one_that_is_set() -> None:
+def test_a_planned_gateway_takes_precedence_over_the_present_one() -> None:
     assert return_path({"rras1": RRAS1, "rras2": LOST}, {"rras1": "10.10.0.2", "rras2": "10.10.0.3"}) == {
         "10.10.0.11": "10.10.0.2",
         "192.168.10.11": "10.10.0.2",
@@ -150,7 +150,7 @@ def test_what_forbids_a_change(
     assert [line.partition(" ")[0] for line in found] == codes
 
 
-def test_a_server_behind_two_load_balancers_is_told_and_so_is_one_behind_none() -> None:
+def test_a_server_behind_two_load_balancers_is_reported_and_so_is_one_behind_none() -> None:
     load_balancers = {"a": result(service(True, "10.10.0.11%2")), "b": result(service(False, "192.168.10.11"))}
     found = cross_check(load_balancers, {"rras1": RRAS1, "rras2": LOST})
     assert [(one["code"], one["object"], one["severity"]) for one in found] == [
@@ -171,9 +171,9 @@ def test_a_gateway_that_would_cut_off_the_vpn(preserved: bool, gateway: str | No
     assert [line.partition(" ")[0] for line in cut_off(RRAS1, gateway, load_balancers)] == hosts
 
 
-def test_a_load_balancer_of_which_nothing_is_known_counts_against_a_gateway() -> None:
+def test_a_load_balancer_that_was_not_read_counts_against_a_gateway() -> None:
     load_balancers = {"a": result(service(False, "10.10.0.11"))}
-    assert cut_off(RRAS1, "10.10.0.254", load_balancers, ["a", "b"]) == ["b was not looked at"]
+    assert cut_off(RRAS1, "10.10.0.254", load_balancers, ["a", "b"]) == ["b was not read"]
 
 
 CHANGED = {"changed": True, "final_state": "changed"}
@@ -219,7 +219,7 @@ def test_what_failed_and_what_it_left(
     assert failure(results, "change", broken) == {"stage": "change", "msg": message, "final_state": state}
 
 
-def test_a_limit_is_drift_where_one_is_wanted_and_so_is_a_restart_that_is_owed() -> None:
+def test_a_limit_is_drift_where_one_is_wanted_and_so_is_a_pending_restart() -> None:
     owing = {**RRAS1, "restart_owed": True}
     due = change("IKEEXT", "IkeNumEstablishedForInitialQuery", None, 50000, "limit")
     servers = {"rras1": owing, "rras2": {**LOST, "restart_owed": True, "changes": [due]}}
@@ -245,6 +245,6 @@ def test_a_snapshot_is_read_as_it_was_taken() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "null", '{"format": 2}', '{"format": 1, "taken": "now"}', "<html>"])
-def test_a_file_that_is_no_snapshot_is_refused_in_words(text: str) -> None:
+def test_a_file_that_is_not_a_snapshot_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a snapshot that a playbook of this collection wrote"):
         read_snapshot(text)

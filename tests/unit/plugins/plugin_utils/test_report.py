@@ -117,7 +117,7 @@ def test_without_associations_nothing_is_said_to_be_seen() -> None:
     assert "There is no IKE security association, so what the servers see is not proved." in verdict["lines"]
 
 
-def test_connections_from_before_the_change_are_told() -> None:
+def test_connections_from_before_the_change_are_reported() -> None:
     report = made(site(True, GATEWAY, HIDDEN))
     assert report["verdict"]["status"] == "clean"
     assert report["verdict"]["title"] == "Everything is set, and connections still come from the load balancer"
@@ -189,11 +189,11 @@ def test_a_failure_comes_before_all_else_and_says_what_is_left() -> None:
         ("change", "unchanged", "undone", "Nothing was changed on it."),
         ("change", "rolled_back", "undone", "Everything on it is as it was before."),
         ("verify", "rolled_back", "undone", "Everything on it is as it was before."),
-        ("change", "changed", "failed", "It was changed, and not put back: look at it"),
-        ("change", "unknown", "failed", "In what state it is, is not known"),
-        ("verify", "unknown", "failed", "What was changed on it stands"),
-        ("restore", "unknown", "failed", "In what state it is, is not known"),
-        ("elsewhere", None, "failed", "In what state it is, is not known"),
+        ("change", "changed", "failed", "It was changed, and not rolled back: check it"),
+        ("change", "unknown", "failed", "Its state is not known"),
+        ("verify", "unknown", "failed", "It was changed, and could not be read afterwards."),
+        ("restore", "unknown", "failed", "Its state is not known"),
+        ("elsewhere", None, "failed", "Its state is not known"),
     ],
 )
 def test_every_failure_says_in_what_state_the_device_is(
@@ -232,7 +232,7 @@ def test_a_result_that_failed_is_a_failure_even_where_nobody_noted_it() -> None:
     assert report["verdict"]["status"] == "failed"
     assert report["load_balancers"]["bigip"]["failure"]["stage"] == "read"
     assert report["load_balancers"]["bigip"]["final_state"] == "unchanged"
-    # What the first look had found is still there.
+    # What was found at the first reading is still in the report.
     assert [service["source_preserved"] for service in report["load_balancers"]["bigip"]["services"]] == [False, False]
 
 
@@ -262,7 +262,7 @@ def test_what_was_not_read_leaves_the_verdict_open() -> None:
     assert made({**clean(), "load_balancers": {}})["verdict"]["status"] == "unknown"
 
 
-def test_an_accepted_blocker_is_told_and_is_no_drift() -> None:
+def test_an_accepted_blocker_is_reported_and_does_not_count_as_drift() -> None:
     raw = clean()
     del raw["servers"]["rras2"]
     bigip = raw["load_balancers"]["bigip"]
@@ -274,7 +274,7 @@ def test_an_accepted_blocker_is_told_and_is_no_drift() -> None:
         assert report["drift"] == []
         assert report["verdict"]["status"] == "clean"
         assert "10.10.0.12" in " ".join(report["verdict"]["lines"])
-        # It was not seen of the one that nobody has read.
+        # The server that was not read was not seen.
         assert report["verdict"]["title"] == "Everything is set for the VPN servers to see their clients' own addresses"
         assert [(item["code"], item["severity"]) for item in report["findings"]] == [
             ("return_path_unverified", "blocker")
@@ -287,7 +287,7 @@ def test_an_accepted_blocker_is_told_and_is_no_drift() -> None:
 # -- changes, paths, findings ------------------------------------------------------------------------------------------
 
 
-def test_changes_are_told_with_what_was_before() -> None:
+def test_changes_are_reported_with_what_was_before() -> None:
     raw = clean()
     raw["servers"]["rras1"]["limit_result"] = {"changed": True, "changes": [limit_change()], "final_state": "changed"}
     mode, pool = change("bigip", "USNIP", False, True, "device"), {"type": "snat", "pool": "/Common/sp"}
@@ -341,10 +341,10 @@ def test_what_an_audit_lists_is_due_and_was_not_made() -> None:
     only = site(True, GATEWAY, OWN)
     only["load_balancers"]["bigip"]["result"]["changes"] = [change("vs", "useproxyport", "YES", "NO")]
     verdict = made(only)["verdict"]
-    assert (verdict["status"], verdict["title"]) == ("drift", "One setting is not as it has to be")
+    assert (verdict["status"], verdict["title"]) == ("drift", "One setting is not as required")
 
 
-def test_what_was_found_while_changing_is_still_told_after_a_later_reading() -> None:
+def test_what_was_found_while_changing_is_still_reported_after_a_later_reading() -> None:
     raw = clean()
     raw["load_balancers"]["bigip"]["made"]["findings"] = [
         finding("unsynced_changes", "warning"),
@@ -353,7 +353,7 @@ def test_what_was_found_while_changing_is_still_told_after_a_later_reading() -> 
     assert [one["code"] for one in made(raw)["findings"]] == ["unsynced_changes"]
 
 
-def test_a_restart_is_no_change_of_a_setting() -> None:
+def test_a_restart_does_not_change_a_setting() -> None:
     raw = site(True, GATEWAY, OWN)
     raw["servers"]["rras1"]["limit_result"] = {"changed": True, "changes": [], "final_state": "changed"}
     report = made(raw)
@@ -375,7 +375,7 @@ def test_a_run_that_changes_nothing_says_so_of_every_device() -> None:
     }
 
 
-def test_a_second_run_knows_the_servers_from_its_first_look() -> None:
+def test_a_second_run_knows_the_servers_from_its_first_reading() -> None:
     raw = clean()
     raw["load_balancers"]["bigip"]["before"] = result(True)
     for service in raw["load_balancers"]["bigip"]["result"]["services"]:
@@ -407,7 +407,7 @@ def test_addresses_of_ipv6_and_route_domains_find_their_server() -> None:
     assert (server["host"], server["return_path_ok"]) == ("rras1", True)
 
 
-def test_findings_are_sorted_and_told_once() -> None:
+def test_findings_are_sorted_and_reported_once() -> None:
     raw = drifted()
     raw["servers"]["rras1"]["facts"]["findings"] = [finding("fragmentation_off", "info")]
     raw["findings"] = [finding("shared_server", "warning", host="rras2"), finding("odd", "grave", host="")]
