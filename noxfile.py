@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The sessions behind `make test`, and the environment behind `make demo` and `make lab`.
 
-Every session works on a copy of the checkout in .nox/trees, with a HOME of the project's own: nothing is written into
-the checkout or into the user's home. Environments are kept and installed anew only when their requirements change;
-`make clean` starts from nothing. Beyond `make test`: `.venv/bin/nox --list`, then e.g. `.venv/bin/nox -s test-2.20`.
+Every session works on a copy of the checkout in .nox/trees, with .nox/home as HOME: nothing is written into the checkout or
+into the user's home. Environments are kept, and reinstalled only when their requirements change; `make clean` removes them.
+For more than `make test`: `.venv/bin/nox --list`, then for example `.venv/bin/nox -s test-2.20`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ HOME = WORK / "home"
 sys.path.insert(0, str(TOOLS.parent))
 from tools.checkout import copy_checkout, link_collections, link_path  # noqa: E402
 
-# The supported ansible-core versions with the Pythons that each runs on, both oldest first.
+# The supported ansible-core versions with the Pythons that each runs on, oldest first.
 SUPPORTED = {
     "2.16": ("3.11", "3.12"),
     "2.19": ("3.11", "3.12", "3.13"),
@@ -42,26 +42,26 @@ nox.options.reuse_venv = "yes"
 nox.options.error_on_missing_interpreters = True
 nox.options.download_python = "never"
 
-# What the user has set up for other work must not reach the tests.
+# The user's own Ansible settings must not affect the tests.
 for _name in [name for name in os.environ if name.startswith("ANSIBLE_")]:
     del os.environ[_name]
 
 
 def find_python(minor: str) -> str:
-    """The path of this Python, empty where the machine has none."""
+    """Return the path of this Python, empty if the machine does not have it."""
     found = subprocess.run([TOOLS / "find-python", minor], capture_output=True, text=True, check=False)
     return found.stdout.strip()
 
 
 PYTHONS = {minor: find_python(minor) for minor in ("3.11", "3.12", "3.13")}
 USABLE = {core: [minor for minor in minors if PYTHONS[minor]] for core, minors in SUPPORTED.items()}
-# Each core that can run here, with the newest Python that it and this machine have in common.
+# Each core that can run here, with the newest Python that both it and this machine have.
 CORES = {core: minors[-1] for core, minors in USABLE.items() if minors}
 if not CORES:
-    sys.exit(f"No Python here runs a supported ansible-core; they want one of {SUPPORTED}.")
+    sys.exit(f"No Python on this machine runs a supported ansible-core. They need: {SUPPORTED}.")
 OLDEST, NEWEST = next(iter(CORES)), next(reversed(CORES))
 
-ran: list[str] = []  # what the test sessions of this run have to say, for the session `report`
+ran: list[str] = []  # the results of the test sessions, for the session `report`
 
 
 # -- sessions ----------------------------------------------------------------------------------------------------------
@@ -71,7 +71,7 @@ ran: list[str] = []  # what the test sessions of this run have to say, for the s
 def lab(session: nox.Session) -> None:
     """Prepare the environment that `make demo` and `make lab` run in."""
     install(session, NEWEST, "lab")
-    # Links, not a copy: with `make lab` up, what is edited in the checkout is what runs.
+    # Links, not a copy: while `make lab` is up, it runs what is edited in the checkout.
     root = WORK / "lab" / "collections"
     link_collections(root, peers(session, NEWEST))
     link_path(root / "ansible_collections" / "aovpn" / "ikev2", CHECKOUT)
@@ -79,7 +79,7 @@ def lab(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[CORES[NEWEST]])
 def lint(session: nox.Session) -> None:
-    """Linters, types, documentation, and what the built archive holds."""
+    """Linters, types, documentation, and the contents of the built archive."""
     install(session, NEWEST, "lab", "test", "lint")
     tree = Tree(session, NEWEST, "lint")
     archive = WORK / "archive"
@@ -88,19 +88,20 @@ def lint(session: nox.Session) -> None:
     tree.run_at_once(
         "antsibull-docs lint-collection-docs . --plugin-docs --validate-collection-refs all --skip-rstcheck",
         "ansible-lint",
+        "lint-imports --no-cache --no-logo",
         "antsibull-changelog lint",
         "yamllint --strict .",
         "ruff check .",
         "ruff format --diff .",
     )
-    # From the checkout itself: only there lies what must stay out of the archive.
+    # In the checkout itself: only there are the files that must stay out of the archive.
     tree.run("ansible-galaxy collection build", CHECKOUT, "--output-path", archive)
     tree.run("python tests/tools/archive.py", archive)
     tree.finish()
 
 
 def test(session: nox.Session, core: str, minor: str) -> None:
-    """Sanity, units and whole runs with one ansible-core; with arguments: these pytest paths only."""
+    """Sanity, units and whole runs with one ansible-core. With arguments, only these pytest paths."""
     install(session, core, "lab", "test")
     if session.posargs:
         tree = Tree(session, core, "quick")
@@ -115,13 +116,13 @@ def test(session: nox.Session, core: str, minor: str) -> None:
     ran.append(f"{versions}: failed")
     tree = Tree(session, core, core)
     sanity_and_units = (f"ansible-test sanity --venv --python {minor}", "pytest tests/unit")
-    # A file's tests run in order, as long as no process would be idle for it: some share a lab that takes time to start.
+    # A file's tests run in one process, unless another one is idle: some share a lab that takes time to start.
     whole_runs, left_out = "pytest tests/integration -n 3 --dist worksteal", ""
     if core != NEWEST:
-        # What hangs on the lab, or on a module's options, is run with the newest.
+        # What depends only on the lab or on a module's options runs with the newest core.
         tree.run_at_once(*sanity_and_units, f"{whole_runs} -m each_core")
     else:
-        # Adapters against stand-ins, and the report's page in a browser, without Ansible: once is enough.
+        # Adapters against the lab, and the report's page in a browser: without Ansible, so once is enough.
         tree.run_at_once(*sanity_and_units, "pytest tests/faults tests/browser -n 2 --dist loadfile")
         if core != OLDEST:
             whole_runs += " -m not(oldest)"
@@ -135,7 +136,7 @@ def test(session: nox.Session, core: str, minor: str) -> None:
 
 
 def real_ikev2(tree: Tree) -> str:
-    """Say why the tests on the data plane cannot run, after installing what they need of Debian; empty where they can."""
+    """Install the Debian packages of the data plane. Return why its tests cannot run, empty if they can."""
     python = Path(tree.session.bin) / "python"
     environment = {**os.environ, **{name: value for name, value in tree.session.env.items() if value is not None}}
     done = subprocess.run(
@@ -149,14 +150,14 @@ def real_ikev2(tree: Tree) -> str:
     if not done.returncode:
         return ""
     obstacle = (done.stderr.strip().splitlines() or ["no reason was given"])[-1].removesuffix(".")
-    tree.session.warn(f"tests/ikev2 do NOT run, so real IKEv2 is not seen. {done.stderr.strip()}")
+    tree.session.warn(f"tests/ikev2 does NOT run, so nothing is tested with real IKEv2. {done.stderr.strip()}")
     if os.environ.get("CI"):
-        tree.failed.append("tests/ikev2, which have to run in CI")
+        tree.failed.append("tests/ikev2, which has to run in CI")
     return obstacle
 
 
 def add_test(core: str, minor: str) -> None:
-    """Add the session of one ansible-core; those of the oldest and the newest are what `make test` runs."""
+    """Add the session of one ansible-core. `make test` runs those of the oldest and the newest."""
     default, tags = core in (OLDEST, NEWEST), ["newest"] if core == NEWEST else []
 
     @nox.session(name=f"test-{core}", python=PYTHONS[minor], default=default, tags=tags)
@@ -172,17 +173,17 @@ for core_and_minor in CORES.items():
 
 @nox.session(python=False)
 def report(session: nox.Session) -> None:
-    """Say which versions ran; fail if none did."""
+    """Report which versions ran, and fail if none did."""
     if not ran:
         session.error("no test ran with any ansible-core")
     session.log("Tests ran with " + "; ".join(ran))
 
 
-# -- what they share ---------------------------------------------------------------------------------------------------
+# -- shared ------------------------------------------------------------------------------------------------------------
 
 
 def install(session: nox.Session, core: str, *requirements: str) -> None:
-    """Install ansible-core and these files of tests/requirements, unless that has been done."""
+    """Install ansible-core and these files of tests/requirements, unless they are installed."""
     files = [CHECKOUT / "tests" / "requirements" / f"{name}.txt" for name in requirements]
     wanted = f"ansible-core~={core}.0"
     digest = hashlib.sha256("\n".join([wanted, *(file.read_text() for file in files)]).encode()).hexdigest()
@@ -193,14 +194,14 @@ def install(session: nox.Session, core: str, *requirements: str) -> None:
 
 
 def peers(session: nox.Session, core: str) -> Path:
-    """A collections root with ansible.windows and f5networks.f5_modules as they go with this core."""
+    """Return a collections root with the ansible.windows and f5networks.f5_modules that go with this core."""
     root = WORK / "collections" / core
     session.run("python", str(TOOLS / "pypi_collections.py"), core, str(root), log=False)
     return root
 
 
 class Tree:
-    """A collections root with a copy of the checkout and its peers in it, where a session runs its commands."""
+    """A collections root with a copy of the checkout and the collections that it needs. A session runs its commands there."""
 
     def __init__(self, session: nox.Session, core: str, name: str) -> None:
         self.session = session
@@ -215,25 +216,25 @@ class Tree:
         session.chdir(self.copy)
 
     def run(self, command: str, *arguments: str | Path, silent: bool = False) -> None:
-        """Run a command. One that fails is noted: one run is to show everything that is wrong."""
+        """Run a command. A failure is noted, so that one run shows all failures."""
         name = command.split(" -")[0]
         started = time.monotonic()
         try:
             output = self.session.run(*command.split(), *map(str, arguments), silent=silent)
-            if silent:  # all of it at once now, lest it mixes with another command's
+            if silent:  # printed as a whole, so that it does not mix with another command's output
                 print(f"\n{name}:\n{output}", flush=True)
         except nox.command.CommandFailed:
             self.failed.append(name)
         self.session.log(f"{name}: {time.monotonic() - started:.0f} s")
 
     def run_at_once(self, *commands: str) -> None:
-        """Run commands side by side, three at a time: there is some waiting in each."""
+        """Run commands in parallel, three at a time, because each spends time waiting."""
         with ThreadPoolExecutor(max_workers=3) as pool:
             for done in [pool.submit(self.run, command, silent=True) for command in commands]:
                 done.result()
 
     def run_mypy(self, *paths: str) -> None:
-        """Run mypy, from the root, so that it knows the plugins by the name by which they are imported."""
+        """Run mypy from the root, so that it finds the plugins under the names by which they are imported."""
         self.session.env["MYPYPATH"] = str(self.copy / "tests")
         copy = self.copy.relative_to(self.root)
         with self.session.chdir(self.root):

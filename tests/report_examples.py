@@ -16,7 +16,7 @@ HIDDEN, OWN = {GATEWAY: 12}, {"198.51.100.7": 3, "198.51.100.8": 2}
 
 
 def finding(code: str = "return_path_wrong", severity: str = "blocker", **more: str) -> dict[str, str]:
-    """Give a finding as modules return it."""
+    """Return a finding as modules return it."""
     return {
         "code": code,
         "severity": severity,
@@ -27,8 +27,28 @@ def finding(code: str = "return_path_wrong", severity: str = "blocker", **more: 
     }
 
 
+def change(name: str, setting: str, before: t.Any, after: t.Any, scope: str = "service") -> Raw:
+    """Return a change as modules return it."""
+    return {"id": name, "scope": scope, "setting": setting, "before": before, "after": after}
+
+
+def translations(before: t.Any = "automap") -> list[Raw]:
+    """Return the changes of a BIG-IP's pair."""
+    return [change(f"/Common/vs_ikev2_{port}", "snat", before, "none") for port in (500, 4500)]
+
+
+def gateway_change() -> Raw:
+    """Return the change of a server's default gateway."""
+    return change("0.0.0.0/0", "NextHop", ROUTER, GATEWAY, "route")
+
+
+def limit_change() -> Raw:
+    """Return the change of a server's limit."""
+    return change("IKEEXT", "IkeNumEstablishedForInitialQuery", None, 50000, "limit")
+
+
 def services(preserved: bool, value: t.Any = None) -> list[Raw]:
-    """Give the pair of a BIG-IP as its module returns it."""
+    """Return the pair of a BIG-IP as its module returns it."""
     return [
         {
             "id": f"/Common/vs_ikev2_{port}",
@@ -45,10 +65,12 @@ def services(preserved: bool, value: t.Any = None) -> list[Raw]:
 
 
 def result(preserved: bool, **more: t.Any) -> Raw:
-    """Give a result of bigip_snat."""
+    """Return a result of bigip_snat with state gathered."""
     return {
         "changed": False,
         "failed": False,
+        "changes": [] if preserved else translations(),
+        "final_state": "unchanged",
         "services": services(preserved),
         "before": services(preserved),
         "findings": [],
@@ -59,7 +81,7 @@ def result(preserved: bool, **more: t.Any) -> Raw:
 
 
 def facts(host: str = "rras1", gateway: str | None = GATEWAY, sas: Raw | None = None, **more: t.Any) -> Raw:
-    """Give ``rras_facts``."""
+    """Return ``rras_facts`` of a server that should have GATEWAY."""
     running = {"state": "running", "start": "automatic", "dependents": []}
     return {
         "gateway": gateway,
@@ -75,12 +97,13 @@ def facts(host: str = "rras1", gateway: str | None = GATEWAY, sas: Raw | None = 
         "ikev2_fragmentation": True,
         "services": {"IKEEXT": running, "RemoteAccess": running},
         "findings": [],
+        "changes": [] if gateway == GATEWAY else [{**gateway_change(), "before": gateway}],
         **more,
     }
 
 
 def site(preserved: bool, gateway: str, sas: Raw, **more: t.Any) -> Raw:
-    """Give what a report of one BIG-IP and two VPN servers is made of."""
+    """Return what a report of one BIG-IP and two VPN servers is made of."""
     return {
         "playbook": "audit",
         "check_mode": False,
@@ -93,7 +116,7 @@ def site(preserved: bool, gateway: str, sas: Raw, **more: t.Any) -> Raw:
 
 
 def drifted() -> Raw:
-    """Give a site in the article's broken state."""
+    """Return a site in the article's broken state."""
     raw = site(False, ROUTER, HIDDEN)
     raw["load_balancers"]["bigip"]["result"]["findings"] = [
         finding(),
@@ -104,30 +127,34 @@ def drifted() -> Raw:
 
 
 def clean() -> Raw:
-    """Give the same site after it was made right: what was before is there, and the VIP was probed."""
+    """Return the same site after remediation, with what was before and what was changed; the VIP was probed."""
     raw, before = site(True, GATEWAY, OWN, playbook="remediate"), drifted()
     bigip = raw["load_balancers"]["bigip"]
     bigip["before"] = before["load_balancers"]["bigip"]["result"]
+    bigip["made"] = result(True, changed=True, changes=translations(), final_state="changed")
     bigip["probe"] = [{"address": "203.0.113.10", "answered": True, "detail": "answered in 3 ms"}]
     for host, item in raw["servers"].items():
         item["before"] = before["servers"][host]["facts"]
+        item["gateway_result"] = {"changed": True, "changes": [gateway_change()], "final_state": "changed"}
     return raw
 
 
 def failed() -> Raw:
-    """Give a run in which the change of the load balancer was put back, and one server was never reached."""
-    raw = clean()
-    raw["load_balancers"]["bigip"]["result"] = result(False, failed=True, msg="bigip: refused.", undone=True)
-    raw["load_balancers"]["bigip"]["failure"] = {"stage": "change", "msg": "bigip: refused.", "undone": True}
+    """Return a run in which the change of the load balancer was rolled back, and one server was never reached."""
+    raw, refused = clean(), {"msg": "bigip: refused.", "final_state": "rolled_back"}
+    bigip = raw["load_balancers"]["bigip"]
+    del bigip["made"]
+    bigip["result"] = result(False, failed=True, changes=[], **refused)
+    bigip["failure"] = {"stage": "change", **refused}
     raw["servers"]["rras2"] = {
         "gateway": GATEWAY,
-        "failure": {"stage": "read", "msg": "rras2: no answer on port 5986", "undone": None},
+        "failure": {"stage": "read", "msg": "rras2: no answer on port 5986", "final_state": "unchanged"},
     }
     return raw
 
 
 def partial() -> Raw:
-    """Give the broken site with the workaround on both servers."""
+    """Return the broken site with the workaround on both servers."""
     raw = drifted()
     for item in raw["servers"].values():
         item["facts"]["ike_limit"] = item["ike_limit"] = 50000
@@ -149,7 +176,7 @@ HOSTILE = {
 
 
 def named(text: str) -> Raw:
-    """Give a site in which everything that has a name has this one, and a failure has it as its message."""
+    """Return a site in which everything that has a name has this one, and a failure has it as its message."""
     raw = failed()
     bigip = raw["load_balancers"].pop("bigip")
     for look in (bigip["result"], bigip["before"]):
@@ -158,12 +185,14 @@ def named(text: str) -> Raw:
             for index, service in enumerate(look[key]):
                 service.update(id=f"{text}{index}", value={"type": text, "pool": text})
                 service["servers"].append({"address": text, "port": 500, "gateways": [text]})
-    bigip.update(platform=text, failure={"stage": text, "msg": text, "undone": None})
+    bigip.update(platform=text, failure={"stage": text, "msg": text, "final_state": text})
+    bigip["made"] = {"changed": True, "changes": [change(text, text, text, {text: text}, text)]}
     bigip["probe"] = [{"address": "203.0.113.10", "answered": False, "detail": text}]
     raw["load_balancers"][text] = bigip
     server = raw["servers"].pop("rras1")
     server["facts"].update(addresses=[SERVERS["rras1"], text], sas={**HIDDEN, text: 3}, gateway=text)
     server["facts"]["services"] = {text: {"state": text, "start": text}}
+    server["facts"]["changes"] = [change(text, text, text, None, text)]
     server.update(gateway=text)
     raw["servers"][f"{text}1"] = server
     return {**raw, "playbook": text, "generated": text, "findings": [finding(host=text)]}

@@ -29,7 +29,7 @@ class ActionModule(ActionBase):
     _requires_connection = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        """Run the task, in check mode too: a report is no change."""
+        """Run the task, in check mode too: a report is not a change."""
         self._supports_check_mode = True
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         _dummy, options = self.validate_argument_spec(ARGUMENTS)

@@ -72,7 +72,7 @@ class ActionModule(ActionBase):
         path = Path(options["path"])
         try:
             if not re.fullmatch(r"\d{8}T\d{6}Z\.json", path.name):
-                raise ValueError("That is no name of a snapshot.")
+                raise ValueError("A snapshot has another name.")
             read_snapshot(path.read_text(encoding="utf-8"))
             if not self._task.check_mode:
                 path.unlink()

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Documentation that the device modules share."""
+"""Documentation shared by the device modules."""
 
 from __future__ import annotations
 
@@ -20,68 +20,61 @@ options:
     type: int
     default: 443
   validate_certs:
-    description: Whether the device's TLS certificate is verified. Leave this on and use O(ca_path) for a private certificate authority.
+    description: Whether to verify the device's TLS certificate. Leave this on, and use O(ca_path) for a private certificate authority.
     type: bool
     default: true
   ca_path:
     description:
-      - A file with the certificates (PEM) of the authorities that may have signed the device's certificate.
-      - Without it, the authorities that Python knows are trusted.
+      - A file with the certificates (PEM) of the authorities to trust.
+      - If not given, the authorities that Python trusts are used.
     type: path
   timeout:
-    description: How long to wait for a connection, and for each answer, in seconds.
+    description: How long to wait for a connection, and for each response, in seconds.
     type: int
     default: 30
   addresses:
     description:
-      - Virtual addresses, IPv4 or IPv6 in any notation. The UDP services of O(ports) at these addresses are meant.
-      - An address in another than the default route domain (BIG-IP) or traffic domain (NetScaler) has its number behind it, as in V(203.0.113.10%2).
-      - It is an error when one of them has no such service.
-      - Excludes O(services). With neither, every IKEv2 pair of the device is meant.
-    type: list
-    elements: str
-  services:
-    description:
-      - The services meant, by the device's own names.
-      - It is an error when one of them is not there; nothing is ever created.
-      - Excludes O(addresses).
+      - Virtual addresses, IPv4 or IPv6 in any notation. The UDP services on O(ports) at these addresses are selected.
+      - Outside the default route domain (BIG-IP) or traffic domain (NetScaler), append the domain's number, as in V(203.0.113.10%2).
+      - It is an error if one of them has no such service.
+      - Mutually exclusive with O(services). With neither, every IKEv2 pair on the device is selected.
     type: list
     elements: str
   ports:
     description:
-      - The UDP ports that make up a pair. An address that serves only some of them is the finding V(pair_incomplete).
+      - The UDP ports that make up a pair. An address that serves only some of them is reported as V(pair_incomplete).
     type: list
     elements: int
     default: [500, 4500]
   state:
     description:
       - With V(preserved), the services keep the client's source address.
-      - With V(restored), the services and device settings in O(snapshot) get back what they had; O(addresses) and O(services) do not count then.
-      - With V(gathered), nothing is changed and everything is looked at.
+      - With V(restored), the services and device settings in O(snapshot) get their values back. O(addresses) and O(services) are ignored.
+      - With V(gathered), everything is read and nothing is changed.
     type: str
     choices: [preserved, restored, gathered]
     default: preserved
   snapshot:
-    description: What a former run returned as RV(snapshot). Required with O(state=restored), and not taken otherwise.
+    description: The RV(snapshot) of an earlier run. Required with O(state=restored), and an error otherwise.
     type: dict
   return_path:
     description:
-      - For each VPN server behind the services, by its address, the address of its default gateway.
-      - Where a service starts to keep the client's address, the answers of its servers have to come back through this device, or every client is cut off.
+      - The default gateway of each VPN server behind the services, by the server's address.
+      - When a service starts to keep the client's address, its servers' replies have to come back through this device, or every client is cut off.
         So each server's gateway has to be one of RV(services[].servers[].gateways).
-      - A server that is not named here is the blocker V(return_path_unverified), a wrong gateway the blocker V(return_path_wrong).
+      - A server that is missing here is the blocker V(return_path_unverified); a wrong gateway is the blocker V(return_path_wrong).
       - The role P(aovpn.ikev2.rras#role) reads the gateways from the servers.
     type: dict
   accept:
     description:
-      - Codes of findings with severity V(blocker) that a change may go on in spite of.
-      - See RV(findings) for what a finding is. An unknown code is an error.
+      - Codes of findings with severity V(blocker) to override, see RV(findings).
+      - An unknown code is an error.
     type: list
     elements: str
     default: []
 notes:
-  - A pair is changed as a whole. If one of its services cannot be changed, what this run had changed is put back.
-  - Existing flows may keep their translated source address until they have been idle; new ones do not.
+  - A pair is changed as a whole. If one of its services cannot be changed, this run's changes are rolled back.
+  - Existing flows may keep their translated source address until they time out. New flows do not.
   - Run it on the controller, with C(connection=local) or C(delegate_to=localhost).
 attributes:
   check_mode:
@@ -98,7 +91,7 @@ attributes:
     SAVE = r"""
 options:
   save:
-    description: Whether a change is saved, so that it survives a reboot. Nothing is saved when nothing was changed.
+    description: Whether to save a change, so that it survives a reboot. Nothing is saved if nothing was changed.
     type: bool
     default: true
 """

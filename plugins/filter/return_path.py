@@ -13,7 +13,7 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._untrusted import untr
 
 DOCUMENTATION = r"""
 name: return_path
-short_description: Tell each VPN server's default gateway by the server's addresses
+short_description: Return each VPN server's default gateway by the server's addresses
 version_added: 0.1.0
 author:
   - The aovpn.ikev2 authors (@aovpn)
@@ -26,12 +26,12 @@ options:
     type: dict
     required: true
   planned:
-    description: Default gateways that are going to be set, by host. They count instead of what was read.
+    description: Default gateways that are going to be set, by host. They take precedence over what was read.
     type: dict
 """
 
 EXAMPLES = r"""
-- name: Show the way that answers take
+- name: Show the gateways that replies take
   ansible.builtin.debug:
     msg: "{{ groups['rras'] | aovpn.ikev2.collected(hostvars, 'rras_facts') | aovpn.ikev2.return_path }}"
 """
@@ -49,5 +49,5 @@ class FilterModule:
     """Offers the filter."""
 
     def filters(self) -> dict[str, t.Any]:
-        """Name it."""
+        """Return it by name."""
         return {"return_path": untrusted(return_path)}

@@ -25,6 +25,7 @@ ANY_PORT = 0
 """The port of a service that listens on every port."""
 
 FINDING_CODES: t.Final[Mapping[str, str]] = {
+    "change_refused": "A VPN server cannot take the gateway or the limit that is asked for.",
     "client_in_server_subnet": "Clients in the VPN server's own subnet would be answered past the load balancer.",
     "connection_mirroring": "The service's connections are mirrored to the standby unit.",
     "device_setting": "A setting of the whole device does not fit.",

@@ -2,12 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the three device modules share: their options, and the way from AnsibleModule through the engine and back."""
+"""What the device modules share: their options, and the way from AnsibleModule through the engine and back."""
 
 from __future__ import annotations
 
 import typing as t
-from collections.abc import Callable
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
 
@@ -16,10 +15,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result,
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import MISSING
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import IKE_PORTS, InvalidInput, Order
-
-Spec: t.TypeAlias = "dict[str, dict[str, t.Any]]"
-Rules: t.TypeAlias = "dict[str, t.Any]"
-"""Limits between options, as AnsibleModule takes them: ``required_one_of`` and the like."""
+from ansible_collections.aovpn.ikev2.plugins.module_utils._platforms import PLATFORMS, Platform, Spec
 
 COMMON: Spec = {
     "port": {"type": "int", "default": 443},
@@ -35,26 +31,20 @@ COMMON: Spec = {
     "accept": {"type": "list", "elements": "str", "default": []},
 }
 
-SAVE: Spec = {"save": {"type": "bool", "default": True}}
+
+def argument_spec(platform: Platform) -> Spec:
+    """Return the options of a platform's module as AnsibleModule takes them."""
+    return {name: _option(**option) for name, option in {**COMMON, **platform.options}.items()}
 
 
-def credential(
-    *variables: str, aliases: t.Sequence[str] = (), required: bool = True, secret: bool = False, **more: t.Any
-) -> dict[str, t.Any]:
-    """Specify an option that the environment may give, so that an AWX credential can."""
-    spec = {"type": "str", "fallback": (env_fallback, list(variables)), **more}
-    if aliases:
-        spec["aliases"] = list(aliases)
-    if required:
-        spec["required"] = True
-    if secret:
-        spec["no_log"] = True
-    return spec
+def _option(env: list[str] | None = None, **option: t.Any) -> dict[str, t.Any]:
+    return {**option, "fallback": (env_fallback, env)} if env else option
 
 
-def run_module(spec: Spec, make_adapter: Callable[[Endpoint, dict[str, t.Any]], Adapter], **limits: t.Any) -> None:
-    """Be a device module: read the options, run the engine, and leave with its result."""
-    module = AnsibleModule(argument_spec={**COMMON, **spec}, supports_check_mode=True, **limits)
+def run_module(adapter_class: type[Adapter]) -> None:
+    """Run the device module of a platform: read the options, run the engine, and leave with its result."""
+    platform = PLATFORMS[adapter_class.platform]
+    module = AnsibleModule(argument_spec=argument_spec(platform), supports_check_mode=True, **platform.rules)
     for library, error in MISSING.items():
         module.fail_json(msg=missing_required_lib(library), exception=error)
     options = module.params
@@ -65,9 +55,11 @@ def run_module(spec: Spec, make_adapter: Callable[[Endpoint, dict[str, t.Any]], 
                 raise InvalidInput(
                     f"Option '{option}' is {options[option]}, and has to be a number from {least} to {most}."
                 )
-        endpoint = Endpoint(**{name: options[name] for name in Endpoint.__dataclass_fields__ if name in options})
+        reach = Endpoint.__dataclass_fields__
+        endpoint = Endpoint(**{name: options[name] for name in reach if name in options})
         order = Order.parse(**{name: options[name] for name in Order.__dataclass_fields__})
-        adapter = make_adapter(endpoint, options)
+        own = {name: options[name] for name in platform.options if name not in reach}
+        adapter = adapter_class.of(endpoint, own, order.snapshot)
     except InvalidInput as error:
         module.fail_json(msg=f"{host}: {error}", **Result(failed=True).as_dict())
     try:

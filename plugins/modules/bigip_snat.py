@@ -3,7 +3,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Thin: carries options to the engine and its result back."""
+"""Documentation and a short main: the work is done in module_utils."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ author:
 description:
   - Sets Source Address Translation to None on the UDP 500 and UDP 4500 virtual servers of Always On VPN, so that the Windows RRAS servers see
     each client's own address.
-  - With address translation of the source (automap, SNAT pool), Windows sees all clients as one address, and its limit of IPsec security
+  - With source address translation (automap or a SNAT pool), Windows sees all clients as one address, and its limit of IPsec security
     associations per address makes new connections fail with error 809.
   - Reads all virtual servers in one request, changes only those that differ, and sends only the one property that changes.
-  - An unchanged device takes three requests, a change of a pair fourteen with all that it is judged by. One of two devices takes two more, for its
-    traffic group and its sync status; and each attached LTM policy, iRule or application service, and a destination that goes by a name, one.
+  - An unchanged device takes three requests, a changed pair fourteen, including all checks. A device in a high-availability pair takes two more, for
+    its traffic group and its sync status. Each attached LTM policy, iRule or application service, and each destination given by name, takes one more.
 options:
   host:
     description: The BIG-IP's management address or host name. If not given, the environment variable E(F5_SERVER) is used.
@@ -43,29 +43,29 @@ options:
     required: true
   services:
     description:
-      - The virtual servers meant, by full path (V(/Common/vs_ikev2_500)) or by name where only one has it.
-      - It is an error when one of them is not there; nothing is ever created.
-      - Excludes O(addresses).
+      - The virtual servers to select, by full path (V(/Common/vs_ikev2_500)), or by name if it is unique.
+      - It is an error if one of them does not exist; nothing is ever created.
+      - Mutually exclusive with O(addresses).
     type: list
     elements: str
   login_provider:
-    description: The device's authentication provider that knows the user.
+    description: The device's authentication provider for the user.
     type: str
     default: tmos
   partition:
-    description: Look at this partition only. By default at all of them.
+    description: The only partition to read. By default, all partitions are read.
     type: str
   sync_group:
     description:
-      - The device group to sync to after a change, and to wait for until it is in sync, for two minutes at most.
-      - What the status was meanwhile is told in RV(progress).
-      - Where changes are pending before, whosever they are, they are the blocker V(unsynced_changes), because a sync would push them too.
+      - The device group to sync to after a change. The task waits until the group is in sync, for two minutes at most.
+      - RV(progress) lists the sync status along the way.
+      - Changes that are already pending, whoever made them, are the blocker V(unsynced_changes), because a sync would push them too.
     type: str
   clear_connections:
     description:
-      - Whether to end the existing connections of the changed virtual servers, by virtual address, port and protocol.
-      - That interrupts these tunnels, and the clients come back with their own addresses. Without it, existing flows keep their translated address until
-        they have been idle, which is the finding V(existing_flows).
+      - Whether to delete the existing connections of the changed virtual servers, by virtual address, port and protocol.
+      - This interrupts their tunnels, and the clients reconnect with their own addresses. Without it, existing flows keep their translated address
+        until they time out, which is the finding V(existing_flows).
     type: bool
     default: false
 extends_documentation_fragment:
@@ -77,7 +77,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Look at every IKEv2 pair of a BIG-IP
+- name: Read every IKEv2 pair of a BIG-IP
   aovpn.ikev2.bigip_snat:
     host: bigip.example.net
     username: auditor
@@ -85,7 +85,7 @@ EXAMPLES = r"""
     state: gathered
   register: bigip
 
-- name: Keep the clients' addresses, where the servers' answers come back through the BIG-IP
+- name: Keep the clients' addresses
   aovpn.ikev2.bigip_snat:
     host: bigip.example.net
     username: admin
@@ -97,7 +97,7 @@ EXAMPLES = r"""
       10.10.0.12: 10.10.0.1
   register: bigip
 
-- name: Put back what the task before has changed
+- name: Restore what the previous task changed
   aovpn.ikev2.bigip_snat:
     host: bigip.example.net
     username: admin
@@ -108,15 +108,14 @@ EXAMPLES = r"""
 
 RETURN = r"""
 before:
-  description: The services as they were.
+  description: The selected services as they were.
   returned: always
   type: list
   elements: dict
-  sample: []
 services:
   description:
-    - The services meant, as they are after the run; in check mode, as they would be.
-    - After a change that failed, as they stand; empty where nobody could read that any more.
+    - The selected services as they are after the run; in check mode, as they would be.
+    - After a failed change, as they are now; empty if they could not be read again.
     - Sorted by address and port.
   returned: always
   type: list
@@ -127,19 +126,17 @@ services:
       type: str
       sample: /Common/vs_ikev2_500
     address:
-      description: The virtual address, with its route domain (V(%2)) where that is not the default one.
+      description: The virtual address, with its route domain (V(%2)) unless that is the default one.
       type: str
       sample: 203.0.113.10
     port:
       description: The UDP port.
       type: int
-      sample: 500
     protocol:
       description: The protocol.
       type: str
-      sample: udp
     enabled:
-      description: Whether the service is enabled. That is never changed.
+      description: Whether the service is enabled. This is never changed.
       type: bool
     source_preserved:
       description: Whether the VPN servers see the client's own address.
@@ -151,7 +148,7 @@ services:
     servers:
       description:
         - The VPN servers behind the service.
-        - Read with O(state=gathered) and when there is something to change; otherwise the list is empty, which saves requests.
+        - Read with O(state=gathered) and when there is something to change. Otherwise the list is empty, which saves requests.
       type: list
       elements: dict
       contains:
@@ -162,42 +159,47 @@ services:
         port:
           description: The server's UDP port.
           type: int
-          sample: 500
         gateways:
-          description: Addresses of this device of which one has to be the server's default gateway.
+          description: Addresses of this device, one of which has to be the server's default gateway.
           type: list
           elements: str
           sample: [10.10.0.1]
-findings:
+changes:
   description:
-    - What is worth knowing about the services and the device. Empty when there is nothing.
-    - A finding with severity V(blocker) stops a change, unless its code stands in O(accept).
+    - What was changed, one entry for each setting. In check mode, what would change. With O(state=gathered), what V(preserved) would change.
+    - After a failure, what is still changed, or may be if RV(final_state) is V(unknown).
+    - C(id) is the virtual server's full path, C(setting) is C(snat).
   returned: always
   type: list
   elements: dict
-  contains:
-    code:
-      description: What kind of finding it is. C(docs/findings.md) lists the codes.
-      type: str
-      sample: return_path_wrong
-    severity:
-      description: One of V(blocker), V(warning) and V(info).
-      type: str
-      sample: blocker
-    object:
-      description: What it is about, a service, a server or the device.
-      type: str
-      sample: 10.10.0.11
-    message:
-      description: What was found.
-      type: str
-      sample: This server's default gateway is 10.10.0.254, so its answers to clients would not come back through this device.
-    remedy:
-      description: What to do about it.
-      type: str
-      sample: Make it one of 10.10.0.1, with the role rras.
+  sample:
+    - id: /Common/vs_ikev2_500
+      scope: service
+      setting: snat
+      before: automap
+      after: none
+final_state:
+  description:
+    - The state of the device when the task ends, V(unchanged), V(changed), V(rolled_back) after a failed change, or V(unknown) if it could not be read again.
+    - In check mode and with O(state=gathered), it is V(unchanged).
+  returned: always
+  type: str
+  sample: changed
+findings:
+  description:
+    - What an administrator should know about the services and the device. C(docs/findings.md) lists the codes.
+    - The severity is V(blocker), V(warning) or V(info). A blocker stops a change, unless O(accept) lists its code.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - code: return_path_wrong
+      severity: blocker
+      object: 10.10.0.11
+      message: This server's default gateway is 10.10.0.254, so its replies to clients would not come back through this device.
+      remedy: Make it one of 10.10.0.1, with the role rras.
 snapshot:
-  description: What O(state=restored) needs to put everything back as it was before this run. Holds no secrets.
+  description: What O(state=restored) needs to restore the state before this run. It holds no secrets.
   returned: when the device could be read
   type: dict
   sample:
@@ -212,53 +214,37 @@ snapshot:
         value: automap
     device: {}
 requests:
-  description: How many HTTP requests were sent to the device.
+  description: The number of HTTP requests sent to the device.
   returned: always
   type: int
   sample: 3
 progress:
   description:
-    - What the device was waited for, and what it said meanwhile, as with O(sync_group) or when it was busy.
-    - A module can tell that only at its end.
-  returned: when the device was waited for
+    - What the task waited for, and what the device reported in the meantime, as with O(sync_group) or while it was busy.
+  returned: when the task had to wait
   type: list
   elements: str
   sample:
     - "Sync to /Common/dg_failover: Changes Pending after 0 s."
     - "Sync to /Common/dg_failover: In Sync after 6 s."
 undone:
-  description:
-    - Whether everything on the device is as it was before the run, because nothing had been changed yet or because it was put back.
+  description: Whether the device is as it was before the run, that is, whether RV(final_state) is V(unchanged) or V(rolled_back).
   returned: on failure
   type: bool
-  sample: true
+version:
+  description: The device's software version.
+  returned: when it was read along with something else, as with O(state=gathered) and when there is something to change
+  type: str
+  sample: 17.1.1
 """
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.adapter import BigIp
-from ansible_collections.aovpn.ikev2.plugins.module_utils._module import SAVE, Spec, credential, run_module
-
-OPTIONS = ("username", "password", "login_provider", "partition", "save", "sync_group", "clear_connections")
-
-
-SPEC: Spec = {
-    "host": credential("F5_SERVER", aliases=["server"]),
-    "port": credential("F5_SERVER_PORT", aliases=["server_port"], required=False, type="int", default=443),
-    "username": credential("F5_USER", aliases=["user"]),
-    "password": credential("F5_PASSWORD", secret=True),
-    "login_provider": {"type": "str", "default": "tmos"},
-    "partition": {"type": "str"},
-    "sync_group": {"type": "str"},
-    "clear_connections": {"type": "bool", "default": False},
-    **SAVE,
-}
+from ansible_collections.aovpn.ikev2.plugins.module_utils._module import run_module
 
 
 def main() -> None:
     """Run the module."""
-    run_module(
-        SPEC,
-        lambda endpoint, options: BigIp(endpoint, **{name: options[name] for name in OPTIONS}),
-    )
+    run_module(BigIp)
 
 
 if __name__ == "__main__":

@@ -3,49 +3,49 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Sends the first message of IKEv2 to addresses, and tells who answers."""
+"""Sends the first message of IKEv2 to addresses, and reports which of them answer."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: ikev2_probe
-short_description: Ask addresses for IKEv2, and see whether they answer
+short_description: Probe addresses for IKEv2
 version_added: 0.1.0
 author:
   - The aovpn.ikev2 authors (@aovpn)
 description:
-  - Sends an C(IKE_SA_INIT) request, the first message of IKEv2, by UDP to each address, and waits for what comes back. Nobody is authenticated, no
-    tunnel is made.
-  - An answer, also a refusal such as C(NO_PROPOSAL_CHOSEN), shows that the request reached an IKE daemon, and that the answer found its way back
-    from the address that was asked. A load balancer whose VPN servers answer past it gives no answer.
-  - It asks from the host that the task runs on, so that host has to be where a client could be. From a network behind the load balancer, or from
-    the servers' own subnet, it proves nothing about clients.
-  - No answer does not fail the task. Judge RV(answers).
+  - Sends an C(IKE_SA_INIT) request, the first message of IKEv2, over UDP to each address, and waits for a response. Nothing is authenticated, and no
+    tunnel is established.
+  - A response, even a refusal such as C(NO_PROPOSAL_CHOSEN), shows that the request reached an IKE daemon, and that the reply came back from the
+    probed address. If the VPN servers' replies bypass the load balancer, there is no response.
+  - The probe is sent from the host that the task runs on, so that host has to be where a client could be. From a network behind the load balancer, or
+    from the servers' own subnet, it proves nothing about clients.
+  - A missing response does not fail the task. Check RV(answers).
 options:
   addresses:
-    description: The IPv4 and IPv6 addresses to ask. All are asked at the same time.
+    description: The IPv4 and IPv6 addresses to probe, all at the same time.
     type: list
     elements: str
     required: true
   port:
     description:
-      - The UDP port to ask.
-      - On port 4500, the request stands behind the marker that tells IKE from ESP there. Most servers answer on it as they do on 500.
+      - The UDP port to probe.
+      - On port 4500, the request is preceded by the marker that distinguishes IKE from ESP. Most servers respond there as they do on 500.
     type: int
     default: 500
   timeout:
-    description: How many seconds to wait for an answer, each time, up to 60.
+    description: How many seconds to wait for a response to each request, up to 60.
     type: float
     default: 2
   attempts:
-    description: How often to send the request to an address that has not answered, up to 10. UDP gets lost.
+    description: How often to send the request to an address that has not responded, up to 10. UDP packets get lost.
     type: int
     default: 3
 notes:
-  - Each answered probe leaves an unfinished negotiation on its server for as long as that waits for the next message, some 30 seconds. It
-    never becomes a security association.
-  - A VPN server may keep silent towards addresses of which it has had too many requests. That is what the probe is to show.
-  - The source port is any free one, not 500, so no privileges are needed.
+  - Each probe that gets a response leaves an unfinished negotiation on the server until it times out, after about 30 seconds. It never becomes a
+    security association.
+  - A VPN server may stop responding to an address that has sent too many requests. This is what the probe is meant to detect.
+  - The source port is any free port, not 500, so no privileges are needed.
 attributes:
   check_mode:
     description: Never changes anything, and does the same in C(check_mode).
@@ -63,7 +63,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Ask the VPN's address for IKEv2, on both ports
+- name: Probe the VPN's address on both ports
   aovpn.ikev2.ikev2_probe:
     addresses:
       - 203.0.113.10
@@ -72,34 +72,34 @@ EXAMPLES = r"""
   register: probe
   delegate_to: localhost
 
-- name: Stop where nobody answers
+- name: Stop if an address does not respond
   ansible.builtin.assert:
     that: probe.results | map(attribute='answers') | flatten | rejectattr('answered') | length == 0
 """
 
 RETURN = r"""
 answers:
-  description: What came of each address, in the order in which they were given.
+  description: The result for each address, in the given order.
   returned: success
   type: list
   elements: dict
   contains:
     address:
-      description: The address that was asked.
+      description: The probed address.
       type: str
       sample: 203.0.113.10
     answered:
-      description: Whether an IKEv2 daemon answered, with whatever it said.
+      description: Whether an IKEv2 daemon responded, whatever the response.
       type: bool
     detail:
       description:
-        - What the answer was, C(IKE_SA_INIT) where the negotiation could go on, or the name of a notification such as C(NO_PROPOSAL_CHOSEN),
+        - The response, C(IKE_SA_INIT) if the negotiation could continue, or the name of a notification such as C(NO_PROPOSAL_CHOSEN),
           C(COOKIE) or C(INVALID_KE_PAYLOAD).
-        - Without an answer, what came instead, such as an ICMP error, or C(no answer).
+        - Without a response, the reason if there is one, such as an ICMP error, or C(no answer).
       type: str
       sample: IKE_SA_INIT
     ms:
-      description: Milliseconds from the last request that was sent to the answer; V(null) without one.
+      description: Milliseconds from the last request to the response; V(null) without one.
       type: float
       sample: 12.3
 """
@@ -120,7 +120,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._ike import NAT_T_PORT
 
 @dataclass
 class Probe:
-    """One address that is asked, at ``place`` as sockets have it. ``ms`` is set by the answer."""
+    """One probed address, with the socket address ``place``. ``ms`` is set by the response."""
 
     address: str
     family: int
@@ -130,7 +130,7 @@ class Probe:
     spi: bytes = field(default_factory=lambda: os.urandom(8))
 
     def open(self) -> bool:
-        """Connect, so that only the address that was asked can answer, and ICMP errors are heard."""
+        """Connect, so that only the probed address can respond, and ICMP errors are reported."""
         self.marker = NON_ESP_MARKER if self.place[1] == NAT_T_PORT else b""
         self.request = self.marker + sa_init(self.spi)
         self.socket = socket.socket(self.family, socket.SOCK_DGRAM)
@@ -138,12 +138,12 @@ class Probe:
         return self._attempt(self.socket.connect, self.place) is not OSError
 
     def send(self) -> None:
-        """Send the request, the same each time, as the protocol wants it."""
+        """Send the request, the same each time, as the protocol demands."""
         self.sent = time.monotonic()
         self._attempt(self.socket.send, self.request)
 
     def receive(self) -> bool:
-        """Take what has come, and say whether it was the answer."""
+        """Read a packet, and return whether it was the response."""
         data = self._attempt(self.socket.recv, 65535)
         ours = isinstance(data, bytes) and data.startswith(self.marker)
         if ours and (said := read_answer(data[len(self.marker) :], self.spi)):
@@ -151,7 +151,7 @@ class Probe:
         return self.ms is not None
 
     def _attempt(self, action: t.Callable[[t.Any], t.Any], argument: t.Any) -> t.Any:
-        """Do something with the socket; OSError: the network says no, which is noted."""
+        """Do something with the socket. Return the class OSError if the network refuses, which is noted."""
         try:
             return action(argument)
         except BlockingIOError:
@@ -161,12 +161,15 @@ class Probe:
             return OSError
 
     def as_dict(self) -> dict[str, t.Any]:
-        """Give what the module returns of it."""
+        """Return the result as plain values."""
         return {"address": self.address, "answered": self.ms is not None, "detail": self.detail, "ms": self.ms}
 
 
 def find(address: str, port: int) -> Probe:
-    """Make the probe of an address; ValueError: it is not one."""
+    """Return the probe for an address.
+
+    :raises ValueError: if it is not an IP address.
+    """
     try:
         plain = str(ipaddress.ip_address(address.strip()))
         place = socket.getaddrinfo(plain, port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)[0]
@@ -178,7 +181,7 @@ def find(address: str, port: int) -> Probe:
 
 
 def ask(probes: list[Probe], timeout: float, attempts: int) -> None:
-    """Ask all at the same time, ``attempts`` times, each time those that have not answered."""
+    """Probe all at the same time, ``attempts`` times, each time only those that have not responded."""
     with selectors.DefaultSelector() as waiting, contextlib.ExitStack() as opened:
         for probe in probes:
             connected = probe.open()

@@ -3,7 +3,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Thin: carries options to the engine and its result back."""
+"""Documentation and a short main: the work is done in module_utils."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ version_added: 0.1.0
 author:
   - The aovpn.ikev2 authors (@aovpn)
 description:
-  - Switches on Transparency on the UDP 500 and UDP 4500 virtual services of Always On VPN, so that the Windows RRAS servers see each
+  - Enables Transparency on the UDP 500 and UDP 4500 virtual services of Always On VPN, so that the Windows RRAS servers see each
     client's own address.
   - Without it, Windows sees all clients as one address, and its limit of IPsec security associations per address makes new connections
     fail with error 809.
-  - A virtual service on layer 4 keeps the client's address already, whatever its flag says, and is left alone.
-  - The LoadMaster's API has to be enabled; that is never done here.
-  - The LoadMaster drops connections when it is asked too often, so no more than 25 requests are made in three seconds. That is noticed
-    only where many pairs are changed at once.
+  - A layer 4 virtual service already keeps the client's address, whatever its flag says, and is left alone.
+  - The LoadMaster's API has to be enabled. This module does not enable it.
+  - The LoadMaster drops connections if it gets too many requests, so no more than 25 are sent in three seconds. This is noticeable
+    only when many pairs are changed at once.
 options:
   host:
     description: The LoadMaster's management address or host name. If not given, the environment variable E(LOADMASTER_HOST) is used.
@@ -35,38 +35,40 @@ options:
     type: str
   api_key:
     description:
-      - An API key, instead of O(username) and O(password); it goes before them where both are given.
+      - An API key, instead of O(username) and O(password). If both are given, the key is used.
       - If not given, the environment variable E(LOADMASTER_API_KEY) is used.
     type: str
   api_version:
     description:
-      - Which version of the API to use.
-      - With V(auto), V(2) is tried, and V(1) used where the device does not have it. That may take one more request.
-      - Version V(1) takes O(client_cert), and is used wherever that is given.
+      - The version of the API to use.
+      - With V(auto), V(2) is tried first, and V(1) is used if the device does not have it. This may take one more request.
+      - O(client_cert) needs version V(1), which is used whenever it is given.
     type: str
     choices: [auto, "1", "2"]
     default: auto
   client_cert:
     description:
-      - A file with a client certificate in PEM format, instead of O(username) and O(password) or beside them.
-      - Only version V(1) of the API knows client certificates.
+      - A file with a client certificate in PEM format, instead of O(username) and O(password), or in addition to them.
+      - Only version V(1) of the API supports client certificates.
     type: path
   client_key:
-    description: A file with the key of O(client_cert), where that does not hold it itself.
+    description: A file with the key of O(client_cert), if that file does not contain it.
     type: path
   gateway:
     description:
       - The LoadMaster's address that is the servers' default gateway.
-      - Only used for servers in whose subnet the LoadMaster names no address, and in a high-availability pair no shared address.
+      - Used only for servers in whose subnet the LoadMaster reports no address (in a high-availability pair, no shared address).
     type: str
   services:
     description:
-      - The virtual services meant, each as V(address:port/udp) (an IPv6 address in brackets), by its index, or by its nickname where only one has it.
-      - An index is better not written down, since the LoadMaster may number its services anew.
-      - It is an error when one of them is not there; nothing is ever created.
-      - Excludes O(addresses).
+      - The virtual services to select, each as V(address:port/udp) (an IPv6 address in brackets), by its index, or by its nickname if it is unique.
+      - Avoid the index in files that you keep, because the LoadMaster may renumber its services.
+      - It is an error if one of them does not exist; nothing is ever created.
+      - Mutually exclusive with O(addresses).
     type: list
     elements: str
+notes:
+  - RV(version) is not judged here. L(The vendor's support site,https://support.kemptechnologies.com) lists security notices for LoadMaster releases.
 extends_documentation_fragment:
   - aovpn.ikev2._device
 seealso:
@@ -75,14 +77,14 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Look at every IKEv2 pair of a LoadMaster
+- name: Read every IKEv2 pair of a LoadMaster
   aovpn.ikev2.loadmaster_transparency:
     host: loadmaster.example.net
     api_key: "{{ loadmaster_api_key }}"
     state: gathered
   register: loadmaster
 
-- name: Keep the clients' addresses, where the servers' answers come back through the LoadMaster
+- name: Keep the clients' addresses
   aovpn.ikev2.loadmaster_transparency:
     host: loadmaster.example.net
     username: bal
@@ -94,7 +96,7 @@ EXAMPLES = r"""
       10.10.0.12: 10.10.0.1
   register: loadmaster
 
-- name: The same with a client certificate
+- name: Do the same with a client certificate
   aovpn.ikev2.loadmaster_transparency:
     host: loadmaster.example.net
     client_cert: /etc/ansible/loadmaster.pem
@@ -105,7 +107,7 @@ EXAMPLES = r"""
       10.10.0.11: 10.10.0.1
       10.10.0.12: 10.10.0.1
 
-- name: Put back what the task before has changed
+- name: Restore what the previous task changed
   aovpn.ikev2.loadmaster_transparency:
     host: loadmaster.example.net
     username: bal
@@ -116,15 +118,14 @@ EXAMPLES = r"""
 
 RETURN = r"""
 before:
-  description: The services as they were.
+  description: The selected services as they were.
   returned: always
   type: list
   elements: dict
-  sample: []
 services:
   description:
-    - The services meant, as they are after the run; in check mode, as they would be.
-    - After a change that failed, as they stand; empty where nobody could read that any more.
+    - The selected services as they are after the run; in check mode, as they would be.
+    - After a failed change, as they are now; empty if they could not be read again.
     - Sorted by address and port.
   returned: always
   type: list
@@ -141,25 +142,23 @@ services:
     port:
       description: The UDP port.
       type: int
-      sample: 500
     protocol:
       description: The protocol.
       type: str
-      sample: udp
     enabled:
-      description: Whether the service is enabled. That is never changed.
+      description: Whether the service is enabled. This is never changed.
       type: bool
     source_preserved:
-      description: Whether the VPN servers see the client's own address, by the flag or because the service is on layer 4.
+      description: Whether the VPN servers see the client's own address, because of the flag or because the service works on layer 4.
       type: bool
     value:
-      description: Transparency, as the flag says.
+      description: The Transparency flag.
       type: raw
       sample: false
     servers:
       description:
         - The VPN servers behind the service.
-        - Read with O(state=gathered) and when there is something to change; otherwise the list is empty, which saves requests.
+        - Read with O(state=gathered) and when there is something to change. Otherwise the list is empty, which saves requests.
       type: list
       elements: dict
       contains:
@@ -170,42 +169,47 @@ services:
         port:
           description: The server's UDP port.
           type: int
-          sample: 500
         gateways:
-          description: Addresses of this device of which one has to be the server's default gateway.
+          description: Addresses of this device, one of which has to be the server's default gateway.
           type: list
           elements: str
           sample: [10.10.0.1]
-findings:
+changes:
   description:
-    - What is worth knowing about the services and the device. Empty when there is nothing.
-    - A finding with severity V(blocker) stops a change, unless its code stands in O(accept).
+    - What was changed, one entry for each setting. In check mode, what would change. With O(state=gathered), what V(preserved) would change.
+    - After a failure, what is still changed, or may be if RV(final_state) is V(unknown).
+    - C(id) is the virtual service's address, port and protocol, C(setting) is C(Transparent).
   returned: always
   type: list
   elements: dict
-  contains:
-    code:
-      description: What kind of finding it is. C(docs/findings.md) lists the codes.
-      type: str
-      sample: return_path_wrong
-    severity:
-      description: One of V(blocker), V(warning) and V(info).
-      type: str
-      sample: blocker
-    object:
-      description: What it is about, a service, a server or the device.
-      type: str
-      sample: 10.10.0.11
-    message:
-      description: What was found.
-      type: str
-      sample: This server's default gateway is 10.10.0.254, so its answers to clients would not come back through this device.
-    remedy:
-      description: What to do about it.
-      type: str
-      sample: Make it one of 10.10.0.1, with the role rras.
+  sample:
+    - id: 203.0.113.30:500/udp
+      scope: service
+      setting: Transparent
+      before: false
+      after: true
+final_state:
+  description:
+    - The state of the device when the task ends, V(unchanged), V(changed), V(rolled_back) after a failed change, or V(unknown) if it could not be read again.
+    - In check mode and with O(state=gathered), it is V(unchanged).
+  returned: always
+  type: str
+  sample: changed
+findings:
+  description:
+    - What an administrator should know about the services and the device. C(docs/findings.md) lists the codes.
+    - The severity is V(blocker), V(warning) or V(info). A blocker stops a change, unless O(accept) lists its code.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - code: return_path_wrong
+      severity: blocker
+      object: 10.10.0.11
+      message: This server's default gateway is 10.10.0.254, so its replies to clients would not come back through this device.
+      remedy: Make it one of 10.10.0.1, with the role rras.
 snapshot:
-  description: What O(state=restored) needs to put everything back as it was before this run. Holds no secrets.
+  description: What O(state=restored) needs to restore the state before this run. It holds no secrets.
   returned: when the device could be read
   type: dict
   sample:
@@ -218,49 +222,28 @@ snapshot:
         value: false
     device: {}
 requests:
-  description: How many HTTP requests were sent to the device.
+  description: The number of HTTP requests sent to the device.
   returned: always
   type: int
   sample: 6
 undone:
-  description:
-    - Whether everything on the device is as it was before the run, because nothing had been changed yet or because it was put back.
+  description: Whether the device is as it was before the run, that is, whether RV(final_state) is V(unchanged) or V(rolled_back).
   returned: on failure
   type: bool
-  sample: true
+version:
+  description: The device's software version.
+  returned: when it was read along with something else, as with O(state=gathered) and when there is something to change
+  type: str
+  sample: 7.2.61.1
 """
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster.adapter import LoadMaster
-from ansible_collections.aovpn.ikev2.plugins.module_utils._module import Rules, Spec, credential, run_module
-
-SPEC: Spec = {
-    "host": credential("LOADMASTER_HOST"),
-    "username": credential("LOADMASTER_USERNAME", required=False),
-    "password": credential("LOADMASTER_PASSWORD", required=False, secret=True),
-    "api_key": credential("LOADMASTER_API_KEY", required=False, secret=True),
-    "api_version": {"type": "str", "choices": ["auto", "1", "2"], "default": "auto"},
-    "client_cert": {"type": "path"},
-    "client_key": {"type": "path"},
-    "gateway": {"type": "str"},
-}
-RULES: Rules = {
-    "required_one_of": [("api_key", "username", "client_cert")],
-    "required_together": [("username", "password")],
-    "required_by": {"client_key": "client_cert"},
-}
+from ansible_collections.aovpn.ikev2.plugins.module_utils._module import run_module
 
 
 def main() -> None:
     """Run the module."""
-    run_module(
-        SPEC,
-        lambda endpoint, options: LoadMaster(
-            endpoint,
-            **{name: options[name] for name in ("username", "password", "api_key", "gateway")},
-            api_version=None if options["api_version"] == "auto" else int(options["api_version"]),
-        ),
-        **RULES,
-    )
+    run_module(LoadMaster)
 
 
 if __name__ == "__main__":

@@ -14,26 +14,28 @@ version_added: 0.1.0
 author:
   - The aovpn.ikev2 authors (@aovpn)
 description:
-  - Once a load balancer keeps the clients' source addresses, a VPN server's answers go to those addresses by its default gateway. They have to come
-    back through the load balancer, or every client is cut off. This makes an address of the load balancer the server's IPv4 default gateway.
+  - Once a load balancer keeps the clients' source addresses, a VPN server sends its answers to those addresses by its default gateway. They have to pass
+    through the load balancer, or every client is cut off. This module makes an address of the load balancer the server's IPv4 default gateway.
   - Reads the server's interfaces and routes, plans on the controller, and changes only what differs.
-  - What uses the old default route now and has to go on doing so (management connections, DNS servers, domain controllers, RADIUS servers, and
+  - What uses the old default route now and has to keep it (management connections, DNS servers, domain controllers, RADIUS servers, and
     O(preserve_routes)) gets a route of its own by the old gateway first.
-  - Before the change, the server gets a scheduled task that brings the old routes back after O(rollback_timeout) and at the next start, and tries again every
-    minute where that fails. The change is
-    then made by another task, in the active store only, and made persistent when Ansible has reached the server again. Only then the first task
-    is removed. So a lost connection, a controller that dies at any moment, and a cancelled job leave a server that can be reached.
-  - Where the new gateway is not confirmed, the task fails and says so, with RV(rolled_back=true).
-  - With O(state=restored), the routes become what they were when O(snapshot) was taken, in the same way. Touched are all IPv4 default routes, of both
+  - Before the change, the server gets a scheduled task that restores the old routes after O(rollback_timeout) and at the next start, and tries again every
+    minute where that fails. The change is made by a second task, in the active store only, and becomes persistent when Ansible has reached the server
+    again. Only then is the first task removed. So a lost connection, a controller that dies at any moment, and a cancelled job leave a server that can
+    be reached.
+  - Where the new gateway is not confirmed, the task fails, and RV(final_state) says what stands.
+  - With O(state=restored), the routes become what they were when O(snapshot) was taken, in the same way. This covers all IPv4 default routes, of both
     stores, and of the other routes exactly those that this module has added since. The server remembers those in its registry, so that a route that
     somebody else has made is never removed.
-  - A change that an interrupted run has left is waited for, until its way back has been taken.
+  - If an interrupted run has left a change that has not ended, the module waits for its rollback.
 requirements:
   - netaddr (on the controller)
   - the collection ansible.windows
 options:
   gateway:
-    description: The new default gateway, an IPv4 address in a subnet of the server. Required with O(state=present).
+    description:
+      - The new default gateway, an IPv4 address in a subnet of the server. Required with O(state=present).
+      - With O(state=gathered), RV(changes) lists what O(state=present) would change to reach it.
     type: str
   interface_alias:
     description: The alias of the interface that the gateway is on. By default, the one interface whose subnet holds it.
@@ -42,7 +44,7 @@ options:
     description: The MAC address of that interface, in any notation.
     type: str
   preserve_routes:
-    description: With O(state=present), IPv4 prefixes that stay reachable by the default gateway that is replaced.
+    description: IPv4 prefixes that stay reachable by the default gateway that is replaced.
     type: list
     elements: str
     default: []
@@ -61,13 +63,13 @@ options:
     type: dict
   rollback_timeout:
     description:
-      - After how many seconds the old default gateway comes back by itself, from 5 to 3600. The change has to be confirmed within three quarters of it.
+      - After how many seconds the server restores the old default gateway by itself, from 5 to 3600. It has to be confirmed within three quarters of that.
       - Give it time for the connection's own time-outs. Those of winrm are about a minute.
     type: int
     default: 180
   state:
     description:
-      - With V(present), the gateway is made so. With V(restored), the routes are brought back to O(snapshot). With V(gathered), the server is only looked at.
+      - V(present) sets the default gateway. V(restored) restores the routes of O(snapshot). V(gathered) only reads.
     type: str
     choices: [present, restored, gathered]
     default: present
@@ -89,25 +91,26 @@ attributes:
     support: full
 seealso:
   - module: ansible.windows.win_route
+  - module: aovpn.ikev2.rras_ike_limit
   - module: aovpn.ikev2.bigip_snat
   - module: aovpn.ikev2.netscaler_usip
   - module: aovpn.ikev2.loadmaster_transparency
 """
 
 EXAMPLES = r"""
-- name: Look at the default gateway
+- name: Read the default gateway
   aovpn.ikev2.rras_default_gateway:
     state: gathered
   register: gateway
 
-- name: Answer clients through the load balancer
+- name: Send answers through the load balancer
   aovpn.ikev2.rras_default_gateway:
     gateway: 10.10.0.1
     preserve_routes:
       - 192.168.0.0/16
   register: gateway
 
-- name: Put everything back
+- name: Restore the routes
   aovpn.ikev2.rras_default_gateway:
     state: restored
     snapshot: "{{ gateway.before }}"
@@ -185,12 +188,54 @@ plan:
       type: int
       sample: 256
 findings:
-  description: What is worth knowing, as the device modules return it.
+  description:
+    - What is worth knowing, as the device modules return it.
+    - Where O(state=present) would refuse the change, O(state=gathered) returns the reason as the blocker V(change_refused).
   returned: success
   type: list
   elements: dict
+changes:
+  description:
+    - What was changed. In check mode and with O(state=gathered), what would be changed. After a failure, what stands changed, or may where
+      RV(final_state=unknown).
+    - The default gateway of an interface is one entry, whichever stores it is in. Each route that keeps something on the old gateway is another one.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    id:
+      description: The route's prefix.
+      type: str
+      sample: 0.0.0.0/0
+    scope:
+      description: Always V(route).
+      type: str
+      sample: route
+    setting:
+      description: Either V(NextHop), or V(RouteMetric) where that alone differs.
+      type: str
+      sample: NextHop
+    before:
+      description: The value before, V(null) where there was no such route.
+      type: raw
+      sample: 10.10.0.254
+    after:
+      description: The value after, V(null) where there is no such route.
+      type: raw
+      sample: 10.10.0.1
+final_state:
+  description:
+    - What is true of the server when the task ends, one of V(unchanged), V(rolled_back), V(changed) and V(unknown).
+    - V(unknown) means that the server did not answer any more. Its scheduled task restores the old routes.
+  returned: always
+  type: str
+  sample: changed
+undone:
+  description: Whether the server is as it was, which is so with RV(final_state=unchanged) and RV(final_state=rolled_back).
+  returned: failure
+  type: bool
 rolled_back:
-  description: Whether the old default gateway came back because the new one was not confirmed. Then the task has failed.
+  description: Whether the old routes were restored because the new ones were not confirmed. The task has failed then.
   returned: success, and when a change was not confirmed
   type: bool
   sample: false

@@ -21,7 +21,7 @@ options:
   state:
     description:
       - V(present) writes a snapshot.
-      - V(absent) removes one, such as that of a run that changed nothing after all. A file that is no snapshot is not removed, and an error.
+      - V(absent) removes one, such as that of a run that changed nothing after all. A file that is not a snapshot is an error, and is not removed.
     type: str
     choices:
       - present

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the audit concludes from what the roles have read. No input or output."""
+"""What follows from what the roles have read. No input or output."""
 
 from __future__ import annotations
 
@@ -11,22 +11,34 @@ import typing as t
 from collections.abc import Collection, Iterable, Mapping
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Finding, canonical_address
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import FinalState, Finding, canonical_address
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_text import counted, setting
 
 Facts: t.TypeAlias = "Mapping[str, t.Any]"
 
 SNAPSHOT_FORMAT = 1
 
+FINAL_STATES: t.Final[tuple[FinalState, ...]] = t.get_args(FinalState)
+"""What a task can leave behind, the worst last."""
+
+HIDING = frozenset({"snat", "usip", "Transparent"})
+"""The settings that hide the clients' addresses."""
+
+DEFAULT_ROUTE = "0.0.0.0/0"
+
+ABSENT = {"limit": "the default of Windows", "route": "missing"}
+"""What a missing value means, by scope."""
+
 
 def collected(hosts: Iterable[str], hostvars: Mapping[str, Facts], name: str) -> dict[str, t.Any]:
-    """Collect one variable of several hosts, by host; one that does not have it (it was unreachable, say) is left out."""
+    """Collect one variable of several hosts, by host; hosts without it are left out."""
     return {host: hostvars[host][name] for host in hosts if name in hostvars[host]}
 
 
 def return_path(servers: Mapping[str, Facts], planned: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Tell for each address of each server its default gateway, as the device modules take it.
+    """Return the default gateway of each server by each of its addresses, as the device modules take it.
 
-    ``servers`` are facts as the role rras sets them, by host; ``planned`` are default gateways that are going to be set, by host.
+    ``servers`` are facts of the role rras, ``planned`` default gateways that are going to be set, both by host.
     A server that has neither is left out.
     """
     gateways = {host: (planned or {}).get(host) or facts["gateway"] for host, facts in servers.items()}
@@ -35,29 +47,22 @@ def return_path(servers: Mapping[str, Facts], planned: Mapping[str, str] | None 
     }
 
 
-def is_due(result: Facts) -> bool:
-    """Say whether state ``preserved`` would change a device, from what it gave with ``gathered``."""
-    return any(not service["source_preserved"] for service in result["services"]) or any(
-        finding["code"] == "device_setting" for finding in result["findings"]
-    )
-
-
 def obstacles(result: Facts, accept: Collection[str]) -> list[str]:
-    """List in words what forbids a change that is due on a load balancer, or a change of its servers' gateways.
+    """Return as sentences what forbids a change that is due on a load balancer, or a change of its servers' gateways.
 
-    ``result`` is what the device module gave with ``gathered`` and the gateways that are planned.
+    ``result`` is what the device module returned with ``gathered`` and the planned gateways.
     """
     return [
         f"{finding['code']} at {finding['object']}: {finding['message']} {finding['remedy']}"
         for finding in result["findings"]
         if finding["severity"] == "blocker"
         and finding["code"] not in accept
-        and (is_due(result) or finding["code"] == "return_path_wrong")
+        and (result["changes"] or finding["code"] == "return_path_wrong")
     ]
 
 
 def cross_check(load_balancers: Mapping[str, Facts], servers: Mapping[str, Facts]) -> list[dict[str, str]]:
-    """Tell the servers that several load balancers lead to, and those that none leads to, as findings.
+    """Report the servers that several load balancers lead to, and those that none leads to, as findings.
 
     ``load_balancers`` are results of the device modules with ``gathered``, ``servers`` facts of the role rras, both by host.
     """
@@ -78,8 +83,8 @@ def cross_check(load_balancers: Mapping[str, Facts], servers: Mapping[str, Facts
                     "server_shared",
                     "info",
                     host,
-                    f"Several load balancers lead to this server: {', '.join(names)}. It has one default gateway, so its answers go back through one of them.",
-                    "Let them share that address, as the units of one cluster do, or give each its own servers.",
+                    f"Several load balancers lead to this server: {', '.join(names)}. It has one default gateway, so its replies go back through one of them.",
+                    "Let them share that address, as the units of a cluster do, or give each its own servers.",
                 )
             )
         if load_balancers and not names:
@@ -95,37 +100,46 @@ def cross_check(load_balancers: Mapping[str, Facts], servers: Mapping[str, Facts
     return [{**finding.as_dict(), "host": finding.object} for finding in findings]
 
 
+def final_state(results: Iterable[Facts]) -> FinalState:
+    """Return what is true of a device after several tasks: the worst that one of them reported, or left without a report."""
+    known: list[FinalState] = ["unchanged"]
+    for result in results:
+        if (state := result.get("final_state")) in FINAL_STATES:
+            known.append(state)
+        elif result.get("failed") or result.get("unreachable"):
+            known.append("unknown")
+    return max(known, key=FINAL_STATES.index)
+
+
 def failure(results: Iterable[Facts], stage: str, failed: Facts) -> dict[str, t.Any]:
-    """Say what failed on a host, and whether that left it as it was: True, False, or None where nobody knows.
+    """Report what failed on a host, and the state that this left it in.
 
     ``results`` are what its tasks registered so far, ``failed`` is the result of the one that failed, ``stage`` what was being done.
     """
     known = [result for result in results if result]
     unreached = next((result for result in known if result.get("unreachable")), None)
-    if unreached or stage == "verify":
-        # What fails after a change says nothing of the change itself.
-        undone = None
-    elif "undone" in failed:
-        undone = bool(failed["undone"])
+    if stage == "read":
+        state: FinalState = "unchanged"
+    elif stage == "verify":
+        state = "unknown"  # what fails after a change has nothing to report about the change
     else:
-        undone = not any(result.get("changed") for result in known)
+        state = final_state([*known, failed] if "final_state" in failed else known)
     message = str((unreached or failed).get("msg") or "no reason was given").strip()
-    return {"stage": stage, "msg": message, "undone": undone}
+    return {"stage": stage, "msg": message, "final_state": state}
 
 
 def cut_off(
     facts: Facts, gateway: str | None, load_balancers: Mapping[str, Facts], leading: Iterable[str] = ()
 ) -> list[str]:
-    """List in words what says that ``gateway`` would cut a server off from its clients.
+    """Return as sentences why ``gateway`` would cut a server off from its clients.
 
-    That is each load balancer that keeps clients' addresses and to which it would not lead the answers, and each of ``leading``
-    of which nothing is known. ``facts`` are the server's, as the role rras sets them, ``load_balancers`` results of the device
-    modules by host.
+    That is each load balancer that keeps clients' addresses and that would not get the replies, and each of ``leading`` that was
+    not read. ``facts`` are the server's, ``load_balancers`` results of the device modules by host.
     """
-    lines = [f"{host} was not looked at" for host in leading if host not in load_balancers]
+    lines = [f"{host} was not read" for host in leading if host not in load_balancers]
     return lines + [
-        f"{host} keeps the clients' addresses at {service['id']}, and expects the answers of {server['address']}"
-        f" at {', '.join(server['gateways'])} and not at {gateway or 'no default gateway'}"
+        f"{host} keeps the clients' addresses at {service['id']}, and expects the replies of {server['address']}"
+        f" at {', '.join(server['gateways'])}, not at {gateway or 'no default gateway'}"
         for host, result in sorted(load_balancers.items())
         for service in result["services"]
         for server in service["servers"]
@@ -137,7 +151,7 @@ def cut_off(
 
 
 def take_snapshot(taken: str, load_balancers: Mapping[str, Facts], servers: Mapping[str, Facts]) -> dict[str, t.Any]:
-    """Put together what the file of a snapshot holds: what it takes to put everything back, and what to compare with.
+    """Return what a snapshot's file holds: what it takes to restore everything, and what to compare with.
 
     ``load_balancers`` are results of the device modules, ``servers`` facts of the role rras, both by host; ``taken`` is a time.
     """
@@ -151,9 +165,9 @@ def take_snapshot(taken: str, load_balancers: Mapping[str, Facts], servers: Mapp
 
 
 def read_snapshot(text: str) -> dict[str, t.Any]:
-    """Give each host's part of a snapshot's file: of a load balancer ``snapshot`` and ``services``, of a server its facts.
+    """Return each host's part of a snapshot's file: of a load balancer ``snapshot`` and ``services``, of a server its facts.
 
-    :raises ValueError: where it is no such file.
+    :raises ValueError: where it is not such a file.
     """
     try:
         raw = json.loads(text)
@@ -168,60 +182,67 @@ def read_snapshot(text: str) -> dict[str, t.Any]:
             "servers": {host: dict(facts) for host, facts in raw["servers"].items()},
         }
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"This is no snapshot that a playbook of this collection wrote ({error!r}).") from error
+        raise ValueError(f"This is not a snapshot that a playbook of this collection wrote ({error!r}).") from error
 
 
 def drift(
     load_balancers: Mapping[str, Facts],
     servers: Mapping[str, Facts],
-    gateways: Mapping[str, str],
-    limits: Mapping[str, int] | None = None,
+    limited: Collection[str] = (),
     accepted: Mapping[str, Collection[str]] | None = None,
 ) -> list[str]:
-    """List in words, host by host, what is not as it has to be; empty when all is well.
+    """Return as sentences, host by host, what is not as required; empty if everything is.
 
-    ``load_balancers`` are results of the device modules, ``servers`` facts of the role rras, both by host;
-    ``gateways`` is the default gateway that each server is to have, ``limits`` the registry limit. ``accepted`` are codes of
-    blockers, by load balancer: what a change is to be made in spite of would stay for ever, and so is no drift.
+    ``load_balancers`` are results of the device modules with ``gathered``, ``servers`` facts of the role rras, both by host, each with
+    the ``changes`` that are due. ``limited`` are the servers that should have the limit; only there does a pending restart count.
+    ``accepted`` are the codes of accepted blockers by load balancer.
     """
-    lines = [
-        f"{host}: {service['id']} ({service['address']}, UDP {service['port']}) hides the clients' addresses"
-        for host, result in sorted(load_balancers.items())
-        for service in result["services"]
-        if not service["source_preserved"]
-    ]
-    lines += [
-        f"{host}: {finding['code']} at {finding['object']}: {finding['message']}"
-        for host, result in sorted(load_balancers.items())
-        for finding in result["findings"]
-        if finding["code"] == "device_setting"
-        or (finding["severity"] == "blocker" and finding["code"] not in (accepted or {}).get(host, ()))
-    ]
-    lines += [
-        f"{host}: the default gateway is {facts['gateway'] or 'missing'} and has to be {gateways[host]}"
-        for host, facts in sorted(servers.items())
-        if host in gateways and facts["gateway"] != gateways[host]
-    ]
-    for host, limit in sorted((limits or {}).items()):
-        if host not in servers:
-            continue
-        facts = servers[host]
-        if facts["ike_limit"] != int(limit):
-            stands = "the default of Windows" if facts["ike_limit"] is None else facts["ike_limit"]
-            lines.append(
-                f"{host}: the limit of IKE security associations from one address is {stands} and has to be {limit}"
-            )
-        elif facts["restart_owed"]:
-            lines.append(f"{host}: IKEEXT does not know of the limit {facts['ike_limit']} before it is restarted")
+    lines = []
+    for host, result in sorted(load_balancers.items()):
+        hiding = [service for service in result["services"] if not service["source_preserved"]]
+        lines += [
+            f"{host}: {service['id']} ({service['address']}, UDP {service['port']}) hides the clients' addresses"
+            for service in hiding
+        ]
+        reported = {(service["id"], name) for service in hiding for name in HIDING}
+        lines += [
+            f"{host}: {_due(change)}"
+            for change in result["changes"]
+            if (change["id"], change["setting"]) not in reported
+        ]
+        lines += [
+            f"{host}: {finding['code']} at {finding['object']}: {finding['message']}"
+            for finding in result["findings"]
+            if finding["severity"] == "blocker" and finding["code"] not in (accepted or {}).get(host, ())
+        ]
+    for host, facts in sorted(servers.items()):
+        lines += [f"{host}: {_due(change)}" for change in facts["changes"]]
+        if facts["restart_owed"] and host in limited and not any(one["scope"] == "limit" for one in facts["changes"]):
+            lines.append(f"{host}: IKEEXT does not use the limit {facts['ike_limit']} until it is restarted")
     return lines
+
+
+def _due(change: Facts) -> str:
+    scope, of, name = change["scope"], change["id"], change["setting"]
+    before = ABSENT.get(scope, "not set") if change["before"] is None else setting(change["before"])
+    what = f"{name} of {of}"
+    if scope == "device":
+        what = name
+    elif scope == "limit":
+        what = "the limit of IKE security associations from one address"
+    elif name == "NextHop":
+        what = "the default gateway" if of == DEFAULT_ROUTE else f"the gateway of {of}"
+        if change["after"] is None:
+            return f"the route {of} by {before} has to be removed"
+    return f"{what} is {before} and has to be {setting(change['after'])}"
 
 
 def sources(server: Facts, load_balancer_addresses: Iterable[str]) -> dict[str, t.Any]:
     """Judge by a server's IKE security associations whether it sees its clients' own addresses.
 
-    ``server`` are facts of the role rras. Hidden is what comes from an address of the load balancer, or from the network in
-    which the server's gateway is, where no client of a VPN is; one office behind one public address is not that. ``verdict``:
-    ``hidden`` (at least half of all associations), ``partly`` (some), ``seen``, or ``none`` without any association.
+    ``server`` are facts of the role rras. A client is hidden if it comes from an address of the load balancer, or from the network of
+    the server's gateway, where there are no VPN clients; an office behind one public address is not hidden. ``verdict``: ``hidden``
+    (at least half of all associations), ``partly`` (some), ``seen``, or ``none`` without any association.
     """
     counts: dict[str, int] = {}
     for address, count in server.get("sas", {}).items():
@@ -235,7 +256,7 @@ def sources(server: Facts, load_balancer_addresses: Iterable[str]) -> dict[str, 
             "addresses": 0,
             "hidden": 0,
             "top": None,
-            "message": "no IKE security association stands, so nothing can be said",
+            "message": "there is no IKE security association to judge by",
         }
     known = {canonical_address(address) for address in load_balancer_addresses}
     networks = [netaddr.IPNetwork(network) for network in server["networks"]]
@@ -246,8 +267,8 @@ def sources(server: Facts, load_balancer_addresses: Iterable[str]) -> dict[str, 
     top, most = max(counts.items(), key=lambda item: (item[1], item[0]))
     verdict = "hidden" if 2 * hidden >= total else "partly" if hidden else "seen"
     message = (
-        f"{hidden} of {total} IKE security associations come from the load balancer, "
-        f"{len(counts)} remote addresses in all, {most} from {top} ({100 * most // total} %)"
+        f"{hidden} of {counted(total, 'IKE security association')} come from the load balancer, "
+        f"{counted(len(counts), 'remote address', 'remote addresses')} in all, {most} from {top} ({100 * most // total} %)"
     )
     return {
         "verdict": verdict,
@@ -260,7 +281,7 @@ def sources(server: Facts, load_balancer_addresses: Iterable[str]) -> dict[str, 
 
 
 def load_balancer_addresses(load_balancers: Mapping[str, Facts]) -> list[str]:
-    """List the addresses under which load balancers are known: their virtual addresses, and the ones that serve as gateways."""
+    """List the addresses of load balancers: their virtual addresses, and those that serve as gateways."""
     found = {
         address.partition("%")[0]
         for result in load_balancers.values()

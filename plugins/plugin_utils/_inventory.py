@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What is missing or contradictory in an inventory, told before any device is touched.
+"""What is missing or contradictory in an inventory, reported before any device is touched.
 
-The options of the device modules and of the roles are judged by their own specifications, so that nothing is said twice.
+The options of the device modules and of the roles are checked against their own specifications.
 """
 
 from __future__ import annotations
@@ -21,18 +21,14 @@ from jinja2 import Environment, TemplateError, Undefined, meta
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import MISSING
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import InvalidInput, Order
-from ansible_collections.aovpn.ikev2.plugins.module_utils._module import COMMON, Rules, Spec
-from ansible_collections.aovpn.ikev2.plugins.modules import bigip_snat, loadmaster_transparency, netscaler_usip
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils import _routes, _vpn
+from ansible_collections.aovpn.ikev2.plugins.module_utils._module import argument_spec
+from ansible_collections.aovpn.ikev2.plugins.module_utils._platforms import PLATFORMS, Spec
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows import facts, routes
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.errors import PlanError
 
 Variables: t.TypeAlias = "Mapping[str, t.Any]"
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
-MODULES: Mapping[str, tuple[Spec, Rules]] = {
-    "bigip": (bigip_snat.SPEC, {}),
-    "netscaler": (netscaler_usip.SPEC, netscaler_usip.RULES),
-    "loadmaster": (loadmaster_transparency.SPEC, loadmaster_transparency.RULES),
-}
 CONNECTION = (
     "ansible_host",
     "ansible_connection",
@@ -43,9 +39,9 @@ CONNECTION = (
 )
 DICTIONARIES = ("load_balancer_connection", "load_balancer_options")
 UNQUOTED = (*CONNECTION, "load_balancer_connection")
-"""Variables of which no part is ever shown: it may be one of a password, even where it looks like the name of a variable."""
+"""Variables of which no part is ever shown: even what looks like the name of a variable may be part of a password."""
 RENDERED = tuple(map(int, __version__.split(".")[:2])) >= (2, 19)
-"""Whether this ansible-core raises errors for templates that cannot be rendered. An older one leaves the text as it is."""
+"""Whether this ansible-core raises an error for a template that cannot be rendered. Older versions leave the text as it is."""
 WINDOWS_CONNECTIONS = ("winrm", "psrp")
 WINDOWS_SHELLS = ("powershell", "cmd")
 
@@ -57,10 +53,10 @@ def problems(
     servers: Iterable[str],
     transport: str,
 ) -> list[str]:
-    """List in words everything that cannot be meant, host by host; empty when the inventory can be used.
+    """Return a sentence for each problem, host by host. The list is empty if the inventory is valid.
 
     ``hosts`` are those of this run, ``load_balancers`` and ``servers`` all members of the two groups, and ``transport`` is the
-    connection of hosts that name none.
+    default connection.
     """
     if "netaddr" in MISSING:
         missing = " ".join(sorted(MISSING))
@@ -70,7 +66,7 @@ def problems(
     load_balancers, servers = list(load_balancers), list(servers)
     if not (load_balancers or servers):
         return [
-            "The groups ikev2_load_balancers and rras have no hosts: put the load balancers into the one, the VPN servers into the other."
+            "The groups ikev2_load_balancers and rras have no hosts: add the load balancers to the first, the VPN servers to the second."
         ]
     found = [
         f"{host}: it is in both groups, ikev2_load_balancers and rras." for host in load_balancers if host in servers
@@ -90,16 +86,16 @@ def _of_host(host: Variables, spec: Spec, judge: Callable[[dict[str, t.Any]], li
     if unreadable:
         return unreadable
     given = {name: variables[name] for name in spec if name in variables}
-    # Before the specification, which reads some texts as dictionaries, and quotes others.
+    # Checked first, because the specification parses some texts as dictionaries and quotes others in its errors.
     wrong = [
-        f"{name} has to be a dictionary, and is of type {_type_name(given[name])}: the role takes single values out of it."
+        f"{name} has to be a dictionary, and is of type {_type_name(given[name])}: the role reads single values from it."
         for name in DICTIONARIES
         if name in given and not isinstance(given[name], Mapping)
     ]
     if wrong:
         return wrong
     result = ArgumentSpecValidator(spec).validate(given)
-    # What is judged is what the role and the module make of it: of a text, a list or a number.
+    # Check the values as the role and the module convert them: a text to a list or a number, for example.
     return [_sentence(message) for message in result.error_messages] or judge(
         {**variables, **{name: result.validated_parameters[name] for name in given}}
     )
@@ -110,16 +106,16 @@ def _type_name(value: t.Any) -> str:
 
 
 def _read(host: Variables, names: Iterable[str]) -> tuple[dict[str, t.Any], list[str]]:
-    """Read variables, and tell those that lean on others that are not there."""
+    """Read variables, and report those that refer to undefined ones."""
     variables, unreadable = {}, []
     for name in names:
         try:
             if name in host:
                 variables[name] = _plain(host[name])
-        except Exception as error:  # templating raises what it likes, other errors in each version
+        except Exception as error:  # which errors templating raises differs between versions
             why = (
-                "it holds a template that does not work, or leans on a variable that is not defined"
-                " (a password in which braces are meant as such takes the tag !unsafe)"
+                "it contains an invalid template, or refers to a variable that is not defined"
+                " (if a password contains literal braces, give it the tag !unsafe)"
                 if name in UNQUOTED
                 else str(error)
             )
@@ -128,40 +124,40 @@ def _read(host: Variables, names: Iterable[str]) -> tuple[dict[str, t.Any], list
 
 
 def _plain(value: t.Any) -> t.Any:
-    """Give a value of its own, every part of it looked at.
+    """Return a copy of a value, and check every part of it.
 
-    What is not defined stays a template up to ansible-core 2.18, and is one of Jinja's undefined values after that.
+    What is undefined stays a template up to ansible-core 2.18, and is one of Jinja's undefined values in later versions.
     """
     if isinstance(value, Undefined):
-        raise ValueError(str(value) or "it leans on a variable that is not defined")
+        raise ValueError(str(value) or "it refers to a variable that is not defined")
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
-    # What is marked as unsafe (tagged so, out of a vault or a lookup) is no template, whatever it holds.
+    # What is marked as unsafe (by a tag, or because it comes from a vault or a lookup) is not a template, whatever it contains.
     if not RENDERED and isinstance(value, str) and "{{" in value and not hasattr(value, "__UNSAFE__"):
         raise ValueError(_undefined(value))
     return value
 
 
 def _undefined(template: str) -> str:
-    """Say by name what a template leans on: whatever else stands there may be a secret."""
+    """Return only the names of the variables in a template: the rest may be a secret."""
     try:
         names = meta.find_undeclared_variables(Environment(autoescape=True).parse(template))
     except TemplateError:
-        return "it holds a template that does not work"
+        return "it contains an invalid template"
     return f"{', '.join(sorted(names)) or 'a variable'} is not defined"
 
 
 def _load_balancer(variables: dict[str, t.Any]) -> list[str]:
-    spec, rules = MODULES[variables["load_balancer_platform"]]
+    platform = PLATFORMS[variables["load_balancer_platform"]]
     given = {
         name: value
         for options in ({"host": variables.get("ansible_host")}, *(variables.get(name, {}) for name in DICTIONARIES))
         for name, value in options.items()
         if value is not None
     }
-    result = ArgumentSpecValidator({**COMMON, **spec}, **rules).validate(given)
+    result = ArgumentSpecValidator(argument_spec(platform), **platform.rules).validate(given)
     wrong = [
         f"load_balancer_connection, load_balancer_options or the environment: {_sentence(message)}"
         for message in result.error_messages
@@ -201,11 +197,11 @@ def _server(variables: dict[str, t.Any], transport: str) -> list[str]:
     connection = str(variables.get("ansible_connection", transport)).rpartition(".")[2]
     if connection not in WINDOWS_CONNECTIONS and variables.get("ansible_shell_type") not in WINDOWS_SHELLS:
         wrong.append(
-            f"ansible_connection is {connection}, and a Windows server takes winrm, psrp, or ssh with ansible_shell_type=powershell."
+            f"ansible_connection is {connection}, and a Windows server needs winrm, psrp, or ssh with ansible_shell_type=powershell."
         )
     if "rras_gateway" in variables:
         try:
-            _routes.Wanted.parse(
+            routes.Wanted.parse(
                 gateway=str(variables["rras_gateway"]),
                 interface_alias=variables.get("rras_interface_alias"),
                 mac=variables.get("rras_mac"),
@@ -213,11 +209,11 @@ def _server(variables: dict[str, t.Any], transport: str) -> list[str]:
                 remove_other_defaults=False,
                 allow_dhcp=False,
             )
-        except _routes.PlanError as error:
+        except PlanError as error:
             wrong.append(str(error).replace("Option '", "option 'rras_"))
     for name, least, most in (
-        ("rras_rollback_timeout", _routes.SHORTEST_TIMEOUT, _routes.LONGEST_TIMEOUT),
-        ("rras_ike_limit", 1, _vpn.LARGEST_DWORD),
+        ("rras_rollback_timeout", routes.SHORTEST_TIMEOUT, routes.LONGEST_TIMEOUT),
+        ("rras_ike_limit", 1, facts.LARGEST_DWORD),
     ):
         if name in variables and not least <= variables[name] <= most:
             wrong.append(f"{name} is {variables[name]}, and has to be a number from {least} to {most}.")
@@ -225,7 +221,7 @@ def _server(variables: dict[str, t.Any], transport: str) -> list[str]:
 
 
 def _role_spec(role: str) -> Spec:
-    """Read the role's own specification of its variables."""
+    """Read the role's specification of its variables."""
     text = (ROLES / role / "meta" / "argument_specs.yml").read_text(encoding="utf-8")
     spec: Spec = yaml.safe_load(text)["argument_specs"]["main"]["options"]
     return spec

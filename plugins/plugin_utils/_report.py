@@ -21,28 +21,28 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_input import (
     load_balancer,
     mapping,
     server,
-    service_key,
     text,
     truth,
 )
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_text import counted, listed, setting, visible
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_text import change_text, counted, listed, visible
 
-SCHEMA = "urn:aovpn:ikev2:report:1"
-"""Names the schema in docs/report.schema.json; another number when a key goes or changes its meaning."""
+SCHEMA = "urn:aovpn:ikev2:report:2"
+"""Names the schema in docs/report.schema.json; its number changes when a key is removed or changes its meaning."""
 
 SUMMARY_LINES = 20
 
 
 def build(raw: Mapping[str, t.Any]) -> Json:
-    """Make the report; docs/report.schema.json says what it holds.
+    """Return the report; docs/report.schema.json describes it.
 
-    ``raw``: ``playbook``, ``check_mode``, ``generated`` (UTC, ISO 8601), ``findings`` (those of a cross-check), and by host
-    ``load_balancers``: ``{platform, accept, result, before, failure, probe}`` with results of a device module, now and at first, and
-    ``servers``: ``{facts, before, failure, gateway, ike_limit}`` with ``rras_facts``, now and at first, and what is wanted.
+    ``raw``: ``playbook``, ``check_mode``, ``due`` (what ran only reads), ``generated`` (UTC, ISO 8601), ``findings`` (those of a
+    cross-check), and by host ``load_balancers``: ``{platform, accept, result, made, before, failure, probe}`` with results of a device
+    module (the last one, the one that changed the device, the first one), and ``servers``: ``{facts, before, failure, gateway, ike_limit,
+    gateway_result, restore_result, limit_result}`` with the last and the first ``rras_facts``, and what is wanted.
     Whatever is missing counts as not read.
     """
     raw = plain(raw)
-    check_mode = truth(raw.get("check_mode"))
+    check_mode, due = truth(raw.get("check_mode")), truth(raw.get("due"))
     load_balancers = {
         host: load_balancer(host, item) for host, item in sorted(mapping(raw.get("load_balancers")).items())
     }
@@ -54,38 +54,37 @@ def build(raw: Mapping[str, t.Any]) -> Json:
     for item in servers.values():
         item["sees"] = _audit.sources(item, known) if item["read"] else None
         item["sources"] = _sources(item, known)
-    for host, item in load_balancers.items():
-        first_look = mapping(mapping(mapping(raw.get("load_balancers"))[host]).get("before"))
-        item["changes"] = _load_balancer_changes(host, item, first_look, check_mode)
-    for host, item in servers.items():
-        item["changes"] = _server_changes(host, item, check_mode)
+    drift = _audit.drift(
+        {host: {**item, "changes": item["due"]} for host, item in read_load_balancers.items()},
+        {host: {**item, "changes": item["due"]} for host, item in read_servers.items()},
+        [host for host, item in servers.items() if item["wanted_ike_limit"] is not None],
+        {host: item["accepted"] for host, item in load_balancers.items()},
+    )
     for item in (*load_balancers.values(), *servers.values()):
-        item["outcome"] = _outcome(item)
-
-    gateways = {host: item["wanted_gateway"] for host, item in servers.items() if item["wanted_gateway"]}
-    # Sentences are for people, wherever they are shown; the data beside them is as the devices gave it.
-    limits = {host: item["wanted_ike_limit"] for host, item in servers.items() if item["wanted_ike_limit"] is not None}
-    accepted = {host: item["accepted"] for host, item in load_balancers.items()}
-    drift = [visible(line) for line in _audit.drift(read_load_balancers, read_servers, gateways, limits, accepted)]
+        item["outcome"] = _outcome(item, item.pop("changed"))
+        of_run, left_to_do = item.pop("made"), item.pop("due")
+        item["changes"] = left_to_do if due else of_run
     report: Json = {
         "schema": SCHEMA,
         "playbook": text(raw.get("playbook")),
         "check_mode": check_mode,
+        "due": due,
         "generated": text(raw.get("generated")),
         "verdict": {},
         "load_balancers": load_balancers,
         "servers": servers,
         "paths": [path for host, item in load_balancers.items() for path in _paths(host, item, read_servers)],
-        "drift": drift,
+        # Sentences are for people, wherever they are shown; the data beside them is as the devices gave it.
+        "drift": [visible(line) for line in drift],
         "findings": _findings(load_balancers, servers, items(raw.get("findings")), check_mode),
-        "changes": [line for item in (*servers.values(), *load_balancers.values()) for line in item["changes"]],
+        "changes": [change for item in (*servers.values(), *load_balancers.values()) for change in item["changes"]],
     }
     report["verdict"] = _verdict(report)
     return report
 
 
 def summary(report: Mapping[str, t.Any], page: str = "") -> list[str]:
-    """Say the report in at most 20 lines, for the terminal. ``page`` is the path of the HTML page."""
+    """Return the report in at most 20 lines, for the terminal. ``page`` is the path of the HTML page."""
     report = plain(report)
     verdict, devices = report["verdict"], _devices(report)
     head = "Nothing was changed. After a real run:" if report["check_mode"] else "Now:"
@@ -93,13 +92,14 @@ def summary(report: Mapping[str, t.Any], page: str = "") -> list[str]:
         f"{report['playbook']}, {report['generated']}. {head}",
         f"{verdict['status'].upper()}: {verdict['title']}",
     ]
-    body = [f"{host}: {failure_in_words(item)}" for host, item in devices.items() if item["failure"]]
+    body = [f"{host}: {failure_text(item)}" for host, item in devices.items() if item["failure"]]
     body += report["drift"]
     foot = []
     if report["changes"]:
-        foot.append(
-            f"{counted(len(report['changes']), 'change')} {'would be' if report['check_mode'] else 'were'} made."
-        )
+        one = len(report["changes"]) == 1
+        made = "would be made" if report["check_mode"] else "was made" if one else "were made"
+        due = "is due" if one else "are due"
+        foot.append(f"{counted(len(report['changes']), 'change')} {due if report['due'] else made}.")
     counts = [
         counted(number_of, name)
         for severity, name in (("blocker", "blocker"), ("warning", "warning"), ("info", "note"))
@@ -110,34 +110,34 @@ def summary(report: Mapping[str, t.Any], page: str = "") -> list[str]:
     if page:
         foot.append(f"Report: {page}")
     room = SUMMARY_LINES - len(lines) - len(foot)
-    # Those about failures stand above, at length.
-    lines_left = verdict["lines"][len(count(report)["failed"]) :]
-    body += lines_left[: max(0, room - len(body))]
+    # The lines about failures are above, in full.
+    more = verdict["lines"][len(count(report)["failed"]) :]
+    if not report["due"]:  # else they are the drift
+        more += [f"{change['host']}: {change_text(change)}" for change in report["changes"]]
+    body += more[: max(0, room - len(body))]
     if len(body) > room:
         body = [*body[: room - 1], f"... and {len(body) - room + 1} more, in the report."]
     return [visible(line) for line in (*lines, *body, *foot)]
 
 
-def failure_in_words(item: Json) -> str:
-    """Say what went wrong on a device, and in what state it is now."""
+def failure_text(item: Json) -> str:
+    """Report what went wrong on a device, and in what state it is now."""
     message = item["failure"]["msg"].strip()
     return f"{message}{'' if message.endswith(('.', '!', '?')) else '.'} {left(item)}"
 
 
 def left(item: Json) -> str:
-    """Say in what state a failure has left a device."""
-    stage, undone = item["failure"]["stage"], item["failure"]["undone"]
-    if stage == "read":
-        return "It could not be read, and nothing was changed on it."
-    if stage == "check":
-        return "Nothing was changed on it."
-    if undone is True:
+    """Report the state in which a failure left a device."""
+    stage, state = item["failure"]["stage"], item["final_state"]
+    if state == "unchanged":
+        return f"{'It could not be read, and nothing' if stage == 'read' else 'Nothing'} was changed on it."
+    if state == "rolled_back":
         return "Everything on it is as it was before."
-    if undone is False:
-        return "It was changed, and not put back: look at it, then run the playbook again, or rollback."
+    if state == "changed":
+        return "It was changed, and not rolled back: check it, then run the playbook again, or rollback."
     if stage == "verify":
-        return "What was changed on it stands, and could not be looked at afterwards."
-    return "In what state it is, is not known: run the playbook audit."
+        return "It was changed, and could not be read afterwards."
+    return "Its state is not known: run the playbook audit."
 
 
 def _devices(report: Mapping[str, t.Any]) -> Json:
@@ -145,7 +145,7 @@ def _devices(report: Mapping[str, t.Any]) -> Json:
 
 
 def _sources(item: Json, known: Sequence[str]) -> list[Json]:
-    """List the remote addresses of a server's associations, most first, each with whether it is the load balancer's."""
+    """List the remote addresses of a server's associations, most first, and whether each is the load balancer's."""
     return [
         {
             "address": address,
@@ -156,67 +156,18 @@ def _sources(item: Json, known: Sequence[str]) -> list[Json]:
     ]
 
 
-def _limit(item: Json) -> str:
-    return "the default of Windows" if item["ike_limit"] is None else str(item["ike_limit"])
-
-
-def _changed(host: str, what: str, change: tuple[t.Any, t.Any], check_mode: bool) -> str:
-    before, after = change
-    return visible(f"{host}: {what} {'would change' if check_mode else 'changed'} from {before} to {after}")
-
-
-def _load_balancer_changes(host: str, item: Json, first_look: Json, check_mode: bool) -> list[str]:
-    due = [text(one.get("message")) for one in items(first_look.get("findings")) if one.get("code") == "device_setting"]
-    first = {service_key(service): service for service in item["before"]}
-    lines = [
-        _changed(
-            host,
-            f"{service['id']} ({service['address']}, UDP {service['port']})",
-            (setting(first[key]["value"]), setting(service["value"])),
-            check_mode,
-        )
-        for service in item["services"]
-        if (key := service_key(service)) in first and first[key]["value"] != service["value"]
-    ]
-    device = item["device"]
-    lines += [
-        _changed(host, f"the device's setting {key}", (setting(value), setting(device["after"][key])), check_mode)
-        for key, value in device["before"].items()
-        if key in device["after"] and device["after"][key] != value
-    ]
-    if item["changed"]:
-        # A result that changed something knows the device's settings as they were, so only the first look tells which were due.
-        form = "would change" if check_mode else "changed"
-        lines += [visible(f"{host}: a setting of the device {form}. Before: {message}") for message in due]
-    return lines
-
-
-def _server_changes(host: str, item: Json, check_mode: bool) -> list[str]:
-    first = item["before"]
-    if first is None or not item["read"]:
-        return []
-    lines = []
-    if first["gateway"] != item["gateway"]:
-        gateways = (first["gateway"] or "none", item["gateway"] or "none")
-        lines.append(_changed(host, "the default gateway", gateways, check_mode))
-    if first["ike_limit"] != item["ike_limit"]:
-        limits = (_limit(first), _limit(item))
-        lines.append(_changed(host, "the limit of IKE security associations from one address", limits, check_mode))
-    return lines
-
-
-def _outcome(item: Json) -> str:
-    """Say what became of a device: failed, undone, not read, changed, unchanged."""
+def _outcome(item: Json, changed: bool) -> str:
+    """Return the outcome for a device: failed, undone, not read, changed, unchanged."""
     if item["failure"]:
-        changed_first = item["failure"]["stage"] not in ("read", "check")
-        return "undone" if item["failure"]["undone"] is True and changed_first else "failed"
+        began = item["failure"]["stage"] not in ("read", "check")
+        return "undone" if began and item["final_state"] in ("unchanged", "rolled_back") else "failed"
     if not item["read"]:
         return "not read"
-    return "changed" if item["changes"] or item.get("changed") else "unchanged"
+    return "changed" if changed else "unchanged"
 
 
 def _paths(host: str, item: Json, servers: Mapping[str, Json]) -> list[Json]:
-    """Give the way of the packets for each virtual address: its services, its servers, and what each of these sees."""
+    """Return the path of the packets for each virtual address: its services, its servers, and what each of these sees."""
     by_address = {address: name for name, facts in servers.items() for address in facts["addresses"]}
     probes = {bare(probe["address"]): probe for probe in item["probe"]}
     paths = []
@@ -262,7 +213,7 @@ def _behind(address: str, gateways: set[str], host: str | None, servers: Mapping
 def _findings(
     load_balancers: Mapping[str, Json], servers: Mapping[str, Json], extra: Iterable[Json], check_mode: bool
 ) -> list[Json]:
-    """Give all findings, the worst first, each once."""
+    """Return all findings, the worst first, each once."""
     found = [
         *(one for item in (*load_balancers.values(), *servers.values()) for one in item["findings"]),
         *(finding(item, "") for item in extra),
@@ -273,8 +224,8 @@ def _findings(
             "code": "not_read",
             "severity": "warning",
             "object": host,
-            "message": f"It could not be read, so nothing is known of it: {item['failure']['msg']}",
-            "remedy": "See that it is up and can be reached from the controller, and that the account is right; then run the playbook again.",
+            "message": f"It could not be read: {item['failure']['msg']}",
+            "remedy": "Check that it is up, that the controller can reach it, and that the account is right. Then run the playbook again.",
         }
         for host, item in (*load_balancers.items(), *servers.items())
         if item["failure"] and item["failure"]["stage"] == "read"
@@ -289,9 +240,9 @@ def _findings(
                 "code": "existing_flows",
                 "severity": "warning",
                 "object": host,
-                "message": f"The load balancers keep the clients' addresses, and yet {item['sees']['message']}.",
-                "remedy": "Flows from before a change go on as they began until they have been idle: run the playbook verify later."
-                " If it stays so, something else on the way translates the addresses.",
+                "message": f"The load balancers keep the clients' addresses, but {item['sees']['message']}.",
+                "remedy": "Flows that existed before a change keep their translated address until they have been idle: run the playbook"
+                " verify later. If it stays like this, something else on the path translates the addresses.",
             }
             for host, item in servers.items()
             if item["sees"] and item["sees"]["hidden"] and (host, "existing_flows") not in told
@@ -304,7 +255,7 @@ def _findings(
 
 
 def _verdict(report: Json) -> Json:
-    """Conclude: ``failed`` before all else, then ``partial`` or ``drift``, then ``unknown``, and only then ``clean``."""
+    """Return the verdict: ``failed`` before all else, then ``partial`` or ``drift``, then ``unknown``, and only then ``clean``."""
     figures = count(report)
     drift, check_mode = report["drift"], report["check_mode"]
     servers = [item for item in report["servers"].values() if item["read"]]
@@ -321,12 +272,14 @@ def _verdict(report: Json) -> Json:
             some = "do not see" if figures["services_hiding"] == figures["services"] else "do not always see"
             title = f"The VPN servers {some} their clients' own addresses"
         elif figures["servers_past"]:
-            title = f"{listed(figures['past'])} {'answers' if figures['servers_past'] == 1 else 'answer'} past the load balancer"
+            title = f"Replies of {listed(figures['past'])} bypass the load balancer"
+        elif len(drift) == 1:
+            title = "One setting is not as required"
         else:
-            title = f"{counted(len(drift), 'setting')} not as it has to be"
+            title = f"{len(drift)} settings are not as required"
     elif figures["not_read"] or figures["unverified"] or not figures["services"] or not servers:
         status = "unknown"
-        title = "It cannot be said whether the VPN servers see their clients' own addresses"
+        title = "It is not known whether the VPN servers see their clients' own addresses"
     else:
         status = "clean"
         if check_mode:
@@ -341,13 +294,13 @@ def _verdict(report: Json) -> Json:
 
 
 def _has_limit(item: Json) -> bool:
-    """Say whether the workaround works on a server: a limit is set, the one that is wanted, and IKEEXT knows it."""
+    """Report whether the workaround works on a server: the wanted limit is set, and IKEEXT uses it."""
     limit = item["ike_limit"]
     return limit is not None and not item["restart_owed"] and item["wanted_ike_limit"] in (None, limit)
 
 
 def count(report: Mapping[str, t.Any]) -> Json:
-    """Count what the verdict and the page's head speak of."""
+    """Count what the verdict and the head of the page report."""
     servers = [item for item in report["servers"].values() if item["read"]]
     services = [service for item in report["load_balancers"].values() for service in item["services"]]
     behind = {item["host"]: True for path in report["paths"] for item in path["servers"] if item["host"]}
@@ -366,7 +319,7 @@ def count(report: Mapping[str, t.Any]) -> Json:
         "servers_past": sum(ok is False for ok in behind.values()),
         "past": [host for host, ok in behind.items() if ok is False],
         "strangers": sorted({address for _dummy, address in strangers}),
-        # Where this is accepted, somebody knows better, and nobody is going to read the server.
+        # Where this is accepted, the server is not going to be read.
         "unverified": sorted(
             {
                 address
@@ -390,16 +343,16 @@ def _verdict_lines(report: Json, figures: Json, limited: int) -> list[str]:
     def line(part: int, whole: int, noun: str, verbs: tuple[str, str], end: str) -> str:
         which = f"{part} of {counted(whole, noun)}"
         if part == whole:
-            which = f"All {whole} {noun}s" if whole > 1 else f"The {noun}"
+            which = {1: f"The {noun}", 2: f"Both {noun}s"}.get(whole, f"All {whole} {noun}s")
         verb = f"would {verbs[1]}" if would else verbs[part > 1]
         return f"{which} {verb} {end}"
 
     has = ("has", "have")
     if figures["strangers"]:
-        whose = (
-            "is the address of no VPN server" if len(figures["strangers"]) == 1 else "are addresses of no VPN server"
+        do = "does" if len(figures["strangers"]) == 1 else "do"
+        lines.append(
+            f"{listed(figures['strangers'])} behind the load balancers {do} not belong to any VPN server that was read."
         )
-        lines.append(f"{listed(figures['strangers'])} behind the load balancers {whose} that was read.")
     hiding, services, behind = figures["services_hiding"], figures["services"], figures["servers_behind"]
     if not services:
         lines.append("No IKEv2 service of a load balancer was read.")
@@ -408,7 +361,7 @@ def _verdict_lines(report: Json, figures: Json, limited: int) -> list[str]:
     else:
         lines.append(line(services, services, "IKEv2 service", ("keeps", "keep"), "the clients' addresses."))
     if not servers:
-        lines.append("No VPN server was read, so nobody knows whether answers come back through the load balancer.")
+        lines.append("No VPN server was read, so it is not known whether replies come back through the load balancer.")
     elif figures["servers_past"]:
         lines.append(
             line(figures["servers_past"], behind, "VPN server", has, "another default gateway than the load balancer.")
@@ -421,11 +374,11 @@ def _verdict_lines(report: Json, figures: Json, limited: int) -> list[str]:
             f" come from the load balancer{' now' if would else ''}."
         )
     elif servers:
-        lines.append("No IKE security association stands, so what the servers see was not proved.")
+        lines.append("There is no IKE security association, so what the servers see is not proved.")
     if limited:
         lines.append(
             f"The limit of associations from one address is raised on {limited} of {counted(len(servers), 'VPN server')}:"
-            " it lets more clients in and shows nobody's own address."
+            " it lets more clients in, and shows no client's own address."
         )
     for path in report["paths"]:
         if path["probe"] is not None:

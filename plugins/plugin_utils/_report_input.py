@@ -2,31 +2,37 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the report is made of: the hosts' variables, brought into one shape whatever of them is missing. No input or output."""
+"""What the report is made of: the hosts' variables in one shape, whatever is missing. No input or output."""
 
 from __future__ import annotations
 
 import typing as t
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import canonical_address
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Scope, canonical_address
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._audit import FINAL_STATES, final_state
 
 Json: t.TypeAlias = "dict[str, t.Any]"
 
 SEVERITIES = ("blocker", "warning", "info")
 STAGES = ("read", "check", "change", "verify", "restore")
+SCOPES = t.get_args(Scope)
 
 _LOAD_BALANCER = {
     "platform": "load_balancer_platform",
     "accept": "load_balancer_accept",
     "result": "load_balancer_result",
+    "made": "ikev2_made",
     "before": "ikev2_before",
     "failure": "ikev2_failure",
     "probe": "ikev2_probe",
 }
 _SERVER = {
     "facts": "rras_facts",
+    "gateway_result": "rras_gateway_result",
+    "restore_result": "rras_restore_result",
+    "limit_result": "rras_limit_result",
     "before": "ikev2_before",
     "failure": "ikev2_failure",
     "gateway": "rras_gateway",
@@ -34,13 +40,13 @@ _SERVER = {
 }
 
 VARIABLES = frozenset({*_LOAD_BALANCER.values(), *_SERVER.values(), "group_names"})
-"""The hosts' variables that ``gather`` looks at."""
+"""The hosts' variables that ``gather`` reads."""
 
 
 def gather(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, t.Any]]) -> dict[str, Json]:
     """Collect what ``build`` takes as ``load_balancers`` and ``servers`` from the hosts' variables.
 
-    A host is what its group says, or what its variables do. One that is neither is left out.
+    A host's group decides which it is, or else its variables do. Other hosts are left out.
     """
     load_balancers, servers = {}, {}
     for host in hosts:
@@ -56,17 +62,17 @@ def gather(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, t.Any]]) ->
 
 
 def truth(value: t.Any) -> bool:
-    """Say whether a variable, which may be a text, is true."""
+    """Report whether a variable, which may be a text, is true."""
     return str(value).strip().lower() in ("true", "yes", "on", "1", "y", "t")
 
 
 def text(value: t.Any) -> str:
-    """Give a text; empty for nothing."""
+    """Return a text; empty for nothing."""
     return "" if value is None else value if isinstance(value, str) else str(value)
 
 
 def number(value: t.Any) -> int | None:
-    """Give a number that is no less than 0, or None."""
+    """Return a number that is not less than 0, or None."""
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         return None
     try:
@@ -77,32 +83,32 @@ def number(value: t.Any) -> int | None:
 
 
 def mapping(value: t.Any) -> Json:
-    """Give a dictionary; an empty one for what is none."""
+    """Return a dictionary; an empty one for anything else."""
     return value if isinstance(value, dict) else {}
 
 
 def items(value: t.Any) -> list[Json]:
-    """Give the dictionaries in a list; an empty list for what is none."""
+    """Return the dictionaries in a list; an empty list for anything else."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def texts(value: t.Any) -> list[str]:
-    """Give the texts in a list; an empty list for what is none."""
+    """Return the texts in a list; an empty list for anything else."""
     return [text(item) for item in value if item is not None] if isinstance(value, list) else []
 
 
 def codes(value: t.Any) -> list[str]:
-    """Give the codes in a list, or in a text with commas, as an option that is a list takes it."""
+    """Return the codes in a list, or in a text with commas, which an option that is a list takes as well."""
     return sorted({code.strip() for code in (value.split(",") if isinstance(value, str) else texts(value))} - {""})
 
 
 def finding(raw: Json, host: str) -> dict[str, str]:
-    """Give a finding with all its keys, and with ``host``."""
+    """Return a finding with all its keys, and with ``host``."""
     severity = text(raw.get("severity"))
     return {
         "host": text(raw.get("host")) or host,
         "code": text(raw.get("code")),
-        # What is not understood is no reason to be quiet.
+        # An unknown severity must not hide a finding.
         "severity": severity if severity in SEVERITIES else "warning",
         "object": text(raw.get("object")),
         "message": text(raw.get("message")),
@@ -110,24 +116,56 @@ def finding(raw: Json, host: str) -> dict[str, str]:
     }
 
 
-def failure(raw: t.Any, result: Json) -> Json | None:
-    """Give ``{stage, msg, undone}``, from what a playbook noted or, failing that, from a module's result that failed."""
-    if raw:
-        noted = raw if isinstance(raw, dict) else {"msg": text(raw)}
-    elif result.get("failed") is True:
-        noted = {**result, "stage": "change" if result.get("before") else "read"}
-    else:
-        return None
-    stage, undone = text(noted.get("stage")), noted.get("undone")
+def changes(raw: t.Any, host: str) -> list[Json]:
+    """Return changes, each with all its keys, and with ``host``."""
+    return [
+        {
+            "host": host,
+            "id": text(item.get("id")),
+            "scope": item["scope"] if item.get("scope") in SCOPES else "service",
+            "setting": text(item.get("setting")),
+            "before": value(item.get("before")),
+            "after": value(item.get("after")),
+        }
+        for item in items(raw)
+    ]
+
+
+def value(raw: t.Any) -> t.Any:
+    """Return a setting's value; anything that cannot be one as a text."""
+    return raw if raw is None or isinstance(raw, (str, bool, int, dict)) else text(raw)
+
+
+def _done(host: str, failed: t.Any, results: Sequence[Json]) -> Json:
+    """Return what happened to a device: its ``failure``, its ``final_state``, and what was ``made`` (in check mode: would be).
+
+    ``failed`` is what a playbook noted of a failure, ``results`` are those of the tasks that changed the device.
+    """
+    if not failed and (broken := next((result for result in results if result.get("failed") is True), None)):
+        failed = {**broken, "stage": "change" if broken.get("before") else "read"}
+    noted = failed if isinstance(failed, dict) else {"msg": text(failed)}
+    stage, state = text(noted.get("stage")), noted.get("final_state")
+    if not failed:
+        state = final_state(results)
+    elif state not in FINAL_STATES:
+        state = "unchanged" if stage in ("read", "check") else "unknown"
+    stands = not failed or state in ("changed", "unknown")
+    ran = [result for result in results if result.get("changed") is True or result.get("failed") is True]
     return {
-        "stage": stage if stage in STAGES else "unknown",
-        "msg": text(noted.get("msg")) or "No message was given.",
-        "undone": undone if isinstance(undone, bool) else None,
+        "failure": {
+            "stage": stage if stage in STAGES else "unknown",
+            "msg": text(noted.get("msg")) or "No message was given.",
+        }
+        if failed
+        else None,
+        "final_state": state,
+        "changed": stands and bool(ran),
+        "made": [change for result in ran for change in changes(result.get("changes"), host)] if stands else [],
     }
 
 
 def services(raw: t.Any) -> list[Json]:
-    """Give a device module's services, each with all its keys."""
+    """Return a device module's services, each with all its keys."""
     return [
         {
             "id": text(item.get("id")),
@@ -136,7 +174,7 @@ def services(raw: t.Any) -> list[Json]:
             "protocol": text(item.get("protocol")) or "udp",
             "enabled": item.get("enabled") is not False,
             "source_preserved": item.get("source_preserved") is True,
-            "value": item["value"] if isinstance(item.get("value"), (str, bool, dict)) else text(item.get("value")),
+            "value": text(given) if (given := value(item.get("value"))) is None else given,
             "servers": [
                 {
                     "address": text(server.get("address")),
@@ -151,36 +189,39 @@ def services(raw: t.Any) -> list[Json]:
 
 
 def service_key(service: Json) -> tuple[str, str, int]:
-    """Give what makes a service the same one in two looks."""
+    """Return what makes a service the same one in two readings."""
     return service["id"], service["address"], service["port"]
 
 
 def load_balancer(host: str, raw: t.Any) -> Json:
-    """Give what is known of a load balancer, in the report's shape; ``read`` says whether anything is."""
+    """Return what is known of a load balancer, in the report's shape; ``read`` reports whether anything is."""
     raw = mapping(raw)
     result, first = mapping(raw.get("result")), mapping(raw.get("before"))
+    changing = mapping(raw.get("made")) or result
     failed = result.get("failed") is True
     before = services(first.get("services")) or services(result.get("before"))
     now = services(result.get("services")) or (before if failed or "services" not in result else [])
-    # A module that had nothing to change has not asked for the servers; the first look has.
+    # A module that had nothing to change has not asked for the servers; the first reading has.
     servers = {service_key(service): service["servers"] for service in before}
     for service in now:
         service["servers"] = service["servers"] or servers.get(service_key(service), [])
-    snapshots = [mapping(mapping(look.get("snapshot")).get("device")) for look in (first or result, result)]
+    findings = [finding(item, host) for item in items(result.get("findings"))]
+    # A later reading does not repeat what was found while changing.
+    findings += [
+        one
+        for item in items(changing.get("findings"))
+        if (one := finding(item, host))["severity"] != "blocker" and one not in findings
+    ]
     return {
         "platform": text(raw.get("platform")) or text(mapping(result.get("snapshot")).get("platform")),
         "read": bool(now) or any(look.get("failed") is not True and "services" in look for look in (result, first)),
-        "changed": result.get("changed") is True,
+        **_done(host, raw.get("failure"), [changing]),
         "services": now,
         "before": before,
-        "device": {
-            "before": {key: value for key, value in snapshots[0].items() if isinstance(value, (str, bool, dict))},
-            "after": {key: value for key, value in snapshots[1].items() if isinstance(value, (str, bool, dict))},
-        },
-        "findings": [finding(item, host) for item in items(result.get("findings"))],
+        "due": [] if result.get("changed") is True or failed else changes(result.get("changes"), host),
+        "findings": findings,
         "accepted": codes(raw.get("accept")),
         "requests": number(result.get("requests")) or 0,
-        "failure": failure(raw.get("failure"), result),
         "probe": [
             {
                 "address": text(item.get("address")),
@@ -193,13 +234,17 @@ def load_balancer(host: str, raw: t.Any) -> Json:
 
 
 def server(host: str, raw: t.Any) -> Json:
-    """Give what is known of a VPN server, in the report's shape; ``read`` says whether anything is."""
+    """Return what is known of a VPN server, in the report's shape; ``read`` reports whether anything is."""
     raw = mapping(raw)
     facts, first = mapping(raw.get("facts")), mapping(raw.get("before"))
     wanted = text(raw.get("gateway"))
     return {
         "read": bool(facts),
+        **_done(
+            host, raw.get("failure"), [mapping(raw.get(f"{name}_result")) for name in ("gateway", "restore", "limit")]
+        ),
         **_state(facts),
+        "due": changes(facts.get("changes"), host),
         "wanted_gateway": wanted if is_address(wanted) else None,
         "wanted_ike_limit": number(raw.get("ike_limit")),
         "addresses": [bare(address) for address in texts(facts.get("addresses"))],
@@ -215,12 +260,11 @@ def server(host: str, raw: t.Any) -> Json:
         },
         "findings": [finding(item, host) for item in items(facts.get("findings"))],
         "before": _state(first) if first else None,
-        "failure": failure(raw.get("failure"), {}),
     }
 
 
 def _state(facts: Json) -> Json:
-    """Give what can be another after a run."""
+    """Return what a run may change."""
     gateway = text(facts.get("gateway"))
     return {
         "gateway": bare(gateway) if is_address(gateway) else None,
@@ -246,7 +290,7 @@ def _routes(raw: t.Any) -> list[Json]:
 
 
 def bare(address: str) -> str:
-    """Write an address in its one form, without zone or route domain; what is no address stays as it is."""
+    """Write an address in its canonical form, without zone or route domain; anything else stays as it is."""
     try:
         return canonical_address(address.partition("%")[0])
     except ValueError:
@@ -254,7 +298,7 @@ def bare(address: str) -> str:
 
 
 def is_address(address: str) -> bool:
-    """Say whether this is an IP address, with or without a zone or route domain."""
+    """Report whether this is an IP address, with or without a zone or route domain."""
     try:
         canonical_address(address.partition("%")[0])
     except ValueError:

@@ -14,15 +14,22 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from ansible_collections.aovpn.ikev2.plugins.module_utils._platforms import title
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._plain import plain
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report import count, left
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_input import Json, service_key
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_picture import PLATFORMS, picture, words
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_text import counted, listed, setting, visible
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_picture import SERVERS_SHOWN, lanes, ports, words
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_text import (
+    change_text,
+    counted,
+    listed,
+    setting,
+    visible,
+)
 
 SOURCES_SHOWN = 8
 LONGEST = 1200
-"""Of a text; a module's complaint can be a whole page of its own. The JSON file has all of it."""
+"""Of a text; an error message can fill a page of its own. The JSON file has all of it."""
 
 STATUSES = {
     "clean": ("good", "✓", "Clean"),
@@ -49,8 +56,15 @@ STAGES = {
 }
 
 
+HEADINGS = {  # of the devices, of the column beside them, and what the number of changes counts
+    "due": ("What has to change, device by device", "Has to change", "due"),
+    "predicted": ("What a real run would do, device by device", "Would be changed", "a real run would make"),
+    "made": ("What was done, device by device", "What happened", "made in this run"),
+}
+
+
 def render(report: Mapping[str, t.Any]) -> str:
-    """Write the page. Whatever came from a device is escaped, and its control characters are made visible."""
+    """Return the page. Whatever came from a device is escaped, and its control characters are made visible."""
     report = plain(report)
     template = _environment().get_template("report.html.j2")
     return template.render(
@@ -61,6 +75,7 @@ def render(report: Mapping[str, t.Any]) -> str:
         servers={host: {**item, "bars": _bars(item)} for host, item in report["servers"].items() if item["read"]},
         findings=_grouped(report["findings"]),
         devices=_devices(report),
+        headings=HEADINGS["due" if report["due"] else "predicted" if report["check_mode"] else "made"],
         statuses=STATUSES,
         outcomes=OUTCOMES,
         severities=SEVERITIES,
@@ -79,12 +94,12 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(counted=counted, listed=listed, setting=setting)
+    environment.filters.update(counted=counted, listed=listed, setting=setting, change_text=change_text)
     return environment
 
 
 def _shown(value: t.Any) -> t.Any:
-    """Prepare what the template writes; what it has made itself is left alone."""
+    """Prepare a value that the template writes; markup of its own stays as it is."""
     if isinstance(value, Markup):
         return value
     if isinstance(value, str):
@@ -95,36 +110,29 @@ def _shown(value: t.Any) -> t.Any:
 
 
 def _paths(report: Mapping[str, t.Any]) -> list[Json]:
-    """Give the paths with their pictures."""
-    foretold = report["check_mode"]
+    """Return the paths with what their pictures say."""
+    predicted = report["check_mode"]
     return [
         {
             **path,
-            "words": words(path, foretold=foretold),
-            "wide": picture(path, wide=True, foretold=foretold),
-            "narrow": picture(path, wide=False, foretold=foretold),
+            "title": title(path["platform"]),
+            "ports": ports(path),
+            "words": words(path, predicted=predicted),
+            "lanes": lanes(path, predicted=predicted),
+            "more": len(path["servers"]) - SERVERS_SHOWN,
         }
         for path in report["paths"]
     ]
 
 
 def _devices(report: Mapping[str, t.Any]) -> list[Json]:
-    """Give all devices, with their kind and what is said of them."""
+    """Return all devices, with their kind and the state that a failure left."""
     kinds = [
-        *(
-            (host, PLATFORMS.get(item["platform"], "load balancer"), item)
-            for host, item in report["load_balancers"].items()
-        ),
+        *((host, title(item["platform"]), item) for host, item in report["load_balancers"].items()),
         *((host, "VPN server", item) for host, item in report["servers"].items()),
     ]
     return [
-        {
-            **item,
-            "host": host,
-            "kind": kind,
-            "changes": [line.removeprefix(visible(f"{host}: ")) for line in item["changes"]],
-            "left": left(item) if item["failure"] else "",
-        }
+        {**item, "host": host, "kind": kind, "left": left(item) if item["failure"] else ""}
         for host, kind, item in kinds
     ]
 
@@ -142,7 +150,7 @@ def _services(report: Mapping[str, t.Any]) -> list[Json]:
 
 
 def _bars(item: Json) -> list[Json]:
-    """Give the bars of a server's chart: the addresses with most associations, and all others as one or two sums."""
+    """Return the bars of a server's chart: the addresses with most associations, and all others as one or two sums."""
     most = max((source["count"] for source in item["sources"]), default=0)
     bars = [{**source, "sum": False} for source in item["sources"][:SOURCES_SHOWN]]
     for of_load_balancer in (True, False):
@@ -158,12 +166,12 @@ def _bars(item: Json) -> list[Json]:
                     "sum": True,
                 }
             )
-    # A sum of many is no bar to measure the others by: it may run to the full width.
+    # The other bars are not to the scale of a sum: it may fill the full width.
     return [{**one, "width": round(100 * min(1, one["count"] / most), 1)} for one in bars]
 
 
 def _grouped(findings: list[Json]) -> list[Json]:
-    """Put findings that say the same together, with all the places they speak of."""
+    """Group findings of the same text, with all the places where they were found."""
     groups: dict[tuple[str, ...], Json] = {}
     for one in findings:
         key = (one["severity"], one["code"], one["message"], one["remedy"])

@@ -2,20 +2,20 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How the report writes values, numbers, lists, and what a device may have called something. No input or output."""
+"""How the report writes values, changes, numbers, lists, and names that come from a device. No input or output."""
 
 from __future__ import annotations
 
 import typing as t
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 _BLANK = {"\n", "\r", "\t"}
 _INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
 def visible(value: str) -> str:
-    """Write control characters and what turns the direction of writing as their number, so that no text can hide or pose."""
+    """Write control characters, and those that change the direction of writing, as their number, so that no text can hide or mislead."""
     return "".join(
         " " if sign in _BLANK else f"<U+{ord(sign):04X}>" if unicodedata.category(sign) in _INVISIBLE else sign
         for sign in value
@@ -27,9 +27,16 @@ def setting(value: t.Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, dict):
-        # The kind first, as in "snat /Common/pool".
-        return " ".join(str(value[key]) for key in sorted(value, key=lambda key: (key != "type", key)))
-    return str(value)
+        if "type" in value:  # as in "snat /Common/pool"
+            return " ".join(str(value[key]) for key in sorted(value, key=lambda key: (key != "type", key)))
+        return ", ".join(f"{key} {value[key]}" for key in sorted(value))
+    return "absent" if value is None else str(value)
+
+
+def change_text(change: Mapping[str, t.Any]) -> str:
+    """Write a change, as in "/Common/vs_ikev2_500, snat: automap → none"."""
+    of = "" if change["scope"] == "device" else f"{change['id']}, "
+    return f"{of}{change['setting']}: {setting(change['before'])} → {setting(change['after'])}"
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
@@ -38,6 +45,6 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 
 
 def listed(parts: Sequence[str], most: int = 4) -> str:
-    """Write a list in words, ``most`` of it."""
+    """Write the first ``most`` parts of a list, as in "one, two and 3 more"."""
     shown = [*parts[:most], f"{len(parts) - most} more"] if len(parts) > most else [*parts]
     return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)

@@ -27,7 +27,7 @@ from report_examples import GATEWAY, HOSTILE, Raw, clean, drifted, failed, named
 
 
 def many() -> Raw:
-    """Give a site of many clients, whose servers still see some of them by the load balancer's address."""
+    """Return a site of many clients, whose servers still see some of them by the load balancer's address."""
     return site(True, GATEWAY, {**{f"2001:db8::{n:x}": 500 - n for n in range(500)}, GATEWAY: 200})
 
 
@@ -69,7 +69,7 @@ class Browser:
         return path.as_uri()
 
     def requests(self) -> list[str]:
-        """Give the addresses of all requests since the last time this was asked, refused ones too."""
+        """Return the addresses of all requests since the last time this was asked, refused ones too."""
         events = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
         return [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
 
@@ -78,7 +78,7 @@ class Browser:
         return self.driver.execute_script(f"return {script}")
 
     def tree(self) -> list[dict[str, t.Any]]:
-        """Give the accessibility tree, as what reads a page aloud gets it: role, name and properties in order."""
+        """Return the accessibility tree, as what reads a page aloud gets it: role, name and properties in order."""
         nodes = self.cdp("Accessibility.getFullAXTree")["nodes"]
         return [
             {
@@ -174,7 +174,7 @@ def test_the_accessibility_tree_tells_the_whole_report(browser: Browser) -> None
     assert headings[0] == (1, "The run failed on bigip and rras2")
     assert [name for level, name in headings if level == 2] == [
         "What was done, device by device",
-        "The way of the packets",
+        "Packet paths",
         "Services of the load balancers",
         "VPN servers",
         "Findings",
@@ -186,7 +186,7 @@ def test_the_accessibility_tree_tells_the_whole_report(browser: Browser) -> None
     assert picture["description"] == (
         "Clients reach 203.0.113.10 on UDP 500 and 4500 of bigip (F5 BIG-IP), which hides their addresses."
         " rras1 at 10.10.0.11: gateway 10.10.0.1, gateway leads back, sees its clients' own addresses."
-        " A server that was not read, at 10.10.0.12: way back not known, what it sees is not known."
+        " A server that was not read, at 10.10.0.12: return path unknown, what it sees is unknown."
     )
 
     names = {node["name"] for node in tree if node["role"] == "columnheader"}

@@ -13,22 +13,23 @@ import typing as t
 
 import pytest
 
+from ansible_collections.aovpn.ikev2.plugins.module_utils._platforms import PLATFORMS
 from harness import Ansible
 from lab.core import CertificateAuthority
 from lab.whole import Lab
 
-MODULES = {"bigip": "bigip_snat", "netscaler": "netscaler_usip", "loadmaster": "loadmaster_transparency"}
+MODULES = {platform.name: platform.module for platform in PLATFORMS.values()}
 
 
 def connection(lab: Lab, name: str) -> dict[str, t.Any]:
-    """Give the options that reach a load balancer."""
+    """Return the options that reach a load balancer."""
     device = next(device for device in lab.load_balancers if device.name == name)
     options: dict[str, t.Any] = device.variables(lab.ca)["load_balancer_connection"]
     return options
 
 
 def refused(ansible: Ansible, name: str, options: dict[str, t.Any], *words: str) -> None:
-    """See that a module refuses these options in these words."""
+    """Check that a module refuses these options, with these words in its message."""
     run = ansible.module(MODULES[name], {**connection(ansible.lab, name), **options})
     assert run.code != 0
     for word in words:
@@ -61,7 +62,7 @@ def test_an_untrusted_certificate(ansible: Ansible, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_a_pair_that_is_not_there(ansible: Ansible, name: str) -> None:
+def test_a_pair_that_does_not_exist(ansible: Ansible, name: str) -> None:
     refused(
         ansible,
         name,
@@ -72,7 +73,7 @@ def test_a_pair_that_is_not_there(ansible: Ansible, name: str) -> None:
     )
 
 
-CANNOT_BE_MEANT: list[tuple[dict[str, t.Any], str]] = [
+REFUSED: list[tuple[dict[str, t.Any], str]] = [
     ({"addresses": ["203.0.113.10"], "services": ["vs"]}, "'addresses' and 'services' exclude each other"),
     ({"addresses": []}, "'addresses' is an empty list"),
     ({"services": []}, "'services' is an empty list"),
@@ -86,19 +87,19 @@ CANNOT_BE_MEANT: list[tuple[dict[str, t.Any], str]] = [
 ]
 
 
-def test_options_that_cannot_be_meant(ansible: Ansible) -> None:
+def test_options_that_are_refused(ansible: Ansible) -> None:
     tasks = [
         {"aovpn.ikev2.bigip_snat": {**connection(ansible.lab, "bigip"), **options}, "ignore_errors": number > 0}
-        for number, (options, _words) in reversed(list(enumerate(CANNOT_BE_MEANT)))
+        for number, (options, _words) in reversed(list(enumerate(REFUSED)))
     ]
     playbook = ansible.folder / "refused.json"
     playbook.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]), encoding="utf-8")
     run = ansible.playbook(str(playbook))
     assert run.code == 2
-    assert run.recap["localhost"]["ignored"] == len(CANNOT_BE_MEANT) - 1
+    assert run.recap["localhost"]["ignored"] == len(REFUSED) - 1
     messages = re.findall(r'"msg": "([^"]*127\.0\.0\.1[^"]*)"', run.output)
-    assert len(messages) == len(CANNOT_BE_MEANT)
-    for (_options, words), message in zip(CANNOT_BE_MEANT, reversed(messages), strict=True):
+    assert len(messages) == len(REFUSED)
+    for (_options, words), message in zip(REFUSED, reversed(messages), strict=True):
         assert words in message
     assert ansible.lab.writing() == []
 
@@ -148,7 +149,7 @@ def test_an_action_group_gives_defaults_to_its_modules(ansible: Ansible, lab: La
   module_defaults:
     group/aovpn.ikev2.bigip: "{{ hostvars.bigip.load_balancer_connection }}"
   tasks:
-    - name: Look
+    - name: Read
       aovpn.ikev2.bigip_snat:
         state: gathered
 """,

@@ -316,7 +316,7 @@ def test_a_change_under_way_is_told_and_waited_for(started: t.Callable[..., Ansi
     assert hosts["rras1"].state["fired"] == [ROLLBACK, APPLY]
     assert gateways(hosts["rras1"]) == {NEW}
     assert run.recap["stuck"]["failed"] == 1
-    assert "its way back does not run by itself. Look at the scheduled task" in " ".join(run.output.split())
+    assert "its rollback does not run by itself. Look at the scheduled task" in " ".join(run.output.split())
     assert gateways(hosts["stuck"]) == {OLD}
 
 
@@ -378,8 +378,8 @@ REFUSALS: dict[str, tuple[dict[str, t.Any], dict[str, t.Any], str]] = {
     "alias": ({"gateway": NEW, "interface_alias": "Nothing"}, {}, "No interface has the alias 'Nothing'"),
     "overlap": ({"gateway": NEW, "preserve_routes": ["10.0.0.0/8", "10.1.0.0/16"]}, {}, "which overlap"),
     "hasty": ({"gateway": NEW, "rollback_timeout": 1}, {}, "'rollback_timeout' is 1; it takes 5 to 3600 seconds"),
-    "mere_user": ({"gateway": NEW}, {"administrator": False}, "is no administrator of this server"),
-    "no_rras": ({"gateway": NEW}, {"services": {}}, "no RRAS server: the service RemoteAccess is not there"),
+    "mere_user": ({"gateway": NEW}, {"administrator": False}, "is not an administrator of this server"),
+    "no_rras": ({"gateway": NEW}, {"services": {}}, "not an RRAS server: the service RemoteAccess is not there"),
     "linux": ({"gateway": NEW}, {}, "The connection is not one to a Windows server"),
 }
 

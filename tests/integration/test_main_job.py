@@ -26,7 +26,7 @@ RIGHT = {
 
 
 def values(report: dict[str, t.Any]) -> dict[str, dict[str, t.Any]]:
-    """Give the settings in a report, by device and service."""
+    """Return the settings in a report, by device and service."""
     return {
         host: {service["id"]: service["value"] for service in result["services"]}
         for host, result in report["load_balancers"].items()
@@ -34,7 +34,7 @@ def values(report: dict[str, t.Any]) -> dict[str, dict[str, t.Any]]:
 
 
 def gateways(report: dict[str, t.Any]) -> dict[str, str]:
-    """Give the servers' default gateways in a report."""
+    """Return the servers' default gateways in a report."""
     return {host: facts["gateway"] for host, facts in report["servers"].items()}
 
 
@@ -47,12 +47,16 @@ def test_the_whole_job(ansible: Ansible, lab: Lab) -> None:
     drift = before.report()["drift"]
     assert "bigip: /Common/vs_ikev2_500 (203.0.113.10, UDP 500) hides the clients' addresses" in drift
     assert "rras2: the default gateway is 10.10.0.254 and has to be 10.10.0.1" in drift
-    assert any(line.startswith("netscaler: device_setting") for line in drift)
+    assert "netscaler: USNIP is off and has to be on" in drift
     assert all(line in before.output for line in drift)
+    due = before.report()["changes"]
+    assert len(due) == 9  # two services of each load balancer, the NetScaler's mode, two gateways
 
     first = ansible.playbook("aovpn.ikev2.remediate")
     assert first.code == 0, first.output
     assert first.changed == dict.fromkeys(DEVICES, 1)
+    assert first.report()["changes"] == due
+    assert first.report()["drift"] == []
     # One server after the other, and both before the first load balancer.
     order = [device for device, _dummy in groupby(lab.writing(), key=lambda entry: entry.device)]
     assert order[:2] == ["rras1", "rras2"]
@@ -64,6 +68,7 @@ def test_the_whole_job(ansible: Ansible, lab: Lab) -> None:
     assert second.changed == dict.fromkeys(DEVICES, 0)
     assert len(lab.writing()) == written
     assert len(ansible.snapshots()) == 1  # the first run's
+    assert second.report()["changes"] == []
 
     third = ansible.playbook("aovpn.ikev2.remediate", "--check", "--diff")
     assert third.code == 0, third.output
@@ -84,13 +89,15 @@ def test_the_whole_job(ansible: Ansible, lab: Lab) -> None:
     assert order == ["bigip", "netscaler", "loadmaster", "rras1", "rras2"]
 
 
-def test_check_mode_foretells_every_change_and_makes_none(ansible: Ansible, lab: Lab) -> None:
+def test_check_mode_predicts_every_change_and_makes_none(ansible: Ansible, lab: Lab) -> None:
     run = ansible.playbook("aovpn.ikev2.remediate", "--check", "--diff")
     assert run.code == 0, run.output
     assert run.changed == dict.fromkeys(DEVICES, 1)
     assert lab.writing() == []
     assert ansible.snapshots() == []
     assert values(run.report()) == RIGHT
+    assert len(run.report()["changes"]) == 9
+    assert run.report()["verdict"]["status"] == "clean"
     assert "Nothing was changed. After a real run:" in run.output
     for line in (
         '-    "/Common/vs_ikev2_500": "automap"',
@@ -150,7 +157,7 @@ def test_the_workaround_sets_the_limit_and_restarts_the_service_once(ansible: An
     assert lab.rras1.state["services"]["IKEEXT"]["ike_limit"] is None
     first = ansible.playbook(*arguments)
     assert first.code == 0, first.output
-    assert first.changed == {"rras1": 3, "rras2": 3}  # gateway, value, restart
+    assert first.changed == {"rras1": 2, "rras2": 2}  # gateway, and limit with its restart
     for server in lab.servers:
         assert server.state["services"]["IKEEXT"]["ike_limit"] == 50000
         assert server.state["services"]["IKEEXT"]["starts"] == 2
@@ -168,7 +175,7 @@ def test_a_limit_that_the_registry_cannot_hold_is_refused_before_anything_change
     assert lab.writing() == []
 
 
-def test_no_secret_is_shown_with_the_utmost_verbosity(ansible: Ansible) -> None:
+def test_no_secret_is_shown_with_the_highest_verbosity(ansible: Ansible) -> None:
     run = ansible.playbook(
         "aovpn.ikev2.remediate",
         "-vvvv",

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The playbooks as an administrator lives them: what fails, what is interrupted, what is left out, and the way back."""
+"""The playbooks as an administrator lives them: what fails, what is interrupted, what is left out, and the rollback."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ import pytest
 from flask import Response
 
 from harness import COMMANDS, REPOSITORY, Ansible, Run
+from lab.core import Entry
 from lab.whole import Lab
 
 DEVICES = {"bigip", "netscaler", "loadmaster", "rras1", "rras2"}
@@ -31,7 +32,7 @@ def failures(run: Run) -> dict[str, int]:
 
 
 def closed_port(lab: Lab, *names: str) -> dict[str, dict[str, t.Any]]:
-    """Give inventory changes after which nobody answers under these hosts' ports."""
+    """Return inventory changes after which nobody answers under these hosts' ports."""
     changes: dict[str, dict[str, t.Any]] = {}
     for device in lab.devices:
         variables = device.variables(lab.ca)
@@ -57,7 +58,7 @@ def test_there_and_back_again(ansible: Ansible, lab: Lab) -> None:
 
     # A server alone would be cut off, whether the load balancers are left out or left alone.
     for choice, reason in (
-        ("--limit=rras1", "bigip was not looked at"),
+        ("--limit=rras1", "bigip was not read"),
         ("--tags=servers", "bigip keeps the clients'"),
     ):
         alone = ansible.playbook("aovpn.ikev2.rollback", choice)
@@ -75,6 +76,7 @@ def test_there_and_back_again(ansible: Ansible, lab: Lab) -> None:
     report = verified.report()
     assert report["servers"]["rras1"]["sees"]["verdict"] == "seen"
     assert report["servers"]["rras1"]["before"]["sas"] == {"10.10.0.1": 12}  # of the snapshot
+    assert report["changes"] == []
     assert set(verified.changed.values()) == {0}
 
     checked = ansible.playbook("aovpn.ikev2.rollback", "--check", "--diff")
@@ -104,7 +106,7 @@ def test_a_snapshot_is_its_owners_alone(ansible: Ansible) -> None:
     assert snapshot.stat().st_size == second_one.stat().st_size
     second_one.unlink()
     strange = ansible.module("snapshot_file", {"state": "absent", "path": str(taken[-1])})
-    assert "is not removed: This is no snapshot" in strange.output
+    assert "is not removed: This is not a snapshot" in strange.output
     assert sorted(folder.iterdir()) == taken
     impossible = ansible.module("snapshot_file", {**given, "directory": str(snapshot)})
     assert impossible.code != 0
@@ -123,7 +125,7 @@ def test_a_snapshot_that_does_not_fit_is_refused(ansible: Ansible, lab: Lab) -> 
     assert "is also of gone, which the inventory does not name" in stranger.output
     garbage = ansible.playbook("aovpn.ikev2.rollback")
     assert garbage.code != 0
-    assert "no snapshot that a playbook of this collection wrote" in garbage.output
+    assert "not a snapshot that a playbook of this collection wrote" in garbage.output
     assert lab.writing() == []
 
 
@@ -132,27 +134,34 @@ def test_the_workaround_is_for_the_servers_alone(ansible: Ansible, lab: Lab) -> 
     # That a load balancer cannot be read is no reason to leave the servers alone.
     lab.write_inventory(closed_port(lab, "bigip"), without=DEVICES - SMALL)
     before = lab.settings()
-    # Lost between the look at it and the change, the first server keeps the second from being changed.
-    lab.rras1.fault(lambda entry: entry.query.get("script") == "read_vpn.ps1", skip=1, last=True)
+    # Lost between the reading and the change, the first server keeps the second from being changed.
+    lab.rras1.fault(lambda entry: entry.query.get("script") == "read_vpn.ps1", last=True)
     lost = ansible.playbook("aovpn.ikev2.workaround")
     assert failures(lost) == {"rras1": 1}, lost.output
-    failure = lost.report()["servers"]["rras1"]["failure"]
-    assert (failure["stage"], failure["undone"]) == ("change", None)
+    server = lost.report()["servers"]["rras1"]
+    assert (server["failure"]["stage"], server["final_state"]) == ("change", "unchanged")
     assert lab.writing() == []
+    assert ansible.snapshots() == []
     lab.rras1.faults.clear()
     checked = ansible.playbook("aovpn.ikev2.workaround", "--check", "--tags", "servers")
-    assert checked.changed == {"bigip": 0, "rras1": 2, "rras2": 2}, checked.output
+    assert checked.changed == {"bigip": 0, "rras1": 1, "rras2": 1}, checked.output
     first = ansible.playbook("aovpn.ikev2.workaround", "--tags", "rras_ike_limit")
-    assert first.changed == {"bigip": 0, "rras1": 2, "rras2": 2}, first.output
+    assert first.changed == {"bigip": 0, "rras1": 1, "rras2": 1}, first.output
     assert first.code == 0
+    setting = "IkeNumEstablishedForInitialQuery"
+    assert [(one["host"], one["setting"], one["after"]) for one in first.report()["changes"]] == [
+        ("rras1", setting, 50000),
+        ("rras2", setting, 50000),
+    ]
+    assert checked.report()["changes"] == first.report()["changes"]
     assert first.report()["load_balancers"]["bigip"]["failure"]["stage"] == "read"
     assert {entry.device for entry in lab.writing()} == {"rras1", "rras2"}
     assert [server.state["services"]["IKEEXT"]["ike_limit"] for server in lab.servers] == [50000, 50000]
     assert ansible.playbook("aovpn.ikev2.workaround").changed == dict.fromkeys(SMALL, 0)
-    assert len(ansible.snapshots()) == 2  # where nobody knows what was changed, it is kept
+    assert len(ansible.snapshots()) == 1
     lab.write_inventory(without=DEVICES - SMALL)
     assert ansible.playbook("aovpn.ikev2.audit").report()["verdict"]["status"] == "partial"
-    assert ansible.playbook("aovpn.ikev2.rollback").changed == {"bigip": 0, "rras1": 2, "rras2": 2}
+    assert ansible.playbook("aovpn.ikev2.rollback").changed == {"bigip": 0, "rras1": 1, "rras2": 1}
     assert lab.settings() == before
 
 
@@ -177,6 +186,84 @@ def test_an_audit_goes_on_without_those_who_do_not_answer(ansible: Ansible, lab:
     assert ansible.snapshots() == []
 
 
+@pytest.fixture
+def proxy_port(lab: Lab) -> Lab:
+    """Return a lab whose NetScaler keeps the clients' addresses, and not in the way that the inventory asks for."""
+    lab.write_inventory(
+        {"netscaler": {"load_balancer_options": {"use_proxy_port": False}}}, without={"bigip", "loadmaster"}
+    )
+    lab.netscaler.config["nsmode"]["usnip"] = True
+    for port in (500, 4500):
+        lab.netscaler.config["servicegroup"][f"sg_ikev2_{port}"].update(usip="YES", useproxyport="YES")
+    return lab
+
+
+def test_whatever_remediation_would_change_is_drift(ansible: Ansible, proxy_port: Lab) -> None:
+    for server in proxy_port.servers:
+        for route in (route for store in server.state["routes"].values() for route in store):
+            if route["dest"] == "0.0.0.0/0":
+                route["next_hop"] = "10.10.0.1"
+    audit = ansible.playbook("aovpn.ikev2.audit", "-e", "fail_on_drift=true")
+    assert audit.code == 2, audit.output
+    report = audit.report()
+    assert report["verdict"]["status"] == "drift"
+    assert report["drift"] == [
+        f"netscaler: useproxyport of sg_ikev2_{port} is YES and has to be NO" for port in (500, 4500)
+    ]
+    due = [
+        {
+            "host": "netscaler",
+            "id": f"sg_ikev2_{port}",
+            "scope": "service",
+            "setting": "useproxyport",
+            "before": "YES",
+            "after": "NO",
+        }
+        for port in (500, 4500)
+    ]
+    assert (report["due"], report["changes"]) == (True, due)
+    assert proxy_port.writing() == []
+    remediated = ansible.playbook("aovpn.ikev2.remediate")
+    assert remediated.changed == {"netscaler": 1, "rras1": 0, "rras2": 0}, remediated.output
+    report = remediated.report()
+    assert (report["due"], report["changes"], report["drift"]) == (False, due, [])
+
+
+def test_what_forbids_the_change_of_a_load_balancer_forbids_that_of_its_servers(
+    ansible: Ansible, proxy_port: Lab
+) -> None:
+    proxy_port.netscaler.state["hanode"]["0"]["state"] = "Secondary"
+    run = ansible.playbook("aovpn.ikev2.remediate")
+    assert failures(run) == {"netscaler": 1}, run.output
+    assert "not_active_unit at NetScaler" in run.output
+    assert proxy_port.writing() == []
+    assert ansible.snapshots() == []
+    assert run.report()["load_balancers"]["netscaler"]["final_state"] == "unchanged"
+
+
+def test_a_snapshot_is_kept_where_it_is_not_known_what_was_changed(ansible: Ansible, lab: Lab) -> None:
+    accepted = {"netscaler": {"load_balancer_accept": ["return_path_wrong"]}}
+    lab.write_inventory(accepted, without={"bigip", "loadmaster"})
+    writes: list[bool] = []
+
+    def is_gone(entry: Entry) -> bool:
+        writes.append(entry.path.endswith("servicegroup") and entry.writes)
+        return any(writes)
+
+    lab.netscaler.fault(is_gone, reset="before", times=99)
+    lost = ansible.playbook("aovpn.ikev2.remediate", "--tags", "load_balancers", cut_off=True)
+    assert failures(lost) == {"netscaler": 1}, lost.output
+    netscaler = lost.report()["load_balancers"]["netscaler"]
+    assert (netscaler["final_state"], len(netscaler["changes"])) == ("unknown", 3)
+    assert len(ansible.snapshots()) == 1
+    lab.netscaler.faults.clear()
+    lab.netscaler.fault(lambda entry: entry.writes and entry.path.endswith("servicegroup"), answer=Response("no", 500))
+    refused = ansible.playbook("aovpn.ikev2.remediate", "--tags", "load_balancers", cut_off=True)
+    netscaler = refused.report()["load_balancers"]["netscaler"]
+    assert (netscaler["final_state"], netscaler["changes"]) == ("unchanged", [])
+    assert len(ansible.snapshots()) == 1
+
+
 def test_accounts_that_may_read_are_enough_to_look(ansible: Ansible, lab: Lab) -> None:
     changes: dict[str, dict[str, t.Any]] = {}
     for device in lab.load_balancers:
@@ -192,6 +279,7 @@ def test_accounts_that_may_read_are_enough_to_look(ansible: Ansible, lab: Lab) -
     refused = ansible.playbook("aovpn.ikev2.remediate", "--limit", "bigip,rras")
     assert failures(refused) == {"bigip": 1}
     assert refused.report()["load_balancers"]["bigip"]["outcome"] == "undone"
+    assert refused.report()["load_balancers"]["bigip"]["final_state"] == "unchanged"
     assert lab.settings()["bigip"] == before["bigip"]
 
 
@@ -206,6 +294,9 @@ def test_what_fails_on_the_second_load_balancer_is_put_back_and_the_third_is_lef
     outcomes = {host: one["outcome"] for host, one in run.report()["load_balancers"].items()}
     assert outcomes == {"bigip": "changed", "netscaler": "undone", "loadmaster": "unchanged"}
     assert {one["outcome"] for one in run.report()["servers"].values()} == {"changed"}
+    states = {host: one["final_state"] for host, one in run.report()["load_balancers"].items()}
+    assert states == {"bigip": "changed", "netscaler": "rolled_back", "loadmaster": "unchanged"}
+    assert {change["host"] for change in run.report()["changes"]} == {"bigip", "rras1", "rras2"}
     now = lab.settings()
     assert now["bigip"] != before["bigip"]
     assert now["netscaler"] == before["netscaler"]
@@ -214,18 +305,19 @@ def test_what_fails_on_the_second_load_balancer_is_put_back_and_the_third_is_lef
     assert again.changed == {**dict.fromkeys(DEVICES, 0), "netscaler": 1, "loadmaster": 1}, again.output
 
 
-def test_what_cannot_be_looked_at_after_its_change_is_not_called_unchanged(ansible: Ansible, lab: Lab) -> None:
+def test_what_cannot_be_read_after_its_change_is_not_called_unchanged(ansible: Ansible, lab: Lab) -> None:
     lab.write_inventory(without=DEVICES - SMALL)
-    # The first look reads the virtual servers once, the change twice.
+    # The first reading gets the virtual servers once, the change twice.
     lab.bigip.fault(lambda entry: entry.path == "/mgmt/tm/ltm/virtual", answer=Response("no", 403), skip=3, times=9)
     run = ansible.playbook("aovpn.ikev2.remediate")
     assert failures(run) == {"bigip": 1}, run.output
     assert lab.bigip.state["virtual"]["/Common/vs_ikev2_500"]["sourceAddressTranslation"] == {"type": "none"}
     report = run.report()
-    failure = report["load_balancers"]["bigip"]["failure"]
-    assert (failure["stage"], failure["undone"]) == ("verify", None)
-    assert report["load_balancers"]["bigip"]["outcome"] == "failed"
-    assert "What was changed on it stands, and could not be looked at afterwards." in run.output
+    bigip = report["load_balancers"]["bigip"]
+    assert (bigip["failure"]["stage"], bigip["final_state"]) == ("verify", "unknown")
+    assert [change["setting"] for change in bigip["changes"]] == ["snat", "snat"]
+    assert bigip["outcome"] == "failed"
+    assert "It was changed, and could not be read afterwards." in run.output
 
 
 @pytest.mark.parametrize("device", ["rras2", "netscaler"])
@@ -256,7 +348,7 @@ def test_a_run_that_is_killed_is_run_again(ansible: Ansible, lab: Lab, device: s
 
 
 @pytest.mark.each_core
-def test_everything_that_cannot_be_meant_is_told_before_any_device_is_touched(ansible: Ansible, lab: Lab) -> None:
+def test_everything_that_is_invalid_is_reported_before_any_device_is_touched(ansible: Ansible, lab: Lab) -> None:
     lab.write_inventory(
         {
             "bigip": {"load_balancer_addresses": ["vpn.example.net"], "load_balancer_accept": ["everything"]},

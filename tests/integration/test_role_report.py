@@ -17,13 +17,13 @@ from jsonschema import Draft202012Validator
 from markupsafe import escape
 
 from harness import REPOSITORY, Ansible, Run
-from report_examples import GATEWAY, HOSTILE, clean, drifted, facts, failed, named
+from report_examples import GATEWAY, HOSTILE, clean, drifted, facts, failed, limit_change, named
 
 SCHEMA = json.loads((REPOSITORY / "docs" / "report.schema.json").read_text(encoding="utf-8"))
 
 
 class Unsafe(str):
-    """A text that is no template: what a device has said."""
+    """A text that must not be used as a template: what a device has said."""
 
 
 yaml.SafeDumper.add_representer(Unsafe, lambda dumper, text: dumper.represent_scalar("!unsafe", str(text), style='"'))
@@ -39,12 +39,14 @@ def unsafe(value: t.Any) -> t.Any:
 
 
 def variables(raw: dict[str, t.Any]) -> dict[str, dict[str, t.Any]]:
-    """Give the hosts' variables that make this report."""
+    """Return the hosts' variables that make this report."""
     names = {
         "platform": "load_balancer_platform",
         "accept": "load_balancer_accept",
         "result": "load_balancer_result",
+        "made": "ikev2_made",
         "facts": "rras_facts",
+        "gateway_result": "rras_gateway_result",
         "before": "ikev2_before",
         "failure": "ikev2_failure",
         "probe": "ikev2_probe",
@@ -74,7 +76,7 @@ def report(
 
 
 def written(run: Run) -> dict[str, t.Any]:
-    """Give the report, which keeps to its schema."""
+    """Return the report, which keeps to its schema."""
     found = run.report()
     Draft202012Validator(SCHEMA).validate(found)
     return found
@@ -120,7 +122,10 @@ def test_the_statistics_are_of_types_that_awx_keeps(ansible: Ansible) -> None:
     assert run.code == 0, run.output
     stats = json.loads(run.output[run.output.index("CUSTOM STATS: ") :].split("RUN: ", 1)[1].splitlines()[0])
     assert stats["ikev2_verdict"] == "drift"
-    assert isinstance(stats["ikev2_drift"], list)
+    assert stats["ikev2_drift"] is True
+    changes = json.loads((ansible.folder / "report.json").read_text(encoding="utf-8"))["changes"]
+    assert stats["ikev2_changes"] == changes
+    assert {change["setting"] for change in changes} >= {"snat", "usip", "USNIP", "Transparent"}
     assert stats["ikev2_report"] == f"{ansible.folder}/report.html"
     assert stats["ikev2_report_json"] == f"{ansible.folder}/report.json"
 
@@ -171,6 +176,7 @@ def test_a_failure_is_reported_and_does_not_fail_the_report(ansible: Ansible) ->
 def test_a_limit_that_is_wanted_is_drift_where_it_is_not(ansible: Ansible) -> None:
     hosts = variables(clean())
     hosts["rras1"]["ikev2_limit"] = 50000
+    hosts["rras1"]["rras_facts"]["changes"] = unsafe([limit_change()])
     run = report(ansible, hosts, "-e", '{"report_fail_on_drift": true}')
     assert run.code == 2
     assert "rras1: the limit of IKE security associations" in run.output

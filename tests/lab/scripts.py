@@ -121,6 +121,7 @@ def read_vpn(state: State, parameters: dict[str, t.Any], check_mode: bool) -> Re
         "ikev2_ports": state["ikev2_ports"] if answers else None,
         "tunnels": len(state["sas"]) if answers else None,
         "associations": dict(Counter(association["remote_address"] for association in state["sas"])),
+        "administrator": state["administrator"],
     }
     return {"result": result, "changed": False}
 

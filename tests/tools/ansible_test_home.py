@@ -1,12 +1,12 @@
 # Copyright (c) 2026, the aovpn.ikev2 authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Prepares a HOME for ansible-test in which it finds everything on a machine that reaches nothing but a package index.
+"""Prepares a HOME for ansible-test, so that it works on a machine that reaches only a package index.
 
-ansible-test downloads a get-pip of its own from a host that many networks do not reach, unless the script lies in its
-cache already; and it hides all PIP_* and proxy variables from the pip that it calls, so these become a pip.conf.
+ansible-test downloads a get-pip script from a host that many networks do not reach, unless it is in its cache. And it hides
+all PIP_* and proxy variables from the pip that it calls, so they are written to a pip.conf.
 
-usage: ansible_test_home.py HOME MINOR      by the Python that has ansible-core installed; e.g. MINOR 3.13
+usage: ansible_test_home.py HOME MINOR      with the Python that has ansible-core installed; MINOR for example 3.13
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ansible_test._internal.python_requirements import get_venv_packages
 
 
 def provide_get_pip(home: Path, minor: str) -> None:
-    """Put our get_pip.py where ansible-test looks for the one it would download, with the pip that it is to install."""
+    """Put our get_pip.py, and the pip that it installs, where ansible-test looks for its download."""
     version = get_venv_packages(VirtualPythonConfig(version=minor))["pip"]
     cache = home / ".ansible/test/cache"
     cache.mkdir(parents=True, exist_ok=True)
@@ -34,7 +34,7 @@ def provide_get_pip(home: Path, minor: str) -> None:
 
 
 def provide_pip_conf(home: Path) -> None:
-    """Write down what pip is told here: the user's own configuration and the environment."""
+    """Write pip's settings, from the user's configuration and the environment, to a pip.conf."""
     config = configparser.RawConfigParser()
     if proxy := os.environ.get("https_proxy") or os.environ.get("HTTPS_PROXY"):
         config["global"] = {"proxy": proxy}
@@ -47,13 +47,13 @@ def provide_pip_conf(home: Path) -> None:
         config.set(section, option, ast.literal_eval(value))
     path = home / ".config/pip/pip.conf"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch(mode=0o600)  # the address of an index may hold a password
+    path.touch(mode=0o600)  # the URL of an index may contain a password
     with path.open("w") as file:
         config.write(file)
 
 
 def pip(*arguments: str) -> str:
-    """Run this Python's pip; gives what it prints."""
+    """Run this Python's pip, and return its output."""
     command = [sys.executable, "-m", "pip", *arguments]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 

@@ -1,8 +1,8 @@
 # Copyright (c) 2026, the aovpn.ikev2 authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A copy of the checkout at ansible_collections/aovpn/ikev2: where ansible-test insists to be, and where nothing that a
-test leaves behind can reach the checkout."""
+"""A copy of the checkout at ansible_collections/aovpn/ikev2, where ansible-test has to run, and where leftovers of tests do
+not reach the checkout."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from pathlib import Path
 
 
 def copy_checkout(checkout: Path, root: Path) -> Path:
-    """Bring the copy of `checkout` under the collections root `root` up to date; gives the copy's path."""
+    """Update the copy of `checkout` under the collections root `root`, and return its path."""
     copy = root / "ansible_collections" / "aovpn" / "ikev2"
     copy.mkdir(parents=True, exist_ok=True)
     with (root / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (copy / ".git").exists():
-            # ansible-test asks git which files are the collection's; without a repository of its own it would be told
-            # by the checkout's that all of this is ignored.
+            # ansible-test asks git which files belong to the collection. Without a repository here, git would ask the
+            # checkout's, which ignores all of them.
             _git(copy, "init", "--quiet")
         files = {path for path in _listed(checkout) if _is_file(checkout / path)}
         for path in _listed(copy) - files:
@@ -33,7 +33,7 @@ def copy_checkout(checkout: Path, root: Path) -> Path:
 
 
 def link_collections(root: Path, collections: Path) -> None:
-    """Let the collections root `root` hold the namespaces of another root, `collections`, too."""
+    """Link the namespaces of the collections root `collections` into the collections root `root`."""
     target = root / "ansible_collections"
     target.mkdir(parents=True, exist_ok=True)
     for namespace in (collections / "ansible_collections").iterdir():
@@ -54,7 +54,7 @@ def _copy_file(source: Path, target: Path) -> None:
     if _is_file(target):
         old, new = target.lstat(), source.lstat()
         if (old.st_mode, old.st_size, old.st_mtime_ns) == (new.st_mode, new.st_size, new.st_mtime_ns):
-            return  # rewriting it would only spoil the caches of the tools
+            return  # rewriting it would invalidate the tools' caches
         target.unlink()
     shutil.copy2(source, target, follow_symlinks=False)
 
@@ -64,12 +64,12 @@ def _is_file(path: Path) -> bool:
 
 
 def _listed(repository: Path) -> set[str]:
-    """What git would keep: tracked files (also deleted ones) and new ones that are not ignored."""
+    """Return tracked files, including deleted ones, and new files that are not ignored."""
     return set(filter(None, _git(repository, "ls-files", "-co", "-z", "--exclude-standard").split("\0")))
 
 
 def _git(repository: Path, *arguments: str) -> str:
-    # A git hook that calls make hands down GIT_DIR and the like, which would name the wrong repository.
+    # A git hook that calls make passes on GIT_DIR and the like, which name the wrong repository.
     env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     command = ["git", "-C", str(repository), *arguments]
     return subprocess.run(command, env=env, check=True, stdout=subprocess.PIPE, text=True).stdout

@@ -1,8 +1,8 @@
 # Copyright (c) 2026, the aovpn.ikev2 authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Stands in for the get-pip that ansible-test would download: ansible_test_home.py copies it to get_pip_<version>.py,
-beside the wheel of that pip, which installs itself."""
+"""Replaces the get-pip script that ansible-test would download. ansible_test_home.py copies it to get_pip_<version>.py, next to
+the wheel of that pip, which installs itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 script = Path(__file__)
 (wheel,) = script.parent.glob(f"pip-{script.stem.removeprefix('get_pip_').replace('_', '.')}-*.whl")
-# get-pip's own options; what else is asked for (pip==..., setuptools==...) are pip's.
+# The first two are options of get-pip; the rest (pip==..., setuptools==...) is for pip.
 wanted = [argument for argument in sys.argv[1:] if argument not in ("--no-setuptools", "--no-wheel")]
 packages = [str(wheel) if argument.startswith("pip==") else argument for argument in wanted]
 

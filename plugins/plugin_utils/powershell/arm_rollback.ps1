@@ -2,9 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Arms the way back before anything changes: a task of SYSTEM that carries out $Steps in $Seconds seconds, and at the next start of the server.
-# Where it fails, since a network card is not up yet for instance, it is tried again every minute; where it succeeds, it removes itself.
-# $Remember: which routes are this collection's own then, as change_routes.ps1 takes it. $ChangeScript and $EndScript are the texts of change_routes.ps1 and end_change.ps1, which the tasks run.
+# Arms the rollback before anything changes: a task of SYSTEM that carries out $Steps in $Seconds seconds, and at the next start of the server.
+# Where it fails, because a network card is not up yet for instance, it tries again every minute; where it succeeds, it removes itself.
+# $Remember: which routes are this collection's own then, as change_routes.ps1 takes it. $ChangeScript and $EndScript are the texts of change_routes.ps1
+# and end_change.ps1, which the tasks run.
 [CmdletBinding()]
 param(
     [Parameter(Mandatory = $true)]
@@ -22,7 +23,7 @@ param(
 Set-StrictMode -Version 3
 $ErrorActionPreference = 'Stop'
 
-# Only administrators may write there: what SYSTEM runs must not be anybody's to change.
+# Only administrators may write there: nobody else may change what SYSTEM runs.
 $folder = Join-Path $env:ProgramFiles 'aovpn.ikev2'
 $null = New-Item -ItemType Directory -Path $folder -Force
 Set-Content -LiteralPath (Join-Path $folder 'change_routes.ps1') -Value $ChangeScript -Encoding UTF8
@@ -33,7 +34,7 @@ Set-Content -LiteralPath (Join-Path $folder 'rollback.json') -Value $json -Encod
 $once = @{ Once = $true; At = (Get-Date).AddSeconds($Seconds); RepetitionInterval = New-TimeSpan -Minutes 1; RepetitionDuration = New-TimeSpan -Days 1 }
 $task = @{
     TaskName = 'aovpn.ikev2 rollback'
-    Description = 'Brings the former default gateway back, unless Ansible reaches this server by the new one.'
+    Description = 'Restores the former default gateway, unless Ansible reaches this server by the new one.'
     Action = New-ScheduledTaskAction -Execute "$env:SystemRoot\System32\WindowsPowerShell\v1.0\powershell.exe" -Argument (
         '-NoProfile -NonInteractive -ExecutionPolicy Bypass -File "{0}" -RollBack' -f (Join-Path $folder 'end_change.ps1'))
     Trigger = @((New-ScheduledTaskTrigger @once), (New-ScheduledTaskTrigger -AtStartup))
@@ -42,7 +43,7 @@ $task = @{
 }
 $null = Register-ScheduledTask @task -Force
 
-# Read back: nothing is changed on the strength of a task that nobody has seen.
+# Read it back: nothing is changed before the task is seen to exist.
 if (-not (Get-ScheduledTaskInfo -TaskName $task.TaskName).NextRunTime) {
     Unregister-ScheduledTask -TaskName $task.TaskName -Confirm:$false
     throw "The scheduled task '$($task.TaskName)' was registered and will not run."

@@ -2,12 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Sees to it that the IPv4 routes in $Steps, or in the JSON file $Path, stand or do not stand, in this order. What is so already is left alone.
+# Adds and removes the IPv4 routes in $Steps, or in the JSON file $Path, in this order. What is right already is left alone.
 # Decides nothing: the plan was made on the controller.
 # A step: @{ action = 'add' or 'remove'; store = 'ActiveStore', 'PersistentStore' (remove only) or 'both' (add only);
 #            destination; next_hop; interface_index; metric (add only) }
 # $Remember, where it is given: which routes are this collection's own from now on, for the registry. The file is { "steps": [...] }.
-# $Armed: only as long as the way back has not been gone. What came after it, nothing would undo.
+# $Armed: only as long as the rollback has not run. Nothing would undo what came after it.
 [CmdletBinding(DefaultParameterSetName = 'Steps')]
 param(
     [Parameter(Mandatory = $true, ParameterSetName = 'Steps')]
@@ -28,10 +28,10 @@ if ($PSCmdlet.ParameterSetName -eq 'Path') {
     $Steps = @((Get-Content -LiteralPath $Path -Raw -Encoding UTF8 | ConvertFrom-Json).steps)
 }
 
-if ($Armed -and (Get-ScheduledTask -TaskName 'aovpn.ikev2 rollback').State -eq 'Running') { throw 'The way back is being gone.' }
+if ($Armed -and (Get-ScheduledTask -TaskName 'aovpn.ikev2 rollback').State -eq 'Running') { throw 'The rollback is already running.' }
 
 if ($PSBoundParameters.ContainsKey('Remember')) {
-    # Before the routes: whatever ends this in between, a route that was added is known for our own.
+    # Before the routes: whatever ends this in between, a route that was added is known as our own.
     $memory = 'HKLM:\SOFTWARE\aovpn.ikev2'
     if (-not (Test-Path -LiteralPath $memory)) { $null = New-Item -Path $memory }
     $null = New-ItemProperty -LiteralPath $memory -Name 'AddedRoutes' -PropertyType MultiString -Value ([string[]]@($Remember)) -Force

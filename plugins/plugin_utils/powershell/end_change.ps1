@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Ends a change of the default gateway: removes its tasks and files. With -RollBack, the former routes come back first.
+# Ends a change of the default gateway: removes its tasks and files. With -RollBack, it restores the former routes first.
 # Runs by win_powershell when the change is confirmed, and as the task that arm_rollback.ps1 has registered when it is not.
 [CmdletBinding()]
 param(
@@ -18,17 +18,17 @@ if ($RollBack) {
     $change = Join-Path $folder 'change_routes.ps1'
     $plan = Join-Path $folder 'rollback.json'
     & $change -Path $plan
-    # The routes are what counts: nothing else is a reason to stay armed.
+    # Only the routes count: nothing else is a reason to stay armed.
     try {
         & $change -Steps @() -Remember @((Get-Content -LiteralPath $plan -Raw -Encoding UTF8 | ConvertFrom-Json).remember)
     } catch {
         Write-Verbose $_
     }
 } elseif (Get-ScheduledTask -TaskName 'aovpn.ikev2 rollback' -ErrorAction SilentlyContinue | Where-Object State -eq 'Running') {
-    throw 'The way back is being gone: it is too late to confirm the change.'
+    throw 'The rollback is already running: it is too late to confirm the change.'
 }
 
-# After the routes: whatever stops this before that, the way back is still armed.
+# After the routes: whatever stops this before that, the rollback is still armed.
 Unregister-ScheduledTask -TaskName 'aovpn.ikev2 apply' -Confirm:$false -ErrorAction SilentlyContinue
 Unregister-ScheduledTask -TaskName 'aovpn.ikev2 rollback' -Confirm:$false -ErrorAction SilentlyContinue
 Remove-Item -LiteralPath $folder -Recurse -Force -ErrorAction SilentlyContinue

@@ -21,7 +21,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from winrm.protocol import Protocol
 
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._routes import Network, Step, foretell
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.network import Network
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.steps import Step, predict
 from lab.core import CertificateAuthority
 from lab.scripts import HANDLERS, ROLLBACK
 from lab.windows import (
@@ -546,13 +547,13 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-def test_routes_change_as_the_plan_foretells(steps: list[Step]) -> None:
-    """What the plan foretells, and what the lab makes of the script, come from two hands."""
+def test_routes_change_as_the_plan_predicts(steps: list[Step]) -> None:
+    """What the plan predicts, and what the lab makes of the script, come from two hands."""
     host = WindowsHost("rras1", 1, HANDLERS)
     before = Network.parse(HANDLERS["read_network.ps1"](host.state, {}, True)["result"])
     HANDLERS["change_routes.ps1"](host.state, {"Steps": [step.as_dict() for step in steps]}, False)
     after = Network.parse(HANDLERS["read_network.ps1"](host.state, {}, True)["result"])
-    assert set(foretell(before, steps).routes) == set(after.routes)
+    assert set(predict(before, steps).routes) == set(after.routes)
 
 
 def test_a_way_back_that_fails_is_tried_again(ca: tuple[CertificateAuthority, Path]) -> None:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The PowerShell scripts, which nothing runs here, can at least be parsed, and keep the rules for them."""
+"""The PowerShell scripts, which cannot run here, can be parsed and follow the rules for them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TESTS = sorted((REPOSITORY / "tests" / "powershell").glob("*.ps1"))
 
 
 def mistakes(node: Node) -> Iterator[str]:
-    """Give where the parser was at a loss."""
+    """Return where the parser failed."""
     if node.is_error or node.is_missing:
         yield f"line {node.start_point.row + 1}: {(node.text or b'')[:60]!r}"
     for child in node.children:
@@ -27,7 +27,7 @@ def mistakes(node: Node) -> Iterator[str]:
 
 
 def parse(text: str) -> list[str]:
-    """Parse a script and list its mistakes."""
+    """Parse a script, and return its syntax errors."""
     return list(mistakes(Parser(Language(tree_sitter_powershell.language())).parse(text.encode()).root_node))
 
 

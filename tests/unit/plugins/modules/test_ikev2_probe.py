@@ -22,7 +22,7 @@ Answers = Callable[[bytes, t.Any], list[bytes]]
 
 
 def refusal(request: bytes) -> bytes:
-    """Give NO_PROPOSAL_CHOSEN in answer to a request."""
+    """Return NO_PROPOSAL_CHOSEN in response to a request."""
     body = struct.pack("!BBHBBH", 0, 0, 8, 0, 0, 14)
     return request[:8] + bytes(8) + bytes([41, 0x20, 34, 0x20]) + struct.pack("!II", 0, 28 + len(body)) + body
 
@@ -85,7 +85,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def free_port() -> int:
-    """Give a port that nobody listens on."""
+    """Return a port that is not listening."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
@@ -153,7 +153,7 @@ def test_an_answer_from_another_address_is_none(run: t.Any, responder: t.Any) ->
     assert (probe["answered"], probe["detail"]) == (False, "no answer")
 
 
-def test_what_the_network_refuses_at_once_is_told(run: t.Any) -> None:
+def test_an_immediate_network_error_is_reported(run: t.Any) -> None:
     (probe,) = run(addresses=["255.255.255.255"], port=free_port(), timeout=0.1)["answers"]
     assert (probe["answered"], probe["detail"]) == (False, "no answer: Permission denied")
 

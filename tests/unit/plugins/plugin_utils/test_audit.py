@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the audit concludes."""
+"""What follows from what was read."""
 
 from __future__ import annotations
 
@@ -22,18 +22,21 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._audit import (
     return_path,
     take_snapshot,
 )
+from report_examples import change
 
 RRAS1: dict[str, t.Any] = {
     "gateway": "10.10.0.1",
     "addresses": ["10.10.0.11", "192.168.10.11"],
     "ike_limit": 50000,
     "restart_owed": False,
+    "changes": [],
 }
-LOST: dict[str, t.Any] = {"gateway": None, "addresses": ["10.10.0.12"], "ike_limit": None, "restart_owed": False}
+LOST: dict[str, t.Any] = {**RRAS1, "gateway": None, "addresses": ["10.10.0.12"], "ike_limit": None}
+PROXY_PORT = change("vs500", "useproxyport", "YES", "NO")
 
 
 def service(preserved: bool, *servers: str) -> dict[str, t.Any]:
-    """Give a service as the modules return it, before servers that are to answer through 10.10.0.1."""
+    """Return a service as the modules return it, with servers that are to reply through 10.10.0.1."""
     return {
         "id": "vs500",
         "address": "203.0.113.10",
@@ -43,13 +46,15 @@ def service(preserved: bool, *servers: str) -> dict[str, t.Any]:
     }
 
 
-def result(*services: dict[str, t.Any], findings: t.Sequence[dict[str, str]] = ()) -> dict[str, t.Any]:
-    """Give a result as the modules return it."""
-    return {"services": list(services), "findings": list(findings)}
+def result(
+    *services: dict[str, t.Any], changes: t.Sequence[dict[str, t.Any]] = (), findings: t.Sequence[dict[str, str]] = ()
+) -> dict[str, t.Any]:
+    """Return a result as the modules return it with state gathered."""
+    return {"services": list(services), "changes": list(changes), "findings": list(findings)}
 
 
 def finding(code: str, severity: str) -> dict[str, str]:
-    """Give a finding as the modules return it."""
+    """Return a finding as the modules return it."""
     return {"code": code, "severity": severity, "object": "vs500", "message": "So it is.", "remedy": ""}
 
 
@@ -61,39 +66,60 @@ def test_a_host_without_the_variable_is_left_out() -> None:
     assert collected(["a", "b"], {"a": {"x": 1}, "b": {}}, "x") == {"a": 1}
 
 
-def test_all_is_well() -> None:
-    result = {"services": [service(True)], "findings": [finding("existing", "warning"), finding("note", "info")]}
-    assert drift({"lb": result}, {"rras1": RRAS1, "rras2": LOST}, {"rras1": "10.10.0.1"}) == []
+def test_nothing_is_due() -> None:
+    good = result(service(True), findings=[finding("existing", "warning"), finding("note", "info")])
+    assert drift({"lb": good}, {"rras1": RRAS1, "rras2": LOST}) == []
 
 
 def test_every_drift_is_a_sentence() -> None:
-    result = {
-        "services": [service(False), service(True)],
-        "findings": [finding("not_active_unit", "blocker"), finding("device_setting", "warning")],
-    }
-    assert drift({"lb": result}, {"rras1": RRAS1, "rras2": LOST}, {"rras1": "10.10.0.9", "rras2": "10.10.0.1"}) == [
+    balancer = result(
+        service(False),
+        service(True),
+        changes=[
+            change("lb", "USNIP", False, True, "device"),
+            change("vs500", "usip", "NO", "YES"),
+            PROXY_PORT,
+            change("vs4500", "snat", {"type": "snat", "pool": "/Common/sp"}, "none"),
+        ],
+        findings=[finding("not_active_unit", "blocker"), finding("device_setting", "warning")],
+    )
+    default, kept = "0.0.0.0/0", "172.16.0.9/32"
+    rras1 = [
+        change(default, "NextHop", "10.10.0.1", "10.10.0.9", "route"),
+        change(default, "NextHop", "192.168.10.1", None, "route"),
+        change(kept, "NextHop", None, "10.10.0.254", "route"),
+        change(kept, "RouteMetric", 256, 1, "route"),
+    ]
+    rras2 = [change(default, "NextHop", None, "10.10.0.1", "route")]
+    assert drift({"lb": balancer}, {"rras1": {**RRAS1, "changes": rras1}, "rras2": {**LOST, "changes": rras2}}) == [
         "lb: vs500 (203.0.113.10, UDP 500) hides the clients' addresses",
+        "lb: USNIP is off and has to be on",
+        "lb: useproxyport of vs500 is YES and has to be NO",
+        "lb: snat of vs4500 is snat /Common/sp and has to be none",
         "lb: not_active_unit at vs500: So it is.",
-        "lb: device_setting at vs500: So it is.",
         "rras1: the default gateway is 10.10.0.1 and has to be 10.10.0.9",
+        "rras1: the route 0.0.0.0/0 by 192.168.10.1 has to be removed",
+        "rras1: the gateway of 172.16.0.9/32 is missing and has to be 10.10.0.254",
+        "rras1: RouteMetric of 172.16.0.9/32 is 256 and has to be 1",
         "rras2: the default gateway is missing and has to be 10.10.0.1",
     ]
 
 
-def test_an_accepted_blocker_is_no_drift_where_it_is_accepted() -> None:
-    result = {
-        "services": [service(True)],
-        "findings": [finding("not_active_unit", "blocker"), finding("device_setting", "warning")],
-    }
+def test_an_accepted_blocker_does_not_count_as_drift_where_it_is_accepted() -> None:
+    balancer = result(
+        service(True),
+        changes=[change("lb", "USNIP", False, True, "device")],
+        findings=[finding("not_active_unit", "blocker")],
+    )
     codes = ["not_active_unit", "device_setting"]
-    assert drift({"lb": result, "other": result}, {}, {}, accepted={"lb": codes}) == [
-        "lb: device_setting at vs500: So it is.",
+    assert drift({"lb": balancer, "other": balancer}, {}, accepted={"lb": codes}) == [
+        "lb: USNIP is off and has to be on",
+        "other: USNIP is off and has to be on",
         "other: not_active_unit at vs500: So it is.",
-        "other: device_setting at vs500: So it is.",
     ]
 
 
-def test_a_gateway_that_is_planned_counts_instead_of_the_one_that_is_set() -> None:
+def test_a_planned_gateway_takes_precedence_over_the_present_one() -> None:
     assert return_path({"rras1": RRAS1, "rras2": LOST}, {"rras1": "10.10.0.2", "rras2": "10.10.0.3"}) == {
         "10.10.0.11": "10.10.0.2",
         "192.168.10.11": "10.10.0.2",
@@ -102,15 +128,15 @@ def test_a_gateway_that_is_planned_counts_instead_of_the_one_that_is_set() -> No
 
 
 @pytest.mark.parametrize(
-    ("preserved", "findings", "accept", "codes"),
+    ("changes", "findings", "accept", "codes"),
     [
-        (False, [finding("not_active_unit", "blocker"), finding("note", "info")], [], ["not_active_unit"]),
-        (False, [finding("not_active_unit", "blocker")], ["not_active_unit"], []),
-        # Where nothing is to be changed, nothing can be forbidden, but for the change of a server's gateway.
-        (True, [finding("not_active_unit", "blocker"), finding("return_path_unverified", "blocker")], [], []),
-        (True, [finding("return_path_wrong", "blocker")], [], ["return_path_wrong"]),
+        ([PROXY_PORT], [finding("not_active_unit", "blocker"), finding("note", "info")], [], ["not_active_unit"]),
+        ([PROXY_PORT], [finding("not_active_unit", "blocker")], ["not_active_unit"], []),
+        # Where no change is due, nothing can be forbidden, except the change of a server's gateway.
+        ([], [finding("not_active_unit", "blocker"), finding("return_path_unverified", "blocker")], [], []),
+        ([], [finding("return_path_wrong", "blocker")], [], ["return_path_wrong"]),
         (
-            True,
+            [change("lb", "USNIP", False, True, "device")],
             [finding("device_setting", "warning"), finding("unsynced_changes", "blocker")],
             [],
             ["unsynced_changes"],
@@ -118,13 +144,13 @@ def test_a_gateway_that_is_planned_counts_instead_of_the_one_that_is_set() -> No
     ],
 )
 def test_what_forbids_a_change(
-    preserved: bool, findings: list[dict[str, str]], accept: list[str], codes: list[str]
+    changes: list[dict[str, t.Any]], findings: list[dict[str, str]], accept: list[str], codes: list[str]
 ) -> None:
-    found = obstacles(result(service(preserved), findings=findings), accept)
+    found = obstacles(result(service(True), changes=changes, findings=findings), accept)
     assert [line.partition(" ")[0] for line in found] == codes
 
 
-def test_a_server_behind_two_load_balancers_is_told_and_so_is_one_behind_none() -> None:
+def test_a_server_behind_two_load_balancers_is_reported_and_so_is_one_behind_none() -> None:
     load_balancers = {"a": result(service(True, "10.10.0.11%2")), "b": result(service(False, "192.168.10.11"))}
     found = cross_check(load_balancers, {"rras1": RRAS1, "rras2": LOST})
     assert [(one["code"], one["object"], one["severity"]) for one in found] == [
@@ -145,41 +171,61 @@ def test_a_gateway_that_would_cut_off_the_vpn(preserved: bool, gateway: str | No
     assert [line.partition(" ")[0] for line in cut_off(RRAS1, gateway, load_balancers)] == hosts
 
 
-def test_a_load_balancer_of_which_nothing_is_known_counts_against_a_gateway() -> None:
+def test_a_load_balancer_that_was_not_read_counts_against_a_gateway() -> None:
     load_balancers = {"a": result(service(False, "10.10.0.11"))}
-    assert cut_off(RRAS1, "10.10.0.254", load_balancers, ["a", "b"]) == ["b was not looked at"]
+    assert cut_off(RRAS1, "10.10.0.254", load_balancers, ["a", "b"]) == ["b was not read"]
+
+
+CHANGED = {"changed": True, "final_state": "changed"}
+UNREACHED = {"unreachable": True, "msg": "no route to host\n", "changed": False}
+READ = {"changed": False, "final_state": "unchanged"}
+
+
+def failed(message: str, state: str, **more: t.Any) -> dict[str, t.Any]:
+    """Return the result of a module that failed."""
+    return {"failed": True, "msg": message, "final_state": state, **more}
 
 
 def test_what_fails_after_a_change_says_nothing_of_the_change() -> None:
-    failed = {"msg": "refused", "undone": True}  # of the look, which had changed nothing
-    assert failure([{"changed": True}], "verify", failed) == {"stage": "verify", "msg": "refused", "undone": None}
+    refused = failed("refused", "unchanged")  # by the reading, which changed nothing
+    noted = {"stage": "verify", "msg": "refused", "final_state": "unknown"}
+    assert failure([CHANGED, refused], "verify", refused) == noted
 
 
-UNREACHED = {"unreachable": True, "msg": "no route to host\n", "changed": False}
+@pytest.mark.parametrize("result", [UNREACHED, {"failed": True, "msg": "Traceback"}])
+def test_what_fails_while_reading_has_changed_nothing(result: dict[str, t.Any]) -> None:
+    assert failure([result], "read", result)["final_state"] == "unchanged"
 
 
 @pytest.mark.parametrize(
-    ("results", "failed", "message", "undone"),
+    ("results", "broken", "message", "state"),
     [
-        ([{}, {"changed": False}], {"msg": "wrong password"}, "wrong password", True),
-        ([{"changed": True}], {"msg": "the service does not start"}, "the service does not start", False),
-        ([{"changed": True}], {"msg": "refused", "undone": True}, "refused", True),
-        # A lost connection is no failure to a play that ignores it; what fails is the next task, for want of a result.
-        ([UNREACHED], {"msg": "'dict object' has no attribute 'after'"}, "no route to host", None),
-        ([], {}, "no reason was given", True),
+        ([{}, READ], {"msg": "wrong password"}, "wrong password", "unchanged"),
+        ([CHANGED], {"msg": "the service does not start"}, "the service does not start", "changed"),
+        ([READ], failed("refused", "rolled_back", changed=True), "refused", "rolled_back"),
+        # What the first task changed stands.
+        ([CHANGED], failed("refused", "rolled_back"), "refused", "changed"),
+        ([CHANGED], failed("refused", "unknown"), "refused", "unknown"),
+        # A module that was killed reports nothing.
+        ([{"failed": True, "module_stdout": ""}], {"msg": "MODULE FAILURE"}, "MODULE FAILURE", "unknown"),
+        # A lost connection does not fail a play that ignores it; what fails is the next task, which needs its result.
+        ([UNREACHED], {"msg": "'dict object' has no attribute 'after'"}, "no route to host", "unknown"),
+        ([], {}, "no reason was given", "unchanged"),
     ],
 )
 def test_what_failed_and_what_it_left(
-    results: list[dict[str, t.Any]], failed: dict[str, t.Any], message: str, undone: bool | None
+    results: list[dict[str, t.Any]], broken: dict[str, t.Any], message: str, state: str
 ) -> None:
-    assert failure(results, "change", failed) == {"stage": "change", "msg": message, "undone": undone}
+    assert failure(results, "change", broken) == {"stage": "change", "msg": message, "final_state": state}
 
 
-def test_a_limit_is_drift_where_one_is_wanted_and_so_is_a_restart_that_is_owed() -> None:
+def test_a_limit_is_drift_where_one_is_wanted_and_so_is_a_pending_restart() -> None:
     owing = {**RRAS1, "restart_owed": True}
-    assert drift({}, {"rras1": owing, "rras2": LOST}, {}) == []
-    assert drift({}, {"rras1": owing, "rras2": LOST}, {}, {"rras1": 50000, "rras2": 50000, "rras3": 1}) == [
-        "rras1: IKEEXT does not know of the limit 50000 before it is restarted",
+    due = change("IKEEXT", "IkeNumEstablishedForInitialQuery", None, 50000, "limit")
+    servers = {"rras1": owing, "rras2": {**LOST, "restart_owed": True, "changes": [due]}}
+    assert drift({}, {"rras1": owing, "rras2": LOST}) == []
+    assert drift({}, servers, ["rras1", "rras2", "rras3"]) == [
+        "rras1: IKEEXT does not use the limit 50000 until it is restarted",
         "rras2: the limit of IKE security associations from one address is the default of Windows and has to be 50000",
     ]
 
@@ -199,6 +245,6 @@ def test_a_snapshot_is_read_as_it_was_taken() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "null", '{"format": 2}', '{"format": 1, "taken": "now"}', "<html>"])
-def test_a_file_that_is_no_snapshot_is_refused_in_words(text: str) -> None:
-    with pytest.raises(ValueError, match="no snapshot that a playbook of this collection wrote"):
+def test_a_file_that_is_not_a_snapshot_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not a snapshot that a playbook of this collection wrote"):
         read_snapshot(text)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What cannot be meant in an inventory is told at once, for every host."""
+"""All problems of an inventory are reported at once, for every host."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_a_host_in_both_groups() -> None:
         ({"load_balancer_options": ["save"]}, "load_balancer_options has to be a dictionary, and is of type list"),
     ],
 )
-def test_a_load_balancer_that_cannot_be_meant(changes: dict[str, t.Any], words: str) -> None:
+def test_a_load_balancer_that_is_refused(changes: dict[str, t.Any], words: str) -> None:
     lines = judged({key: value for key, value in {**BIGIP, **changes}.items() if value is not None})
     assert len(lines) == 1
     assert lines[0].startswith("lb: ")
@@ -120,14 +120,14 @@ def test_a_load_balancer_that_cannot_be_meant(changes: dict[str, t.Any], words: 
         ({"rras_ike_limit": None}, "rras_ike_limit"),
     ],
 )
-def test_a_server_that_cannot_be_meant(changes: dict[str, t.Any], words: str) -> None:
+def test_a_server_that_is_refused(changes: dict[str, t.Any], words: str) -> None:
     lines = judged(None, {**SERVER, **changes})
     assert len(lines) == 1
     assert lines[0].startswith("rras: ")
     assert words in lines[0]
 
 
-def test_everything_is_told_at_once() -> None:
+def test_everything_is_reported_at_once() -> None:
     load_balancer = {
         **BIGIP,
         "load_balancer_addresses": ["x"],
@@ -153,14 +153,14 @@ class Broken(dict[str, t.Any]):
         return super().__getitem__(name)
 
 
-def test_a_variable_that_leans_on_one_that_is_not_there() -> None:
+def test_a_variable_that_refers_to_an_undefined_one() -> None:
     (line,) = judged(None, Broken(SERVER))
     assert line.startswith("rras: rras_gateway cannot be read")
     assert "vault_gateway" in line
 
 
 class Marked(str):
-    """A text that is no template, as ansible-core up to 2.18 marks it."""
+    """A text that is not a template, as ansible-core up to 2.18 marks it."""
 
     __UNSAFE__ = True
 
@@ -189,7 +189,7 @@ def test_no_part_of_a_password_is_shown(text: str, monkeypatch: pytest.MonkeyPat
     ("template", "words"),
     [
         ("{{ vault_gateway }}", "vault_gateway is not defined."),
-        ("{{ 'geheim' ~ }}", "it holds a template that does not work."),
+        ("{{ 'geheim' ~ }}", "it contains an invalid template."),
     ],
 )
 def test_an_older_core_leaves_what_it_cannot_render(template: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,7 +197,7 @@ def test_an_older_core_leaves_what_it_cannot_render(template: str, words: str, m
     assert judged(None, {**SERVER, "rras_gateway": template}) == [f"rras: rras_gateway cannot be read: {words}"]
 
 
-def test_a_password_that_cannot_be_rendered_is_not_told_by_the_error() -> None:
+def test_an_error_in_rendering_a_password_does_not_show_it() -> None:
     class Failing(dict[str, t.Any]):
         def __getitem__(self, name: str) -> t.Any:
             if name == "ansible_password":
@@ -209,7 +209,7 @@ def test_a_password_that_cannot_be_rendered_is_not_told_by_the_error() -> None:
     assert "w0rd" not in line
 
 
-def test_without_its_libraries_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_libraries_are_reported_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(MISSING, "netaddr", "Traceback")
     monkeypatch.setitem(MISSING, "requests", "Traceback")
     (line,) = judged({**BIGIP, "load_balancer_addresses": ["x"]}, SERVER)

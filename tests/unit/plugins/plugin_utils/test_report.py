@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._audit import FINAL_STATES
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report import SCHEMA, SUMMARY_LINES, build, summary
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_input import STAGES, gather
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_page import SOURCES_SHOWN, render
@@ -30,16 +31,20 @@ from report_examples import (
     OWN,
     ROUTER,
     Raw,
+    change,
     clean,
     drifted,
     facts,
     failed,
     finding,
+    gateway_change,
+    limit_change,
     named,
     partial,
     result,
     services,
     site,
+    translations,
 )
 
 REPOSITORY = Path(__file__).parents[4]
@@ -61,7 +66,7 @@ def made(raw: t.Any) -> dict[str, t.Any]:
 
 
 class Page(HTMLParser):
-    """What a page is made of, as a parser of HTML sees it."""
+    """What a page is made of, as an HTML parser sees it."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -96,8 +101,8 @@ def test_clean_is_said_of_servers_that_were_seen_to_see_their_clients() -> None:
     verdict = made(clean())["verdict"]
     assert verdict["title"] == "Every VPN server sees its clients' own addresses"
     assert verdict["lines"] == [
-        "All 2 IKEv2 services keep the clients' addresses.",
-        "All 2 VPN servers have the load balancer as default gateway.",
+        "Both IKEv2 services keep the clients' addresses.",
+        "Both VPN servers have the load balancer as default gateway.",
         "0 of 10 IKE security associations come from the load balancer.",
         "203.0.113.10 answers a first IKE message.",
     ]
@@ -109,10 +114,10 @@ def test_without_associations_nothing_is_said_to_be_seen() -> None:
         "clean",
         "Everything is set for the VPN servers to see their clients' own addresses",
     )
-    assert "No IKE security association stands, so what the servers see was not proved." in verdict["lines"]
+    assert "There is no IKE security association, so what the servers see is not proved." in verdict["lines"]
 
 
-def test_connections_from_before_the_change_are_told() -> None:
+def test_connections_from_before_the_change_are_reported() -> None:
     report = made(site(True, GATEWAY, HIDDEN))
     assert report["verdict"]["status"] == "clean"
     assert report["verdict"]["title"] == "Everything is set, and connections still come from the load balancer"
@@ -120,16 +125,16 @@ def test_connections_from_before_the_change_are_told() -> None:
         ("rras1", "existing_flows", "warning"),
         ("rras2", "existing_flows", "warning"),
     ]
-    foretold = made(site(True, GATEWAY, HIDDEN, check_mode=True))
-    assert foretold["findings"] == []
+    predicted = made(site(True, GATEWAY, HIDDEN, check_mode=True))
+    assert predicted["findings"] == []
 
 
 def test_hidden_services_are_what_drift_is_called_after() -> None:
     report = made(drifted())
     assert report["verdict"]["title"] == "The VPN servers do not see their clients' own addresses"
     assert report["verdict"]["lines"][:2] == [
-        "All 2 IKEv2 services hide the clients' addresses.",
-        "All 2 VPN servers have another default gateway than the load balancer.",
+        "Both IKEv2 services hide the clients' addresses.",
+        "Both VPN servers have another default gateway than the load balancer.",
     ]
     assert "bigip: /Common/vs_ikev2_500 (203.0.113.10, UDP 500) hides the clients' addresses" in report["drift"]
     assert "rras2: the default gateway is 10.10.0.254 and has to be 10.10.0.1" in report["drift"]
@@ -137,10 +142,10 @@ def test_hidden_services_are_what_drift_is_called_after() -> None:
 
 def test_a_wrong_gateway_alone_is_drift_too() -> None:
     raw = site(True, GATEWAY, OWN)
-    raw["servers"]["rras2"]["facts"]["gateway"] = ROUTER
+    raw["servers"]["rras2"]["facts"] = facts("rras2", ROUTER, OWN)
     report = made(raw)
     assert report["verdict"]["status"] == "drift"
-    assert report["verdict"]["title"] == "rras2 answers past the load balancer"
+    assert report["verdict"]["title"] == "Replies of rras2 bypass the load balancer"
     assert [item["return_path_ok"] for item in report["paths"][0]["servers"]] == [True, False]
 
 
@@ -151,6 +156,7 @@ def test_the_workaround_is_partial_only_where_every_server_has_it_and_knows_it()
     assert made(raw)["verdict"]["status"] == "drift"
     raw = partial()
     raw["servers"]["rras2"]["facts"]["ike_limit"] = None
+    raw["servers"]["rras2"]["facts"]["changes"].append(limit_change())
     report = made(raw)
     assert report["verdict"]["status"] == "drift"
     assert report["drift"][-1] == (
@@ -176,36 +182,57 @@ def test_a_failure_comes_before_all_else_and_says_what_is_left() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stage", "undone", "outcome", "words"),
+    ("stage", "state", "outcome", "words"),
     [
-        ("read", None, "failed", "It could not be read, and nothing was changed on it."),
-        ("change", True, "undone", "Everything on it is as it was before."),
-        ("change", False, "failed", "It was changed, and not put back: look at it"),
-        ("change", None, "failed", "In what state it is, is not known"),
-        ("verify", None, "failed", "What was changed on it stands"),
-        ("restore", None, "failed", "In what state it is, is not known"),
-        ("elsewhere", None, "failed", "In what state it is, is not known"),
+        ("read", "unchanged", "failed", "It could not be read, and nothing was changed on it."),
+        ("check", "unchanged", "failed", "Nothing was changed on it."),
+        ("change", "unchanged", "undone", "Nothing was changed on it."),
+        ("change", "rolled_back", "undone", "Everything on it is as it was before."),
+        ("verify", "rolled_back", "undone", "Everything on it is as it was before."),
+        ("change", "changed", "failed", "It was changed, and not rolled back: check it"),
+        ("change", "unknown", "failed", "Its state is not known"),
+        ("verify", "unknown", "failed", "It was changed, and could not be read afterwards."),
+        ("restore", "unknown", "failed", "Its state is not known"),
+        ("elsewhere", None, "failed", "Its state is not known"),
     ],
 )
 def test_every_failure_says_in_what_state_the_device_is(
-    stage: str, undone: bool | None, outcome: str, words: str
+    stage: str, state: str | None, outcome: str, words: str
 ) -> None:
     raw = clean()
-    raw["servers"]["rras1"]["failure"] = {"stage": stage, "msg": "It broke.", "undone": undone}
+    raw["servers"]["rras1"]["failure"] = {"stage": stage, "msg": "It broke.", "final_state": state}
     report = made(raw)
     assert report["verdict"]["status"] == "failed"
     assert report["servers"]["rras1"]["outcome"] == outcome
+    assert report["servers"]["rras1"]["final_state"] == (state or "unknown")
     assert words in report["verdict"]["lines"][0]
     assert words in Page(render(report)).text
 
 
+@pytest.mark.parametrize(("state", "standing"), [("unchanged", 0), ("rolled_back", 0), ("changed", 2), ("unknown", 2)])
+def test_after_a_failure_the_changes_are_those_that_stand(state: str, standing: int) -> None:
+    raw = clean()
+    bigip = raw["load_balancers"]["bigip"]
+    bigip["failure"] = {"stage": "verify", "msg": "It broke.", "final_state": state}
+    assert len(made(raw)["load_balancers"]["bigip"]["changes"]) == standing
+    # Where nothing was read after it, the result of the change has them.
+    bigip["result"] = {**bigip.pop("made"), "failed": True, "changes": translations() if standing else []}
+    assert len(made(raw)["load_balancers"]["bigip"]["changes"]) == standing
+
+
 def test_a_result_that_failed_is_a_failure_even_where_nobody_noted_it() -> None:
     raw = clean()
-    raw["load_balancers"]["bigip"]["result"] = {"failed": True, "msg": "bigip: wrong password", "undone": True}
+    raw["load_balancers"]["bigip"]["result"] = {
+        "failed": True,
+        "msg": "bigip: wrong password",
+        "final_state": "unchanged",
+    }
+    del raw["load_balancers"]["bigip"]["made"]
     report = made(raw)
     assert report["verdict"]["status"] == "failed"
     assert report["load_balancers"]["bigip"]["failure"]["stage"] == "read"
-    # What the first look had found is still there.
+    assert report["load_balancers"]["bigip"]["final_state"] == "unchanged"
+    # What was found at the first reading is still in the report.
     assert [service["source_preserved"] for service in report["load_balancers"]["bigip"]["services"]] == [False, False]
 
 
@@ -217,7 +244,7 @@ def test_what_was_not_read_leaves_the_verdict_open() -> None:
     assert report["verdict"]["status"] == "unknown"
     assert "rras2: not read." in report["verdict"]["lines"]
     assert (
-        "10.10.0.12 behind the load balancers is the address of no VPN server that was read."
+        "10.10.0.12 behind the load balancers does not belong to any VPN server that was read."
         in report["verdict"]["lines"]
     )
     assert report["servers"]["rras2"]["outcome"] == "not read"
@@ -235,7 +262,7 @@ def test_what_was_not_read_leaves_the_verdict_open() -> None:
     assert made({**clean(), "load_balancers": {}})["verdict"]["status"] == "unknown"
 
 
-def test_an_accepted_blocker_is_told_and_is_no_drift() -> None:
+def test_an_accepted_blocker_is_reported_and_does_not_count_as_drift() -> None:
     raw = clean()
     del raw["servers"]["rras2"]
     bigip = raw["load_balancers"]["bigip"]
@@ -247,7 +274,7 @@ def test_an_accepted_blocker_is_told_and_is_no_drift() -> None:
         assert report["drift"] == []
         assert report["verdict"]["status"] == "clean"
         assert "10.10.0.12" in " ".join(report["verdict"]["lines"])
-        # It was not seen of the one that nobody has read.
+        # The server that was not read was not seen.
         assert report["verdict"]["title"] == "Everything is set for the VPN servers to see their clients' own addresses"
         assert [(item["code"], item["severity"]) for item in report["findings"]] == [
             ("return_path_unverified", "blocker")
@@ -260,42 +287,81 @@ def test_an_accepted_blocker_is_told_and_is_no_drift() -> None:
 # -- changes, paths, findings ------------------------------------------------------------------------------------------
 
 
-def test_changes_are_told_with_what_was_before() -> None:
+def test_changes_are_reported_with_what_was_before() -> None:
     raw = clean()
-    raw["servers"]["rras1"]["facts"]["ike_limit"] = 50000
-    raw["load_balancers"]["bigip"]["before"] = result(
-        False, services=services(False, {"type": "snat", "pool": "/Common/sp"}), snapshot={"device": {"usnip": False}}
-    )
-    raw["load_balancers"]["bigip"]["result"]["snapshot"]["device"] = {"usnip": True}
-    limit = "the limit of IKE security associations from one address"
-    assert made(raw)["changes"] == [
-        "rras1: the default gateway changed from 10.10.0.254 to 10.10.0.1",
-        f"rras1: {limit} changed from the default of Windows to 50000",
-        "rras2: the default gateway changed from 10.10.0.254 to 10.10.0.1",
-        "bigip: /Common/vs_ikev2_500 (203.0.113.10, UDP 500) changed from snat /Common/sp to none",
-        "bigip: /Common/vs_ikev2_4500 (203.0.113.10, UDP 4500) changed from snat /Common/sp to none",
-        "bigip: the device's setting usnip changed from off to on",
+    raw["servers"]["rras1"]["limit_result"] = {"changed": True, "changes": [limit_change()], "final_state": "changed"}
+    mode, pool = change("bigip", "USNIP", False, True, "device"), {"type": "snat", "pool": "/Common/sp"}
+    raw["load_balancers"]["bigip"]["made"]["changes"] = [mode, *translations(pool)]
+    report = made(raw)
+    assert report["changes"] == [
+        {"host": "rras1", **gateway_change()},
+        {"host": "rras1", **limit_change()},
+        {"host": "rras2", **gateway_change()},
+        {"host": "bigip", **mode},
+        *({"host": "bigip", **one} for one in translations(pool)),
     ]
-    foretold = made({**raw, "check_mode": True})
-    assert foretold["changes"][0] == "rras1: the default gateway would change from 10.10.0.254 to 10.10.0.1"
-    assert "Nothing was changed. After a real run:" in summary(foretold)[0]
-    assert "6 changes would be made." in summary(foretold)
+    assert report["changes"][3:] == report["load_balancers"]["bigip"]["changes"]
+    assert {item["final_state"] for item in (*report["load_balancers"].values(), *report["servers"].values())} == {
+        "changed"
+    }
+    lines = summary(report)
+    assert "6 changes were made." in lines
+    assert "rras1: 0.0.0.0/0, NextHop: 10.10.0.254 → 10.10.0.1" in lines
+    page = Page(render(report)).text
+    for words in (
+        "0.0.0.0/0, NextHop: 10.10.0.254 → 10.10.0.1",
+        "IKEEXT, IkeNumEstablishedForInitialQuery: absent → 50000",
+        "USNIP: off → on",
+        "/Common/vs_ikev2_500, snat: snat /Common/sp → none",
+    ):
+        assert words in page
+    for item in (*raw["servers"].values(), *raw["load_balancers"].values()):
+        for name in ("gateway_result", "limit_result", "made"):
+            item.get(name, {}).update(final_state="unchanged")  # as in check mode
+    predicted = made({**raw, "check_mode": True})
+    assert predicted["changes"] == report["changes"]
+    assert predicted["load_balancers"]["bigip"]["final_state"] == "unchanged"
+    assert "Nothing was changed. After a real run:" in summary(predicted)[0]
+    assert "6 changes would be made." in summary(predicted)
 
 
-def test_a_setting_of_the_device_that_was_due_is_told_of_a_run_that_has_not_looked_again() -> None:
+def test_what_an_audit_lists_is_due_and_was_not_made() -> None:
+    raw = {**drifted(), "due": True}
+    raw["load_balancers"]["bigip"]["result"]["changes"].append(change("vs", "useproxyport", "YES", "NO"))
+    report = made(raw)
+    assert report["changes"] == [
+        {"host": "rras1", **gateway_change()},
+        {"host": "rras2", **gateway_change()},
+        *({"host": "bigip", **one} for one in [*translations(), change("vs", "useproxyport", "YES", "NO")]),
+    ]
+    assert report["drift"][2] == "bigip: useproxyport of vs is YES and has to be NO"
+    assert "5 changes are due." in summary(report)
+    assert "vs, useproxyport: YES → NO" in Page(render(report)).text
+    assert {item["outcome"] for item in report["servers"].values()} == {"unchanged"}
+    only = site(True, GATEWAY, OWN)
+    only["load_balancers"]["bigip"]["result"]["changes"] = [change("vs", "useproxyport", "YES", "NO")]
+    verdict = made(only)["verdict"]
+    assert (verdict["status"], verdict["title"]) == ("drift", "One setting is not as required")
+
+
+def test_what_was_found_while_changing_is_still_reported_after_a_later_reading() -> None:
     raw = clean()
-    bigip = raw["load_balancers"]["bigip"]
-    message = "The setting usnip is False, and to keep the clients' addresses it has to be True."
-    bigip["before"]["findings"] = [finding("device_setting", "warning", message=message)]
-    bigip["result"]["changed"] = True
-    assert made(raw)["changes"][-1] == f"bigip: a setting of the device changed. Before: {message}"
-    foretold = made({**raw, "check_mode": True})
-    assert foretold["changes"][-1] == f"bigip: a setting of the device would change. Before: {message}"
-    bigip["result"]["changed"] = False
-    assert len(made(raw)["changes"]) == len(foretold["changes"]) - 1
+    raw["load_balancers"]["bigip"]["made"]["findings"] = [
+        finding("unsynced_changes", "warning"),
+        finding("return_path_wrong", "blocker"),  # accepted then; the reading has it, if it is still so
+    ]
+    assert [one["code"] for one in made(raw)["findings"]] == ["unsynced_changes"]
 
 
-def test_what_servers_see_now_is_no_foretelling() -> None:
+def test_a_restart_does_not_change_a_setting() -> None:
+    raw = site(True, GATEWAY, OWN)
+    raw["servers"]["rras1"]["limit_result"] = {"changed": True, "changes": [], "final_state": "changed"}
+    report = made(raw)
+    assert (report["servers"]["rras1"]["outcome"], report["changes"]) == ("changed", [])
+    assert "such as a restart of IKEEXT" in Page(render(report)).text
+
+
+def test_what_servers_see_now_is_no_prediction() -> None:
     page = Page(render(made({**clean(), "check_mode": True}))).text
     assert "now sees its clients' own addresses" in page
     assert "own addresses, as of now" in page
@@ -309,7 +375,7 @@ def test_a_run_that_changes_nothing_says_so_of_every_device() -> None:
     }
 
 
-def test_a_second_run_knows_the_servers_from_its_first_look() -> None:
+def test_a_second_run_knows_the_servers_from_its_first_reading() -> None:
     raw = clean()
     raw["load_balancers"]["bigip"]["before"] = result(True)
     for service in raw["load_balancers"]["bigip"]["result"]["services"]:
@@ -341,7 +407,7 @@ def test_addresses_of_ipv6_and_route_domains_find_their_server() -> None:
     assert (server["host"], server["return_path_ok"]) == ("rras1", True)
 
 
-def test_findings_are_sorted_and_told_once() -> None:
+def test_findings_are_sorted_and_reported_once() -> None:
     raw = drifted()
     raw["servers"]["rras1"]["facts"]["findings"] = [finding("fragmentation_off", "info")]
     raw["findings"] = [finding("shared_server", "warning", host="rras2"), finding("odd", "grave", host="")]
@@ -374,7 +440,9 @@ def test_the_summary_never_runs_on() -> None:
 
 def test_who_could_not_be_read_is_a_finding_like_the_others() -> None:
     raw = clean()
-    raw["servers"]["rras2"] = {"failure": {"stage": "read", "msg": "no answer on port 5986", "undone": None}}
+    raw["servers"]["rras2"] = {
+        "failure": {"stage": "read", "msg": "no answer on port 5986", "final_state": "unchanged"}
+    }
     report = made(raw)
     (finding,) = [one for one in report["findings"] if one["code"] == "not_read"]
     assert (finding["host"], finding["severity"]) == ("rras2", "warning")
@@ -383,14 +451,14 @@ def test_who_could_not_be_read_is_a_finding_like_the_others() -> None:
 
 
 @pytest.mark.parametrize("stage", [*STAGES, "unknown", "breakfast"])
-@pytest.mark.parametrize("undone", [True, False, None])
-def test_a_failure_at_any_stage_has_a_page(stage: str, undone: bool | None) -> None:
+@pytest.mark.parametrize("state", [*FINAL_STATES, "breakfast", None])
+def test_a_failure_at_any_stage_has_a_page(stage: str, state: str | None) -> None:
     raw = failed()
-    raw["load_balancers"]["bigip"]["failure"] = {"stage": stage, "msg": "It went wrong", "undone": undone}
+    raw["load_balancers"]["bigip"]["failure"] = {"stage": stage, "msg": "It went wrong", "final_state": state}
     report = made(raw)
     assert "It went wrong" in render(report)
-    changed = stage not in ("read", "check")
-    assert report["load_balancers"]["bigip"]["outcome"] == ("undone" if undone and changed else "failed")
+    undone = stage not in ("read", "check") and state in ("unchanged", "rolled_back")
+    assert report["load_balancers"]["bigip"]["outcome"] == ("undone" if undone else "failed")
 
 
 def test_variables_are_gathered_by_group_or_by_what_they_are() -> None:
@@ -400,8 +468,9 @@ def test_variables_are_gathered_by_group_or_by_what_they_are() -> None:
             "load_balancer_platform": "loadmaster",
             "load_balancer_result": {"services": []},
             "load_balancer_accept": ["not_active_unit"],
+            "ikev2_made": {"changed": True},
         },
-        "rras1": {"group_names": ["rras"], "rras_gateway": GATEWAY},
+        "rras1": {"group_names": ["rras"], "rras_gateway": GATEWAY, "rras_limit_result": {"changed": True}},
         "rras2": {"rras_facts": facts(), "ikev2_limit": 7},
         "rras3": {"group_names": ["rras"], "rras_ike_limit": 7},
         "other": {"group_names": ["web"]},
@@ -409,8 +478,14 @@ def test_variables_are_gathered_by_group_or_by_what_they_are() -> None:
     raw = gather([*hostvars, "gone"], hostvars)
     assert raw["load_balancers"] == {
         "bigip": {"failure": {"msg": "down"}},
-        "kemp": {"platform": "loadmaster", "result": {"services": []}, "accept": ["not_active_unit"]},
+        "kemp": {
+            "platform": "loadmaster",
+            "result": {"services": []},
+            "accept": ["not_active_unit"],
+            "made": {"changed": True},
+        },
     }
+    assert raw["servers"]["rras1"] == {"gateway": GATEWAY, "limit_result": {"changed": True}}
     assert {host: item.get("ike_limit") for host, item in raw["servers"].items()} == {
         "rras1": None,
         "rras2": 7,

@@ -16,18 +16,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._routes import (
-    Network,
-    Pending,
-    Plan,
-    PlanError,
-    Route,
-    Step,
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Change
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.errors import PlanError
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.network import Network, Pending, Route
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.routes import (
     Wanted,
-    foretell,
     plan_default_gateway,
     plan_restoration,
+    survey_default_gateway,
 )
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.steps import Plan, Step, changes_between, predict
 
 OLD, NEW = "10.10.0.254", "10.10.0.1"
 EXTERNAL = {
@@ -168,7 +166,7 @@ def test_another_interfaces_default_is_told_and_removed_only_on_request() -> Non
 def test_after_the_plan_there_is_nothing_left_to_plan(routes: list[list[dict[str, t.Any]]], remove: bool) -> None:
     before = network(*routes, peers=["172.16.0.9"])
     ask = wanted(remove_other_defaults=remove, preserve_routes=["172.20.0.0/16"])
-    after = foretell(before, plan_default_gateway(before, ask).steps)
+    after = predict(before, plan_default_gateway(before, ask).steps)
     assert plan_default_gateway(after, ask).steps == ()
     assert [item.next_hop for item in after.defaults() if item.interface_index == 4] == [NEW]
     assert [item.next_hop for item in after.defaults("PersistentStore") if item.interface_index == 4] == [NEW]
@@ -207,9 +205,9 @@ def test_what_cannot_be_planned_is_said(options: dict[str, t.Any], words: str) -
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ({"administrator": False}, "no administrator"),
-        ({"remote_access": None}, "no RRAS server: the service RemoteAccess is not there"),
-        ({"remote_access": "disabled"}, "no RRAS server: the service RemoteAccess is disabled"),
+        ({"administrator": False}, "not an administrator"),
+        ({"remote_access": None}, "not an RRAS server: the service RemoteAccess is not there"),
+        ({"remote_access": "disabled"}, "not an RRAS server: the service RemoteAccess is disabled"),
     ],
 )
 def test_a_server_that_is_not_to_be_changed_is_told(more: dict[str, t.Any], words: str) -> None:
@@ -277,7 +275,7 @@ ASKED = st.builds(
 @given(tables(), ASKED)
 def test_whatever_had_to_stay_reachable_stays_so(before: Network, ask: Wanted) -> None:
     plan = plan_default_gateway(before, ask)
-    after = foretell(before, plan.steps)
+    after = predict(before, plan.steps)
     replaced = {(step.next_hop, step.interface_index) for step in plan.switch if step.action == "remove"}
     kept = [*map(str, before.peers), *(str(prefix[1]) for prefix in ask.preserve_routes)]
     for address in kept:
@@ -294,10 +292,10 @@ def test_whatever_had_to_stay_reachable_stays_so(before: Network, ask: Wanted) -
 
 def between(network: Network, steps: t.Sequence[Step], done: int, halfway: bool) -> Network:
     """Give the network as it is when a change has ended somewhere in between."""
-    found = foretell(network, steps[:done])
+    found = predict(network, steps[:done])
     if halfway:  # a route that is made anew for the persistent store's sake is gone for a moment
         lost = [step for step in steps[done : done + 1] if step.store == "both"]
-        found = foretell(found, [replace(step, action="remove", store="ActiveStore") for step in lost])
+        found = predict(found, [replace(step, action="remove", store="ActiveStore") for step in lost])
     return found
 
 
@@ -306,7 +304,7 @@ def between(network: Network, steps: t.Sequence[Step], done: int, halfway: bool)
 def test_the_way_back_leads_back_from_anywhere(before: Network, ask: Wanted, done: int, halfway: bool) -> None:
     plan = plan_default_gateway(before, ask)
     found = between(before, plan.steps, done, halfway)
-    assert set(foretell(found, plan.rollback).routes) == set(before.routes)
+    assert set(predict(found, plan.rollback).routes) == set(before.routes)
 
 
 # Back to a snapshot
@@ -319,11 +317,11 @@ def test_snapshot_change_and_restoration_give_the_original_table(before: Network
     changed = before
     for wish in (ask, then):
         plan = plan_default_gateway(changed, wish)
-        changed = replace(foretell(changed, plan.steps), remembered=plan.remember)
+        changed = replace(predict(changed, plan.steps), remembered=plan.remember)
     back = plan_restoration(changed, snapshot)
     assert back.preserve == ()
     assert {step.store for step in back.switch} <= {"ActiveStore"}  # so that a reboot undoes what was not confirmed
-    after = replace(foretell(changed, back.steps), remembered=back.remember)
+    after = replace(predict(changed, back.steps), remembered=back.remember)
     assert set(after.routes) == set(before.routes)
     assert after.remembered == ()
     assert plan_restoration(after, snapshot).steps == ()
@@ -337,28 +335,28 @@ def test_a_restoration_touches_default_routes_and_our_own_and_can_itself_be_undo
 ) -> None:
     plan = plan_default_gateway(before, ask)
     ours = {step.key for step in plan.preserve}
-    changed = replace(foretell(before, plan.steps), remembered=plan.remember)
+    changed = replace(predict(before, plan.steps), remembered=plan.remember)
     back = plan_restoration(changed, past.as_dict())
-    after = replace(foretell(changed, back.steps), remembered=back.remember)
+    after = replace(predict(changed, back.steps), remembered=back.remember)
     for store in BOTH:
         assert set(after.defaults(store)) == set(past.defaults(store))
     assert all(step.destination == "0.0.0.0/0" or step.key in ours for step in back.steps)
     assert {item for item in changed.routes if not item.is_default and item.key not in ours} <= set(after.routes)
     assert plan_restoration(after, past.as_dict()).steps == ()
     found = between(changed, back.steps, done, halfway)
-    assert set(foretell(found, back.rollback).routes) == set(changed.routes)
+    assert set(predict(found, back.rollback).routes) == set(changed.routes)
 
 
 @settings(max_examples=300)
 @given(tables(), ASKED)
 def test_whoever_goes_by_the_old_gateway_does_so_all_the_way_back(before: Network, ask: Wanted) -> None:
     plan = plan_default_gateway(before, ask)
-    changed = replace(foretell(before, plan.steps), remembered=plan.remember)
+    changed = replace(predict(before, plan.steps), remembered=plan.remember)
     back = plan_restoration(changed, before.as_dict())
     # A default route that stood in the persistent store alone can only be made there by way of the active one.
     alone = len({item.key for item in before.routes if item.is_default}) < 2
     for peer in map(str, before.peers):
-        ways = [way(foretell(changed, back.steps[:done]).routes, peer) for done in range(len(back.steps) + 1)]
+        ways = [way(predict(changed, back.steps[:done]).routes, peer) for done in range(len(back.steps) + 1)]
         old = way(before.routes, peer)
         if old is not None and way(changed.routes, peer) == old and alone:
             assert set(ways[: len(back.switch) + 1]) == {old}
@@ -371,7 +369,7 @@ def test_what_was_added_is_taken_away_and_what_somebody_else_made_is_left_and_to
     plan = plan_default_gateway(before, wanted())
     assert plan.remember == (f"172.16.0.9/32 {OLD} External",)
     theirs = Route("PersistentStore", netaddr.IPNetwork("172.30.0.0/16"), OLD, 4, 256)
-    changed = foretell(before, plan.steps)
+    changed = predict(before, plan.steps)
     changed = replace(changed, remembered=plan.remember, routes=(*changed.routes, theirs))
     back = plan_restoration(changed, before.as_dict())
     assert steps(back) == [
@@ -398,7 +396,7 @@ def test_an_interface_is_known_by_its_name_after_a_restart() -> None:
 def test_a_metric_comes_back_too() -> None:
     before = network(route("0.0.0.0/0", OLD, 4, ("ActiveStore",), metric=5), route("0.0.0.0/0", OLD, 4, BOTH[1:], 9))
     plan = plan_restoration(network(DEFAULT), before.as_dict())
-    assert set(foretell(network(DEFAULT), plan.steps).routes) == set(before.routes)
+    assert set(predict(network(DEFAULT), plan.steps).routes) == set(before.routes)
 
 
 @pytest.mark.parametrize(
@@ -419,7 +417,7 @@ def test_a_snapshot_that_does_not_fit_is_refused(change: dict[str, t.Any], words
 
 def test_a_restoration_is_for_administrators_and_not_for_dhcp() -> None:
     snapshot = network(DEFAULT).as_dict()
-    with pytest.raises(PlanError, match="no administrator"):
+    with pytest.raises(PlanError, match="not an administrator"):
         plan_restoration(network(administrator=False), snapshot)
     leased = network(route("0.0.0.0/0", NEW, 4), interfaces=[{**EXTERNAL, "dhcp": True}])
     with pytest.raises(PlanError, match="from DHCP"):
@@ -497,3 +495,116 @@ def test_what_users_see() -> None:
         "administrator": True,
     }
     assert network().as_dict()["gateway"] is None
+
+
+# What is listed as changed
+
+
+def listed(changes: t.Iterable[Change]) -> list[tuple[t.Any, ...]]:
+    """Return changes in short."""
+    return [(change.id, change.setting, change.before, change.after) for change in changes]
+
+
+ACTIVE_ONLY, PERSISTENT_ONLY = BOTH[:1], BOTH[1:]
+
+
+@pytest.mark.parametrize(
+    ("routes", "before", "after"),
+    [
+        ([DEFAULT], OLD, NEW),
+        ([], None, NEW),
+        ([route("0.0.0.0/0", NEW, 4)], None, None),
+        # Right in one store alone: still one change.
+        ([route("0.0.0.0/0", NEW, 4, ACTIVE_ONLY)], None, NEW),
+        ([route("0.0.0.0/0", NEW, 4, PERSISTENT_ONLY)], None, NEW),
+        ([route("0.0.0.0/0", NEW, 4, ACTIVE_ONLY), route("0.0.0.0/0", OLD, 4, PERSISTENT_ONLY)], OLD, NEW),
+        ([route("0.0.0.0/0", NEW, 4), route("0.0.0.0/0", OLD, 4, PERSISTENT_ONLY)], OLD, NEW),
+        ([DEFAULT, route("0.0.0.0/0", "10.10.0.253", 4, metric=1)], "10.10.0.253", NEW),
+    ],
+)
+def test_a_default_gateway_is_one_change(
+    routes: list[list[dict[str, t.Any]]], before: str | None, after: str | None
+) -> None:
+    changes = plan_default_gateway(network(*routes), wanted()).changes
+    assert listed(changes) == ([("0.0.0.0/0", "NextHop", before, after)] if after else [])
+    assert {change.scope for change in changes} <= {"route"}
+    made = predict(network(*routes), plan_default_gateway(network(*routes), wanted()).steps)
+    back = plan_restoration(made, network(*routes).as_dict()).changes
+    assert listed(back) == ([("0.0.0.0/0", "NextHop", after, before)] if after else [])
+
+
+def test_routes_that_are_kept_and_another_default_are_changes_of_their_own() -> None:
+    before = network(DEFAULT, route("0.0.0.0/0", "192.168.10.1", 7, metric=900), peers=["172.16.0.9"])
+    ask = wanted(remove_other_defaults=True, preserve_routes=["172.20.0.0/16"])
+    plan = plan_default_gateway(before, ask)
+    there = [
+        ("0.0.0.0/0", "NextHop", OLD, NEW),
+        ("0.0.0.0/0", "NextHop", "192.168.10.1", None),
+        ("172.16.0.9/32", "NextHop", None, OLD),
+        ("172.20.0.0/16", "NextHop", None, OLD),
+    ]
+    assert listed(plan.changes) == there
+    changed = replace(predict(before, plan.steps), remembered=plan.remember)
+    back = plan_restoration(changed, before.as_dict()).changes
+    assert sorted(listed(back), key=str) == sorted([(*line[:2], line[3], line[2]) for line in there], key=str)
+
+
+def test_a_metric_that_comes_back_is_a_change() -> None:
+    before = network(route("0.0.0.0/0", OLD, 4, metric=5))
+    assert listed(plan_restoration(network(DEFAULT), before.as_dict()).changes) == [
+        ("0.0.0.0/0", "RouteMetric", 256, 5)
+    ]
+
+
+def test_what_stands_of_a_change_that_failed_is_listed_and_nothing_of_others() -> None:
+    before = network(DEFAULT, peers=["172.16.0.9"])
+    plan = plan_default_gateway(before, wanted())
+    theirs = Route("PersistentStore", netaddr.IPNetwork("172.30.0.0/16"), OLD, 4, 256)
+    halfway = predict(before, plan.preserve)
+    halfway = replace(halfway, routes=(*halfway.routes, theirs))
+    assert listed(changes_between(before, halfway, plan.steps)) == [("172.16.0.9/32", "NextHop", None, OLD)]
+    assert changes_between(before, predict(halfway, plan.rollback), plan.steps) == ()
+
+
+@settings(max_examples=500)
+@given(tables(), ASKED)
+def test_gathered_lists_what_present_changes(before: Network, ask: Wanted) -> None:
+    plan = plan_default_gateway(before, ask)
+    surveyed = survey_default_gateway(before, ask)
+    assert (surveyed.changes, surveyed.findings) == (plan.changes, plan.findings)
+    assert surveyed.steps == ()
+    assert bool(plan.changes) == bool(plan.steps)
+    after = predict(before, plan.steps)
+    gateways = [change for change in plan.changes if change.id == "0.0.0.0/0"]
+    assert [change.after for change in gateways if change.after] == [NEW] * any(change.after for change in gateways)
+    for change in plan.changes:
+        assert change.before != change.after
+        assert change.before is None or change.id == "0.0.0.0/0"
+        assert change.before in {item.next_hop for item in before.routes} | {None}
+        assert change.after in {item.next_hop for item in after.routes} | {None}
+    assert survey_default_gateway(after, ask).changes == ()
+
+
+@pytest.mark.parametrize(
+    ("more", "ask", "words"),
+    [
+        ({"administrator": False}, {}, "not an administrator"),
+        ({"remote_access": "disabled"}, {}, "not an RRAS server"),
+        ({"interfaces": [{**EXTERNAL, "dhcp": True}]}, {}, "from DHCP"),
+        ({}, {"gateway": "10.99.0.1"}, "is in no subnet"),
+        ({}, {"gateway": "10.10.0.11"}, "an address of this server itself"),
+        ({}, {"interface_alias": "Nothing"}, "No interface has the alias 'Nothing'"),
+    ],
+)
+def test_gathered_lists_a_change_that_is_refused_with_the_reason(
+    more: dict[str, t.Any], ask: dict[str, t.Any], words: str
+) -> None:
+    ask = {"gateway": NEW, **ask}
+    surveyed = survey_default_gateway(network(DEFAULT, **more), wanted(**ask))
+    assert listed(surveyed.changes) == [("0.0.0.0/0", "NextHop", OLD, ask["gateway"])]
+    (finding,) = surveyed.findings
+    assert (finding.code, finding.severity) == ("change_refused", "blocker")
+    assert words in finding.message
+    # Where the gateway is right, nothing is due.
+    right = survey_default_gateway(network(route("0.0.0.0/0", ask["gateway"], 4), **more), wanted(**ask))
+    assert right.changes == ()

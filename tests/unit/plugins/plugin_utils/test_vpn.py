@@ -13,13 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._audit import load_balancer_addresses, sources
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._vpn import server_facts
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.errors import PlanError
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.facts import ServerFacts
 
-NETWORK = {
-    "gateway": "10.10.0.1",
-    "networks": ["10.10.0.11/24", "192.168.10.11/24"],
-    "findings": [{"code": "other_default_route"}],
-}
+NETWORK = {"gateway": "10.10.0.1", "networks": ["10.10.0.11/24", "192.168.10.11/24"]}
 STARTED, LATER = "2026-01-05T06:00:20.0000000Z", "2026-01-05T06:00:20.0000001Z"
 
 
@@ -36,29 +33,39 @@ def raw(**changes: t.Any) -> dict[str, t.Any]:
         "ikev2_ports": 128,
         "tunnels": 2,
         "associations": {"198.51.100.7": 1, "198.51.100.8": 1},
+        "administrator": True,
         **changes,
     }
 
 
-def codes(facts: dict[str, t.Any]) -> list[str]:
+def read(**changes: t.Any) -> dict[str, t.Any]:
+    """Return the facts of a server."""
+    return ServerFacts.parse(raw(**changes)).as_dict()
+
+
+def codes(**changes: t.Any) -> list[str]:
     """List the findings' codes."""
-    return [finding["code"] for finding in facts["findings"]]
+    return [finding.code for finding in ServerFacts.parse(raw(**changes)).findings("rras1")]
 
 
 def test_a_healthy_server() -> None:
-    facts = server_facts("rras1", NETWORK, raw())
-    assert codes(facts) == ["other_default_route"]
-    assert (facts["gateway"], facts["ike_limit"], facts["restart_owed"]) == ("10.10.0.1", None, False)
+    facts = read()
+    assert codes() == []
+    assert (facts["ike_limit"], facts["restart_owed"]) == (None, False)
     assert facts["sas"] == {"198.51.100.7": 1, "198.51.100.8": 1}
 
 
 def test_an_association_that_names_nobody_is_left_out() -> None:
-    facts = server_facts("rras1", NETWORK, raw(associations={"": 1, "198.51.100.7": 2, "fe80::1%4": 1}))
+    facts = read(associations={"": 1, "198.51.100.7": 2, "fe80::1%4": 1})
     assert facts["sas"] == {"198.51.100.7": 2, "fe80::1%4": 1}
 
 
 def test_a_dword_is_read_without_its_sign() -> None:
-    assert server_facts("rras1", NETWORK, raw(ike_limit=-1))["ike_limit"] == 4294967295
+    assert read(ike_limit=-1)["ike_limit"] == 4294967295
+
+
+def test_a_text_in_the_registry_is_no_limit() -> None:
+    assert read(ike_limit="50000")["ike_limit"] is None
 
 
 @pytest.mark.parametrize(
@@ -75,29 +82,28 @@ def test_a_dword_is_read_without_its_sign() -> None:
 def test_a_restart_is_owed_until_the_service_has_started_anew(
     owed: str | None, started: str | None, wanted: bool
 ) -> None:
-    facts = server_facts("rras1", NETWORK, raw(ike_limit=50000, restart_owed_since=owed, ikeext_started=started))
+    given = {"ike_limit": 50000, "restart_owed_since": owed, "ikeext_started": started}
+    facts = read(**given)
     assert facts["restart_owed"] is wanted
-    assert ("restart_owed" in codes(facts)) is wanted
+    assert ("restart_owed" in codes(**given)) is wanted
     assert facts["restart_marked"] is (owed is not None)
 
 
 def test_other_causes_of_error_809_are_told() -> None:
-    facts = server_facts("rras1", NETWORK, raw(fragmentation=None, tunnels=128))
-    assert codes(facts)[1:] == ["ports_exhausted", "fragmentation_off"]
+    assert codes(fragmentation=None, tunnels=128) == ["ports_exhausted", "fragmentation_off"]
     assert "is absent, and IKEEXT has not been restarted" in str(
-        server_facts("rras1", NETWORK, raw(restart_owed_since=LATER))["findings"]
+        ServerFacts.parse(raw(restart_owed_since=LATER)).findings("rras1")
     )
-    unknown = server_facts("rras1", NETWORK, raw(tunnels=None, ikev2_ports=None))
-    assert codes(unknown) == ["other_default_route"]
-    assert unknown["tunnels"] is None
+    assert codes(tunnels=None, ikev2_ports=None) == []
+    assert read(tunnels=None, ikev2_ports=None)["tunnels"] is None
 
 
 @pytest.mark.parametrize(
     "vpn", [None, [], {}, raw(services=[]), raw(associations={"198.51.100.7": "x"}), raw(ike_limit="many")]
 )
 def test_other_answers_are_refused(vpn: t.Any) -> None:
-    with pytest.raises(ValueError, match=r"rras1: the VPN server's figures are not understood"):
-        server_facts("rras1", NETWORK, vpn)
+    with pytest.raises(PlanError, match=r"the VPN server's figures are not understood"):
+        ServerFacts.parse(vpn)
 
 
 @pytest.mark.parametrize(

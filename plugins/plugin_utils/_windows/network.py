@@ -1,0 +1,238 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A Windows server's network as it was read: interfaces, routes, peers, and a change that has not ended. No input or output."""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Finding
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.errors import PlanError
+
+DEFAULT = "0.0.0.0/0"
+ACTIVE, PERSISTENT = "ActiveStore", "PersistentStore"
+ON_LINK = "0.0.0.0"
+"""The next hop of a route without a gateway."""
+
+UNDECIDED = (None, 267008, 267009, 267011)
+"""Results of a scheduled task that has not ended (SCHED_S_TASK_READY, _RUNNING, _HAS_NOT_RUN)."""
+
+
+Key: t.TypeAlias = "tuple[str, str, int]"
+"""Destination, next hop and interface index of a route."""
+
+
+@dataclass(frozen=True)
+class Interface:
+    """A network interface. ``networks`` are its addresses with their prefix lengths."""
+
+    index: int
+    alias: str
+    mac: str
+    metric: int
+    dhcp: bool
+    networks: tuple[netaddr.IPNetwork, ...]
+
+    def __str__(self) -> str:
+        return f"{self.alias} ({self.mac}, {', '.join(map(str, self.networks)) or 'no address'})"
+
+
+@dataclass(frozen=True)
+class Route:
+    """A route as it stands in one store."""
+
+    store: str
+    destination: netaddr.IPNetwork
+    next_hop: str
+    interface_index: int
+    metric: int
+
+    @property
+    def is_default(self) -> bool:
+        """Report whether this is a default route."""
+        return self.key[0] == DEFAULT
+
+    @cached_property
+    def key(self) -> Key:
+        """Return what distinguishes the route from others, whatever its store and its metric."""
+        return str(self.destination), self.next_hop, self.interface_index
+
+
+@dataclass(frozen=True)
+class Pending:
+    """The scheduled tasks of a change that has not ended. ``due_in``: seconds until the rollback runs by itself.
+
+    None is a task that only waits for the next start. ``applied``: the result of the task that makes the change, 0 for
+    success, None while it has none.
+    """
+
+    due_in: float | None
+    applied: int | None
+
+
+@dataclass(frozen=True)
+class Network:
+    """What was read from a server.
+
+    ``peers`` are addresses that have to stay reachable: management sessions, DNS, domain controllers, RADIUS.
+    ``remote_access`` is the start type of the service RemoteAccess, None where there is no such service. ``remembered``: the
+    routes other than default routes that this collection has added, as the server keeps them in its registry; see Network.line.
+    """
+
+    interfaces: tuple[Interface, ...]
+    routes: tuple[Route, ...]
+    peers: tuple[netaddr.IPAddress, ...]
+    ipv6_defaults: tuple[tuple[str, int, int], ...] = ()
+    administrator: bool = True
+    remote_access: str | None = "automatic"
+    pending: Pending | None = None
+    remembered: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, raw: t.Any) -> Network:
+        """Read what read_network.ps1 returns.
+
+        :raises PlanError: where it is something else.
+        """
+        try:
+            return cls(
+                tuple(
+                    Interface(
+                        int(item["index"]),
+                        str(item["alias"]),
+                        str(item["mac"]),
+                        int(item["metric"]),
+                        bool(item["dhcp"]),
+                        tuple(netaddr.IPNetwork(address) for address in item["addresses"]),
+                    )
+                    for item in raw["interfaces"]
+                ),
+                tuple(
+                    Route(
+                        str(item["store"]),
+                        netaddr.IPNetwork(item["destination"]).cidr,
+                        str(item["next_hop"]),
+                        int(item["interface_index"]),
+                        int(item["metric"]),
+                    )
+                    for item in raw["routes"]
+                ),
+                tuple(netaddr.IPAddress(text) for text in raw["peers"] if ":" not in text),
+                tuple(
+                    (str(item["next_hop"]), int(item["interface_index"]), int(item["metric"]))
+                    for item in raw["ipv6_defaults"]
+                ),
+                bool(raw["administrator"]),
+                None if raw["remote_access"] is None else str(raw["remote_access"]),
+                None
+                if raw["pending"] is None
+                else Pending(
+                    None if raw["pending"]["due_in"] is None else float(raw["pending"]["due_in"]),
+                    None if raw["pending"]["applied"] in UNDECIDED else int(raw["pending"]["applied"]),
+                ),
+                tuple(sorted(map(str, raw["remembered"]))),
+            )
+        except (KeyError, TypeError, ValueError, netaddr.AddrFormatError) as error:
+            raise PlanError(
+                f"The server described its network in a way that is not understood ({type(error).__name__}: {error})."
+            ) from error
+
+    def ordered(self, routes: Iterable[Route]) -> list[Route]:
+        """Return routes in the order in which packets prefer them: by their own metric and the interface's."""
+        metrics = {interface.index: interface.metric for interface in self.interfaces}
+        return sorted(
+            routes,
+            key=lambda route: (
+                route.metric + metrics.get(route.interface_index, 0),
+                route.interface_index,
+                route.next_hop,
+            ),
+        )
+
+    def defaults(self, store: str = ACTIVE) -> list[Route]:
+        """Return a store's default routes, the one that packets take first."""
+        return self.ordered(route for route in self.routes if route.store == store and route.is_default)
+
+    @property
+    def gateway(self) -> str | None:
+        """Return the default gateway that packets take, or None."""
+        return next((route.next_hop for route in self.defaults()), None)
+
+    def route_to(self, prefix: netaddr.IPNetwork) -> Route | None:
+        """Return the active route that counts for all of ``prefix``: the longest that holds it, then the lowest metric."""
+        matching = [route for route in self.routes if route.store == ACTIVE and prefix in route.destination]
+        return min(self.ordered(matching), key=lambda route: -route.destination.prefixlen, default=None)
+
+    def alias(self, index: int) -> str:
+        """Return an interface's name: an index means nothing to a user, and another interface may have it after a restart."""
+        return next((interface.alias for interface in self.interfaces if interface.index == index), str(index))
+
+    def line(self, key: Key) -> str:
+        """Return a route as the server remembers it."""
+        destination, next_hop, index = key
+        return f"{destination} {next_hop} {self.alias(index)}"
+
+    def by_gateway(self) -> list[Route]:
+        """Return the routes that somebody has set. On-link ones come and go with addresses, and those of RRAS's own interfaces with clients."""
+        known = {interface.index for interface in self.interfaces}
+        found = [
+            route
+            for route in self.routes
+            if route.is_default or (route.next_hop != ON_LINK and route.interface_index in known)
+        ]
+        return sorted(found, key=lambda route: (route.destination, route.interface_index, route.next_hop, route.store))
+
+    def pending_findings(self) -> tuple[Finding, ...]:
+        """Report a change that has not ended."""
+        if not self.pending:
+            return ()
+        due = self.pending.due_in
+        when = f"in {due:.0f} s" if due is not None else "at the next start"
+        return (
+            Finding(
+                "rollback_pending",
+                "warning",
+                "aovpn.ikev2 rollback",
+                f"A change of the default gateway is under way, or its run was interrupted: the old gateway comes back {when} unless it is confirmed.",
+                "Wait for that. The next change of the gateway waits, too.",
+            ),
+        )
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """Return what a user wants to know, and what restores the routes: see plan_restoration."""
+        persistent = {(route.next_hop, route.interface_index) for route in self.defaults(PERSISTENT)}
+        return {
+            "gateway": self.gateway,
+            "default_routes": [
+                {
+                    "gateway": route.next_hop,
+                    "interface": self.alias(route.interface_index),
+                    "metric": route.metric,
+                    "persistent": (route.next_hop, route.interface_index) in persistent,
+                }
+                for route in self.defaults()
+            ],
+            "default_routes_ipv6": [
+                {"gateway": next_hop, "interface": self.alias(index), "metric": metric}
+                for next_hop, index, metric in self.ipv6_defaults
+            ],
+            "routes": [
+                {
+                    "store": route.store,
+                    "destination": str(route.destination),
+                    "next_hop": route.next_hop,
+                    "interface": self.alias(route.interface_index),
+                    "metric": route.metric,
+                }
+                for route in self.by_gateway()
+            ],
+            "addresses": [str(network.ip) for interface in self.interfaces for network in interface.networks],
+            "administrator": self.administrator,
+            "networks": [str(network) for interface in self.interfaces for network in interface.networks],
+        }

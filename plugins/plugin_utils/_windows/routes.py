@@ -1,0 +1,347 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The plan for a Windows server's IPv4 default gateway: from what was read to the steps that change it. No input or output."""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Change, Finding
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.errors import PlanError
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.network import (
+    ACTIVE,
+    DEFAULT,
+    ON_LINK,
+    PERSISTENT,
+    Interface,
+    Key,
+    Network,
+    Route,
+)
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.steps import (
+    BOTH,
+    NEW_ROUTE_METRIC,
+    Plan,
+    Step,
+    add,
+    make,
+    remove,
+    stores,
+)
+
+SHORTEST_TIMEOUT, LONGEST_TIMEOUT = 5, 3600
+"""What ``rollback_timeout`` may be, in seconds."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a task asks for, checked."""
+
+    gateway: netaddr.IPAddress
+    interface_alias: str | None = None
+    mac: str | None = None
+    preserve_routes: tuple[netaddr.IPNetwork, ...] = ()
+    remove_other_defaults: bool = False
+    allow_dhcp: bool = False
+
+    @classmethod
+    def parse(
+        cls,
+        *,
+        gateway: str,
+        interface_alias: str | None,
+        mac: str | None,
+        preserve_routes: Sequence[str],
+        remove_other_defaults: bool,
+        allow_dhcp: bool,
+    ) -> Wanted:
+        """Check a task's options.
+
+        :raises PlanError: naming the option, and what it takes instead.
+        """
+        try:
+            address = netaddr.IPAddress(gateway, flags=netaddr.INET_PTON)
+        except (ValueError, netaddr.AddrFormatError):
+            raise PlanError(f"Option 'gateway' is {gateway!r}, which is not an IP address.") from None
+        if address.version != 4:
+            raise PlanError(f"Option 'gateway' is {gateway}: only the IPv4 default gateway is managed.")
+        prefixes: list[netaddr.IPNetwork] = []
+        for text in preserve_routes:
+            try:
+                prefix = netaddr.IPNetwork(text)
+            except (ValueError, netaddr.AddrFormatError):
+                raise PlanError(
+                    f"Option 'preserve_routes' holds {text!r}, which is not a prefix such as 192.0.2.0/24."
+                ) from None
+            if prefix.version != 4 or prefix.prefixlen == 0 or prefix.ip != prefix.network:
+                raise PlanError(
+                    f"Option 'preserve_routes' holds {text!r}; it takes IPv4 prefixes such as 192.0.2.0/24, and not the default route."
+                )
+            for other in prefixes:
+                if prefix in other or other in prefix:
+                    raise PlanError(
+                        f"Option 'preserve_routes' holds {prefix} and {other}, which overlap: give one of them."
+                    )
+            prefixes.append(prefix)
+        return cls(address, interface_alias, mac, tuple(prefixes), remove_other_defaults, allow_dhcp)
+
+
+def plan_default_gateway(network: Network, wanted: Wanted) -> Plan:
+    """Plan how ``wanted.gateway`` becomes the server's one default gateway on its interface.
+
+    :raises PlanError: where no plan is safe.
+    """
+    _require_administrator(network)
+    if network.remote_access in (None, "disabled"):
+        raise PlanError(
+            "This is not an RRAS server: the service RemoteAccess is "
+            + ("disabled." if network.remote_access else "not there.")
+            + " Take it out of the group, or set up Routing and Remote Access first."
+        )
+    interface = choose_interface(network.interfaces, wanted)
+    gateway = str(wanted.gateway)
+    if wanted.gateway in {item.ip for each in network.interfaces for item in each.networks}:
+        raise PlanError(f"Option 'gateway' is {gateway}, which is an address of this server itself.")
+    if interface.dhcp and not wanted.allow_dhcp:
+        raise _dhcp_refusal(interface)
+
+    def replaced(route: Route) -> bool:
+        here = route.interface_index == interface.index
+        return route.next_hop != gateway if here else wanted.remove_other_defaults
+
+    old = [route for route in network.defaults() if replaced(route)]
+    old_persistent = [route for route in network.defaults(PERSISTENT) if replaced(route)]
+    stands_in = stores(network.routes, (DEFAULT, gateway, interface.index))
+    # It replaces the old one. A route that is already in a store keeps its metric.
+    metrics = [*stands_in.values(), *(route.metric for route in old if route.interface_index == interface.index)]
+    metric = metrics[0] if metrics else NEW_ROUTE_METRIC
+
+    preserve = _preserve(network, wanted, old)
+    switch, keep = [], []
+    if ACTIVE not in stands_in:
+        switch.append(Step("add", ACTIVE, DEFAULT, gateway, interface.index, metric))
+    switch += [Step("remove", ACTIVE, DEFAULT, route.next_hop, route.interface_index) for route in old]
+    if PERSISTENT not in stands_in:
+        keep.append(Step("add", BOTH, DEFAULT, gateway, interface.index, metric))
+    keep += [Step("remove", PERSISTENT, DEFAULT, route.next_hop, route.interface_index) for route in old_persistent]
+
+    return Plan.of(network, preserve, switch, keep, _default_findings(network, interface, wanted))
+
+
+def survey_default_gateway(network: Network, wanted: Wanted) -> Plan:
+    """Report what plan_default_gateway would change, without steps. Where it refuses, the reason is a finding."""
+    try:
+        plan = plan_default_gateway(network, wanted)
+    except PlanError as error:
+        reason = Finding(
+            "change_refused",
+            "blocker",
+            "default gateway",
+            str(error),
+            "Correct this first. Until then, the default gateway is left alone.",
+        )
+        change = Change(DEFAULT, "NextHop", network.gateway, str(wanted.gateway), "route")
+        return Plan(
+            findings=(*network.pending_findings(), reason), changes=(change,) if change.before != change.after else ()
+        )
+    return Plan(findings=plan.findings, changes=plan.changes)
+
+
+def plan_restoration(network: Network, snapshot: Mapping[str, t.Any], allow_dhcp: bool = False) -> Plan:
+    """Plan how the routes become what they were when ``snapshot`` was taken, which is what Network.as_dict returned then.
+
+    That is all default routes of both stores, and of the other routes those that this collection has added since, which the server
+    remembers. What somebody else has added or removed is left alone.
+
+    :raises PlanError: where no plan is safe.
+    """
+    _require_administrator(network)
+    then = _routes_in(snapshot, network)
+    lines = {*network.remembered}
+    mine = {
+        route.key for route in [*then, *network.routes] if not route.is_default and network.line(route.key) in lines
+    }
+    default_keys = {route.key for route in [*then, *network.routes] if route.is_default}
+    adding, removing, keeping, dropping = [], [], [], []
+    for key in sorted(mine) + sorted(default_keys):
+        is_in, was_in = stores(network.routes, key), stores(then, key)
+        if ACTIVE not in was_in:
+            removing += [remove(key, ACTIVE)] if ACTIVE in is_in else []
+        elif is_in.get(ACTIVE) != was_in[ACTIVE]:
+            adding += [remove(key, ACTIVE)] if ACTIVE in is_in else []
+            adding.append(add(key, ACTIVE, was_in[ACTIVE]))
+        if PERSISTENT not in was_in:
+            dropping += [remove(key, PERSISTENT)] if PERSISTENT in is_in else []
+        elif is_in.get(PERSISTENT) != was_in[PERSISTENT]:
+            keeping += [remove(key, PERSISTENT)] if PERSISTENT in is_in else []
+            keeping += make(key, was_in)
+    for step in (*adding, *keeping):
+        if step.destination == DEFAULT and step.action == "add":
+            _check_reachable(network, step)
+    for interface in network.interfaces:
+        touched = {step.interface_index for step in (*adding, *removing, *keeping, *dropping)}
+        if interface.dhcp and not allow_dhcp and interface.index in touched:
+            raise _dhcp_refusal(interface)
+    # The routes of peers stay until the default routes that replace them stand.
+    switch = [*adding, *reversed(removing)]
+    return Plan.of(network, [], switch, [*keeping, *dropping], _others(network, then, mine))
+
+
+def choose_interface(interfaces: Iterable[Interface], wanted: Wanted) -> Interface:
+    """Choose by alias, by MAC address, or the one interface whose subnet holds the gateway.
+
+    :raises PlanError: with the list of interfaces, where that is none or several.
+    """
+    known = list(interfaces)
+    listed = f"Interfaces are: {'; '.join(map(str, known)) or 'none'}."
+    chosen = known
+    if wanted.interface_alias is not None:
+        chosen = [item for item in chosen if item.alias.casefold() == wanted.interface_alias.casefold()]
+    if wanted.mac is not None:
+        chosen = [item for item in chosen if _hex(item.mac) == _hex(wanted.mac)]
+    if not chosen:
+        raise PlanError(
+            f"No interface has the alias {wanted.interface_alias!r} and the MAC address {wanted.mac!r} that were asked for. {listed}"
+        )
+    on_link = [item for item in chosen if any(wanted.gateway in network for network in item.networks)]
+    if not on_link:
+        raise PlanError(
+            f"The gateway {wanted.gateway} is in no subnet of this server's interfaces, so it cannot be reached directly. {listed}"
+        )
+    if len(on_link) > 1:
+        raise PlanError(
+            f"The gateway {wanted.gateway} is in a subnet of several interfaces: name one by 'interface_alias' or 'mac'. {listed}"
+        )
+    return on_link[0]
+
+
+def _require_administrator(network: Network) -> None:
+    if not network.administrator:
+        raise PlanError(
+            "The user of the connection is not an administrator of this server, and cannot change its routes."
+        )
+
+
+def _dhcp_refusal(interface: Interface) -> PlanError:
+    return PlanError(
+        f"Interface {interface} has its configuration from DHCP, which would undo the change of the gateway."
+        " Give it a fixed address, or set 'allow_dhcp' if the DHCP server hands out that gateway."
+    )
+
+
+def _routes_in(snapshot: Mapping[str, t.Any], network: Network) -> list[Route]:
+    """Read the routes in a snapshot.
+
+    :raises PlanError: where there are none, or where they are another server's.
+    """
+    indexes = {interface.alias: interface.index for interface in network.interfaces}
+    listed = "; ".join(map(str, network.interfaces)) or "none"
+    own = {str(item.ip) for interface in network.interfaces for item in interface.networks}
+    try:
+        if own.isdisjoint(map(str, snapshot["addresses"])):
+            raise PlanError(
+                f"Option 'snapshot' was taken from a server with the addresses {', '.join(map(str, snapshot['addresses']))}."
+                f" This one has none of them. Interfaces are: {listed}."
+            )
+        found = []
+        for item in snapshot["routes"]:
+            alias, store = str(item["interface"]), str(item["store"])
+            if alias not in indexes and not alias.isdigit():
+                raise PlanError(
+                    f"Option 'snapshot' has a route on interface {alias!r}, which is not there. Interfaces are: {listed}."
+                )
+            if store not in (ACTIVE, PERSISTENT):
+                raise ValueError(f"the store {store!r}")
+            destination = netaddr.IPNetwork(str(item["destination"])).cidr
+            next_hop = str(netaddr.IPAddress(str(item["next_hop"])))
+            index = indexes[alias] if alias in indexes else int(alias)
+            found.append(Route(store, destination, next_hop, index, int(item["metric"])))
+    except (KeyError, TypeError, ValueError, netaddr.AddrFormatError) as error:
+        raise PlanError(
+            f"Option 'snapshot' is not what this module returns as 'before' or 'after' ({type(error).__name__}: {error})."
+        ) from error
+    return found
+
+
+def _check_reachable(network: Network, step: Step) -> None:
+    """Check that a gateway of the snapshot can still be reached.
+
+    :raises PlanError: where it cannot.
+    """
+    networks = {item.index: item.networks for item in network.interfaces}.get(step.interface_index)
+    if networks is not None and step.next_hop != ON_LINK and not any(step.next_hop in item for item in networks):
+        raise PlanError(
+            f"The gateway {step.next_hop} of the snapshot is in no subnet that interface {network.alias(step.interface_index)} has now"
+            f" ({', '.join(map(str, networks)) or 'none'}), so it cannot be reached directly."
+        )
+
+
+def _others(network: Network, then: Iterable[Route], mine: set[Key]) -> list[Finding]:
+    """Report static routes that somebody else has added or removed since the snapshot."""
+
+    def lines(routes: Iterable[Route]) -> set[str]:
+        return {
+            f"{route.destination} by {route.next_hop}"
+            for route in routes
+            if route.store == PERSISTENT and not route.is_default and route.key not in mine
+        }
+
+    was, stands_now = lines(then), lines(network.by_gateway())
+    differing = [f"{line} was added" for line in sorted(stands_now - was)]
+    differing += [f"{line} was removed" for line in sorted(was - stands_now)]
+    if not differing:
+        return []
+    return [
+        Finding(
+            "routes_differ",
+            "info",
+            "routes",
+            f"Since the snapshot was taken, somebody else has changed other routes, which are left alone: {'; '.join(differing)}.",
+            "No action needed if this was intended.",
+        )
+    ]
+
+
+def _preserve(network: Network, wanted: Wanted, old: Sequence[Route]) -> list[Step]:
+    """Keep on a default route that will be removed whatever uses it now: declared prefixes, management peers, DNS servers."""
+    steps = {}
+    for prefix in [*wanted.preserve_routes, *(netaddr.IPNetwork(peer) for peer in network.peers)]:
+        route = network.route_to(prefix)
+        if route is not None and route in old:
+            steps[str(prefix)] = Step("add", BOTH, str(prefix), route.next_hop, route.interface_index)
+    return list(steps.values())
+
+
+def _default_findings(network: Network, interface: Interface, wanted: Wanted) -> list[Finding]:
+    findings = [
+        Finding(
+            "ipv6_default_route",
+            "info",
+            network.alias(index),
+            f"There is an IPv6 default route, by {next_hop}, which is left alone: only IPv4 is managed.",
+            "If clients connect over IPv6, see that their answers go back through the load balancer, too.",
+        )
+        for next_hop, index, _metric in network.ipv6_defaults
+    ]
+    if wanted.remove_other_defaults:
+        return findings
+    return findings + [
+        Finding(
+            "other_default_route",
+            "warning",
+            network.alias(route.interface_index),
+            f"There is another default route, by {route.next_hop}; with the lower metric, it would take the answers to clients.",
+            "Give internal networks static routes and remove it, which 'remove_other_defaults' does.",
+        )
+        for route in network.defaults()
+        if route.interface_index != interface.index
+    ]
+
+
+def _hex(mac: str) -> str:
+    return "".join(character for character in mac if character.isalnum()).casefold()

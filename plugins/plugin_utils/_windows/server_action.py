@@ -1,0 +1,143 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the actions for a VPN server share: running scripts and modules there, lost connections, and results."""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+import time
+import typing as t
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import MISSING
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.errors import PlanError, outcome
+
+POWERSHELL = Path(__file__).parents[1] / "powershell"
+
+PAUSE = 1.0
+"""Seconds between two attempts to reach a server."""
+
+Answer = t.TypeVar("Answer")
+
+
+class Lost(Exception):
+    """There was no answer from the server, so nobody knows whether the script or module ran."""
+
+
+class ServerAction(ActionBase, abc.ABC):
+    """An action on a Windows server. Check mode and diff mode are its own affair: what it sends reads, or is meant to write."""
+
+    _requires_connection = True
+
+    arguments: Mapping[str, Mapping[str, t.Any]]
+    required: Sequence[tuple[str, str, list[str]]]
+
+    @abc.abstractmethod
+    def change(self, options: Mapping[str, t.Any]) -> dict[str, t.Any]:
+        """Do what the task asks for, and return its result.
+
+        :raises PlanError: where that is refused, or failed.
+        :raises Lost: where there was no answer, and nothing was sent that writes.
+        """
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        """Run the task."""
+        self._supports_check_mode = True
+        result: dict[str, t.Any] = super().run(tmp, task_vars)
+        self._task_vars = task_vars or {}
+        try:
+            _dummy, options = self.validate_argument_spec(self.arguments, required_if=self.required)
+            if "netaddr" in MISSING:
+                raise AnsibleActionFail(
+                    "The Python library netaddr is missing on the controller. Install it beside ansible-core."
+                )
+            if not getattr(self._connection._shell, "_IS_WINDOWS", False):
+                raise PlanError(
+                    "The connection is not one to a Windows server, such as winrm, psrp or ssh with PowerShell."
+                )
+            result.update(self.change(options))
+        except AnsibleActionFail as error:
+            error.result.update(outcome("unchanged"), undone=True)
+            raise
+        except Lost as error:
+            key = "unreachable" if isinstance(error.__cause__, AnsibleConnectionFailure) else "failed"
+            message = f"{self.server}: {error}. Nothing was changed; run this again."
+            result.update(outcome("unchanged"), undone=True, msg=message, **{key: True})
+        except PlanError as error:
+            undone = error.final_state in ("unchanged", "rolled_back")
+            result.update({**error.result, **outcome(error.final_state, error.changes)})
+            result.update(undone=undone, changed=not undone, failed=True, msg=f"{self.server}: {error}")
+        return result
+
+    @property
+    def server(self) -> str:
+        """Return the server's name in the inventory."""
+        return str(self._task_vars.get("inventory_hostname", "The server"))
+
+    def again(self, end: float, ask: Callable[[], Answer]) -> Answer:
+        """Ask until there is an answer. What is asked may be done twice.
+
+        :raises Lost: where there was none by ``end``.
+        """
+        while True:
+            try:
+                return ask()
+            except Lost:
+                if time.monotonic() + PAUSE > end:
+                    raise
+            time.sleep(PAUSE)
+
+    def powershell(self, script: str, **parameters: t.Any) -> t.Any:
+        """Run one of the collection's scripts, and return its result.
+
+        :raises PlanError: where it failed.
+        :raises Lost: where there was no answer.
+        """
+        arguments = {"script": text_of(script), "parameters": parameters, "depth": 5}
+        return self.module("win_powershell", arguments, script).get("result")
+
+    def module(self, name: str, arguments: Mapping[str, t.Any], what: str = "") -> Mapping[str, t.Any]:
+        """Run a module of ansible.windows, and return its result; ``what`` is what messages call it.
+
+        :raises PlanError: where it failed.
+        :raises Lost: where there was no answer, once the connection is known to be needed anew.
+        """
+        what = what or name
+        try:
+            answer: dict[str, t.Any] = self._execute_module(
+                module_name=f"ansible.windows.{name}", module_args={**arguments}, task_vars=self._task_vars
+            )
+        except Exception as error:  # whatever a connection plugin raises
+            self._hang_up()
+            raise Lost(f"the server did not answer to {what} ({error})") from error
+        if "module_stdout" in answer or answer.get("unreachable"):
+            self._hang_up()
+            raise Lost(f"the server did not answer to {what} ({answer.get('msg', 'no reason given')})")
+        if answer.get("failed") or answer.get("error"):
+            errors = [str(error.get("output", error)).strip() for error in answer.get("error", [])]
+            raise PlanError(f"{what} failed: {'; '.join(errors) or answer.get('msg', 'no reason given')}")
+        return answer
+
+    def _hang_up(self) -> None:
+        """Forget the connection, so that the next script makes a new one.
+
+        Not by ``close``, which for winrm and psrp says goodbye first, and waits for an answer until it times out. The server ends such a session by itself.
+        """
+        for name in ("protocol", "shell_id", "runspace"):
+            if hasattr(self._connection, name):
+                setattr(self._connection, name, None)
+        self._connection._connected = False
+        with contextlib.suppress(Exception):
+            self._connection.reset()  # what else there is, such as ssh's master
+
+
+def text_of(script: str) -> str:
+    """Return the text of one of the collection's scripts."""
+    return (POWERSHELL / script).read_text(encoding="utf-8")
