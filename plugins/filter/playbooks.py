@@ -21,7 +21,17 @@ UTILITIES = "ansible_collections.aovpn.ikev2.plugins.plugin_utils"
 FILTERS = {
     **{
         name: f"_audit.{name}"
-        for name in ("collected", "cross_check", "cut_off", "failure", "obstacles", "read_snapshot")
+        for name in (
+            "choices",
+            "collected",
+            "cross_check",
+            "cut_off",
+            "failure",
+            "keeps_gateway",
+            "left_alone",
+            "obstacles",
+            "read_snapshot",
+        )
     },
     "inventory_problems": "_inventory.problems",
     "report_summary": "_report.summary",

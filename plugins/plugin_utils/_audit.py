@@ -47,11 +47,17 @@ def return_path(servers: Mapping[str, Facts], planned: Mapping[str, str] | None 
     }
 
 
-def obstacles(result: Facts, accept: Collection[str]) -> list[str]:
+def obstacles(
+    host: str, load_balancers: Mapping[str, Facts], accept: Collection[str], gateways: Mapping[str, str]
+) -> list[str]:
     """Return as sentences what forbids a change that is due on a load balancer, or a change of its servers' gateways.
 
-    ``result`` is what the device module returned with ``gathered`` and the planned gateways.
+    ``load_balancers`` are results of the device modules with ``gathered`` and the planned gateways, which are ``gateways`` (by the
+    servers' addresses). A load balancer that is left alone needs no change, so it has no obstacles.
     """
+    result = load_balancers[host]
+    if left_alone(host, load_balancers, gateways):
+        return []
     return [
         f"{finding['code']} at {finding['object']}: {finding['message']} {finding['remedy']}"
         for finding in result["findings"]
@@ -59,6 +65,107 @@ def obstacles(result: Facts, accept: Collection[str]) -> list[str]:
         and finding["code"] not in accept
         and (result["changes"] or finding["code"] == "return_path_wrong")
     ]
+
+
+def left_alone(host: str, load_balancers: Mapping[str, Facts], gateways: Mapping[str, str]) -> str:
+    """Return why this run does not change a load balancer; empty where it may.
+
+    A standby unit is left to its partner, the active unit with the same virtual addresses. A load balancer that still translates
+    is left as it is where another one is its servers' default gateway: a server has only one.
+    """
+    if host not in load_balancers:
+        return ""
+    if partner := _partner(host, load_balancers):
+        return f"it is not the active unit, and is left to {partner}, which serves the same virtual addresses"
+    result = load_balancers[host]
+    wrong = {
+        finding["object"].partition("%")[0] for finding in result["findings"] if finding["code"] == "return_path_wrong"
+    }
+    if not wrong or any(service["source_preserved"] for service in result["services"]):
+        return ""
+    for name, other in sorted(load_balancers.items()):
+        offered = _offered(other)
+        if name != host and all(gateways.get(server) in offered.get(server, ()) for server in wrong):
+            return (
+                f"{name} leads to the same servers and is their default gateway. A server has only one,"
+                f" so {host} has to go on translating"
+            )
+    return ""
+
+
+def _partner(host: str, load_balancers: Mapping[str, Facts]) -> str:
+    """Return the active unit whose standby unit ``host`` is; empty where there is none."""
+    result = load_balancers[host]
+    vips = _vips(result)
+    if not vips or not _has(result, "not_active_unit"):
+        return ""
+    active = (name for name, other in sorted(load_balancers.items()) if not _has(other, "not_active_unit"))
+    return next((name for name in active if _vips(load_balancers[name]) == vips), "")
+
+
+def _has(result: Facts, code: str) -> bool:
+    return any(finding["code"] == code for finding in result["findings"])
+
+
+def _vips(result: Facts) -> set[str]:
+    return {service["address"] for service in result["services"]} - {""}
+
+
+def _offered(result: Facts) -> dict[str, set[str]]:
+    """Return the addresses that a load balancer offers its servers as default gateway, by server."""
+    offered: dict[str, set[str]] = {}
+    for service in result["services"]:
+        for server in service["servers"]:
+            bare = {gateway.partition("%")[0] for gateway in server["gateways"]}
+            offered.setdefault(server["address"].partition("%")[0], set()).update(bare)
+    return offered
+
+
+def keeps_gateway(addresses: Collection[str], load_balancers: Mapping[str, Facts]) -> bool:
+    """Report whether a server's default gateway is its own matter: it is behind load balancers, and none offers itself as gateway.
+
+    That is so with direct server return, where the server replies to clients by its own gateway.
+    """
+    offers = [
+        gateways
+        for result in load_balancers.values()
+        for server, gateways in _offered(result).items()
+        if server in addresses
+    ]
+    return bool(offers) and not any(offers)
+
+
+def choices(
+    load_balancers: Mapping[str, Facts], servers: Mapping[str, Facts], gateways: Mapping[str, str]
+) -> list[dict[str, str]]:
+    """Report as findings which hosts a run leaves alone, and why."""
+    findings = [
+        Finding(
+            "not_active_unit" if _has(load_balancers[host], "not_active_unit") else "server_shared",
+            "info",
+            host,
+            f"This load balancer is not changed in this run: {reason}.",
+            "No action needed, if that is intended. docs/troubleshooting.md describes both cases.",
+        )
+        for host in sorted(load_balancers)
+        if (reason := left_alone(host, load_balancers, gateways))
+    ]
+    findings += [
+        Finding(
+            "unsupported_mode",
+            "info",
+            host,
+            "No load balancer offers itself as this server's default gateway (direct server return, for example), so its gateway is left alone.",
+            "Remove 'rras_gateway' for this server.",
+        )
+        for host, facts in sorted(servers.items())
+        if keeps_gateway(facts["addresses"], load_balancers) and _gateway_due(facts)
+    ]
+    return [{**finding.as_dict(), "host": finding.object} for finding in findings]
+
+
+def _gateway_due(facts: Facts) -> bool:
+    return any(change["id"] == DEFAULT_ROUTE for change in facts.get("changes", ()))
 
 
 def cross_check(load_balancers: Mapping[str, Facts], servers: Mapping[str, Facts]) -> list[dict[str, str]]:
@@ -77,7 +184,7 @@ def cross_check(load_balancers: Mapping[str, Facts], servers: Mapping[str, Facts
     }
     findings = []
     for host, names in leading.items():
-        if len(names) > 1:
+        if sum(not _partner(name, load_balancers) for name in names) > 1:
             findings.append(
                 Finding(
                     "server_shared",
@@ -213,7 +320,9 @@ def drift(
         lines += [
             f"{host}: {finding['code']} at {finding['object']}: {finding['message']}"
             for finding in result["findings"]
-            if finding["severity"] == "blocker" and finding["code"] not in (accepted or {}).get(host, ())
+            if finding["severity"] == "blocker"
+            and finding["code"] not in (accepted or {}).get(host, ())
+            and not (finding["code"] == "not_active_unit" and _partner(host, load_balancers))
         ]
     for host, facts in sorted(servers.items()):
         lines += [f"{host}: {_due(change)}" for change in facts["changes"]]

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import signal
@@ -16,9 +17,11 @@ import typing as t
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import yaml
 from flask import Response
 
 from harness import COMMANDS, REPOSITORY, Ansible, Run
+from lab.bigip import BigIp
 from lab.core import Entry
 from lab.whole import Lab
 
@@ -444,3 +447,32 @@ def test_there_is_a_snapshot_of_whatever_is_changed(ansible: Ansible, lab: Lab) 
     back = ansible.playbook("aovpn.ikev2.rollback", *arguments)
     assert back.changed == {"rras1": 1}, back.output
     assert lab.settings() == before
+
+
+def test_a_standby_unit_in_the_inventory_is_left_to_its_partner(ansible: Ansible, lab: Lab) -> None:
+    standby = BigIp("bigip2")
+    standby.logfile = lab.logfile
+    standby.start(lab.authority)
+    try:
+        lab.bigip.add_peer()
+        standby.add_peer(active=False)
+        lab.write_inventory(without=DEVICES - SMALL)
+        inventory = yaml.safe_load(lab.inventory.read_text(encoding="utf-8"))
+        inventory["all"]["children"]["ikev2_load_balancers"]["hosts"]["bigip2"] = standby.variables(lab.ca)
+        lab.inventory.write_text(yaml.safe_dump(inventory), encoding="utf-8")
+        run = ansible.playbook("aovpn.ikev2.remediate")
+        assert run.code == 0, run.output
+        assert run.changed == {"bigip": 1, "bigip2": 0, "rras1": 1, "rras2": 1}
+        assert standby.writing() == []
+        report = run.report()
+        assert ("not_active_unit", "info", "bigip2") in {
+            (one["code"], one["severity"], one["host"]) for one in report["findings"]
+        }
+        # Nothing has synchronized it: its own drift counts now.
+        assert {line.partition(":")[0] for line in report["drift"]} == {"bigip2"}
+        standby.state["virtual"] = copy.deepcopy(lab.bigip.state["virtual"])
+        again = ansible.playbook("aovpn.ikev2.remediate")
+        assert (again.code, set(again.changed.values())) == (0, {0}), again.output
+        assert again.report()["drift"] == []
+    finally:
+        standby.stop()

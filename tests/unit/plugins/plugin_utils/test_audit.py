@@ -12,11 +12,14 @@ import typing as t
 import pytest
 
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._audit import (
+    choices,
     collected,
     cross_check,
     cut_off,
     drift,
     failure,
+    keeps_gateway,
+    left_alone,
     obstacles,
     read_snapshot,
     return_path,
@@ -146,7 +149,7 @@ def test_a_planned_gateway_takes_precedence_over_the_present_one() -> None:
 def test_what_forbids_a_change(
     changes: list[dict[str, t.Any]], findings: list[dict[str, str]], accept: list[str], codes: list[str]
 ) -> None:
-    found = obstacles(result(service(True), changes=changes, findings=findings), accept)
+    found = obstacles("lb", {"lb": result(service(True), changes=changes, findings=findings)}, accept, {})
     assert [line.partition(" ")[0] for line in found] == codes
 
 
@@ -248,3 +251,63 @@ def test_a_snapshot_is_read_as_it_was_taken() -> None:
 def test_a_file_that_is_not_a_snapshot_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a snapshot that a playbook of this collection wrote"):
         read_snapshot(text)
+
+
+def at(vip: str, *services: dict[str, t.Any], **more: t.Any) -> dict[str, t.Any]:
+    """Return the result of a load balancer with this virtual address."""
+    return result(*({**one, "address": vip} for one in services), **more)
+
+
+def test_a_standby_unit_is_left_to_its_partner_and_to_nobody_else() -> None:
+    standby, due = finding("not_active_unit", "blocker"), [change("vs500", "snat", "automap", "none")]
+    mine = at("203.0.113.10", service(False, "10.10.0.11"), changes=due, findings=[standby])
+    partner = at("203.0.113.10", service(False, "10.10.0.11"), changes=due)
+    both = {"a": partner, "b": mine}
+    assert "left to a, which serves the same virtual addresses" in left_alone("b", both, {})
+    assert left_alone("a", both, {}) == ""
+    assert obstacles("b", both, [], {}) == []
+    (told,) = choices(both, {"rras1": RRAS1}, {})
+    assert (told["code"], told["severity"], told["host"]) == ("not_active_unit", "info", "b")
+    # Two units of a pair are one load balancer for their servers.
+    assert cross_check(both, {"rras1": RRAS1}) == []
+    for other in (
+        at("203.0.113.99", service(False, "10.10.0.11")),  # another pair
+        at("203.0.113.10", service(False, "10.10.0.11"), findings=[standby]),  # standby, too
+    ):
+        assert left_alone("b", {"a": other, "b": mine}, {}) == ""
+        assert obstacles("b", {"a": other, "b": mine}, [], {}) != []
+    nowhere = result({**service(False), "address": ""}, findings=[standby])
+    assert left_alone("b", {"a": result({**service(False), "address": ""}), "b": nowhere}, {}) == ""
+    assert left_alone("unread", both, {}) == ""
+
+
+def test_of_two_load_balancers_before_the_same_servers_the_one_that_is_not_their_gateway_goes_on_translating() -> None:
+    def behind(preserved: bool, gateway: str) -> dict[str, t.Any]:
+        one = service(preserved, "10.10.0.11")
+        return {**one, "servers": [{**one["servers"][0], "gateways": [gateway]}]}
+
+    wrong = {**finding("return_path_wrong", "blocker"), "object": "10.10.0.11"}
+    due = [change("vs500", "snat", "automap", "none")]
+    old = at("203.0.113.20", behind(False, "10.10.0.2"), changes=due, findings=[wrong])
+    new = at("203.0.113.10", behind(False, "10.10.0.1"), changes=due)
+    gateways = {"10.10.0.11": "10.10.0.1"}
+    both = {"new": new, "old": old}
+    assert "old has to go on translating" in left_alone("old", both, gateways)
+    assert (left_alone("new", both, gateways), obstacles("old", both, [], gateways)) == ("", [])
+    assert [one["code"] for one in choices(both, {"rras1": RRAS1}, gateways)] == ["server_shared"]
+    # One that keeps the addresses already would be cut off by the new gateway.
+    keeps = at("203.0.113.20", behind(True, "10.10.0.2"), findings=[wrong])
+    assert len(obstacles("old", {"new": new, "old": keeps}, [], gateways)) == 1
+    # A gateway that is nobody's is wrong for both.
+    assert len(obstacles("old", both, [], {"10.10.0.11": "10.10.0.254"})) == 1
+
+
+def test_a_server_to_which_no_load_balancer_offers_itself_keeps_its_gateway() -> None:
+    direct = {**service(True), "servers": [{"address": "10.10.0.11", "port": 500, "gateways": []}]}
+    addresses = RRAS1["addresses"]
+    assert keeps_gateway(addresses, {"a": result(direct)})
+    assert not keeps_gateway(addresses, {"a": result(direct), "b": result(service(True, "192.168.10.11"))})
+    assert not keeps_gateway(["10.10.0.12"], {"a": result(direct)})
+    due = {**RRAS1, "changes": [change("0.0.0.0/0", "NextHop", "10.10.0.254", "10.10.0.1", "route")]}
+    assert [one["code"] for one in choices({"a": result(direct)}, {"rras1": due}, {})] == ["unsupported_mode"]
+    assert choices({"a": result(direct)}, {"rras1": RRAS1}, {}) == []
