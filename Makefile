@@ -46,7 +46,7 @@ bench: .nox/lab/.ready ## measure, BIG-IP beside f5_modules, in 40 minutes; B="-
 
 clean: ## stop the lab and remove everything that these commands made
 	@if [ -e .lab ] && [ -e .nox/lab/.ready ]; then $(MAKE) --no-print-directory lab-down || true; fi
-	rm -rf .venv .nox .lab .lab.log .ansible .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .nox .lab .lab.log .ansible .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 
 .venv/.ready: tests/requirements/nox.txt
 	@python="$$(tests/tools/find-python 3.13 3.12 3.11)" && echo "Making .venv with $$python" && \

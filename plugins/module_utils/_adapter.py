@@ -11,7 +11,14 @@ import typing as t
 from collections.abc import Mapping, Sequence
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint, Http
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Change, Finding, Reading, Service, Value
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
+    Change,
+    Finding,
+    Reading,
+    Service,
+    Snapshot,
+    Value,
+)
 
 SAVE_TIMEOUT = 180
 """How long a large device may take to save its configuration, in seconds."""
@@ -35,6 +42,11 @@ class Adapter(abc.ABC):
         self.progress: list[str] = []
         """What the device was waited for, and what it reported meanwhile."""
         self._http = Http(endpoint, self.label)
+
+    @classmethod
+    def of(cls, endpoint: Endpoint, options: dict[str, t.Any], snapshot: Snapshot | None) -> t.Self:
+        """Return the adapter that a module's options describe, without those of the endpoint. ``snapshot``: what is restored."""
+        return cls(endpoint, **options)
 
     @property
     def requests(self) -> int:

@@ -10,6 +10,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
 
+from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import Adapter
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import MISSING
@@ -40,9 +41,9 @@ def _option(env: list[str] | None = None, **option: t.Any) -> dict[str, t.Any]:
     return {**option, "fallback": (env_fallback, env)} if env else option
 
 
-def run_module(name: str) -> None:
+def run_module(adapter_class: type[Adapter]) -> None:
     """Run the device module of a platform: read the options, run the engine, and leave with its result."""
-    platform = PLATFORMS[name]
+    platform = PLATFORMS[adapter_class.platform]
     module = AnsibleModule(argument_spec=argument_spec(platform), supports_check_mode=True, **platform.rules)
     for library, error in MISSING.items():
         module.fail_json(msg=missing_required_lib(library), exception=error)
@@ -58,7 +59,7 @@ def run_module(name: str) -> None:
         endpoint = Endpoint(**{name: options[name] for name in reach if name in options})
         order = Order.parse(**{name: options[name] for name in Order.__dataclass_fields__})
         own = {name: options[name] for name in platform.options if name not in reach}
-        adapter = platform.adapter(endpoint, own, order.snapshot)
+        adapter = adapter_class.of(endpoint, own, order.snapshot)
     except InvalidInput as error:
         module.fail_json(msg=f"{host}: {error}", **Result(failed=True).as_dict())
     try:

@@ -4,7 +4,7 @@
 
 """The one table of platforms: modules, inventory check and report read it, and tests hold the role and the documents to it.
 
-Reading it costs nothing: an adapter is imported when it is used.
+It knows no adapter, so reading it costs nothing: each module brings that of its own platform.
 """
 
 from __future__ import annotations
@@ -13,11 +13,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import Adapter
-    from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint
-    from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Snapshot
+    from collections.abc import Mapping
 
 Spec: t.TypeAlias = "dict[str, dict[str, t.Any]]"
 """Options as AnsibleModule takes them, and with ``env``: the environment variables that stand in for one that is not given."""
@@ -28,37 +24,14 @@ class Platform:
     """One kind of load balancer.
 
     ``title`` is what users call it, ``options`` are those that its module has beside the common ones, and ``rules`` the limits
-    between them, as AnsibleModule takes them. ``adapter`` takes the values of ``options`` that are not in the endpoint.
+    between them, as AnsibleModule takes them.
     """
 
     name: str
     title: str
     module: str
-    adapter: Callable[[Endpoint, dict[str, t.Any], Snapshot | None], Adapter]
     options: Spec
     rules: Mapping[str, t.Any] = field(default_factory=dict)
-
-
-def _bigip(endpoint: Endpoint, options: dict[str, t.Any], snapshot: Snapshot | None) -> Adapter:
-    from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.adapter import BigIp
-
-    return BigIp(endpoint, **options)
-
-
-def _netscaler(endpoint: Endpoint, options: dict[str, t.Any], snapshot: Snapshot | None) -> Adapter:
-    from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.adapter import NetScaler
-    from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.objects import snapshot_has_proxy_port
-
-    # A snapshot decides which settings are restored, whatever 'use_proxy_port' says.
-    held = snapshot_has_proxy_port(snapshot.services.values()) if snapshot else None
-    return NetScaler(endpoint, proxy_port_in_value=held, **options)
-
-
-def _loadmaster(endpoint: Endpoint, options: dict[str, t.Any], snapshot: Snapshot | None) -> Adapter:
-    from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster.adapter import LoadMaster
-
-    version = options.pop("api_version")
-    return LoadMaster(endpoint, api_version=None if version == "auto" else int(version), **options)
 
 
 SECRET: t.Final = {"type": "str", "no_log": True}
@@ -108,9 +81,9 @@ LOADMASTER_RULES: t.Final = {
 PLATFORMS: t.Final[Mapping[str, Platform]] = {
     platform.name: platform
     for platform in (
-        Platform("bigip", "F5 BIG-IP", "bigip_snat", _bigip, BIGIP),
-        Platform("netscaler", "Citrix ADC (NetScaler)", "netscaler_usip", _netscaler, NETSCALER, NETSCALER_RULES),
-        Platform("loadmaster", "Kemp LoadMaster", "loadmaster_transparency", _loadmaster, LOADMASTER, LOADMASTER_RULES),
+        Platform("bigip", "F5 BIG-IP", "bigip_snat", BIGIP),
+        Platform("netscaler", "Citrix ADC (NetScaler)", "netscaler_usip", NETSCALER, NETSCALER_RULES),
+        Platform("loadmaster", "Kemp LoadMaster", "loadmaster_transparency", LOADMASTER, LOADMASTER_RULES),
     )
 }
 

@@ -238,12 +238,13 @@ version:
   sample: 17.1.1
 """
 
+from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.adapter import BigIp
 from ansible_collections.aovpn.ikev2.plugins.module_utils._module import run_module
 
 
 def main() -> None:
     """Run the module."""
-    run_module("bigip")
+    run_module(BigIp)
 
 
 if __name__ == "__main__":

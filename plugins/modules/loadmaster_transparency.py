@@ -237,12 +237,13 @@ version:
   sample: 7.2.61.1
 """
 
+from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster.adapter import LoadMaster
 from ansible_collections.aovpn.ikev2.plugins.module_utils._module import run_module
 
 
 def main() -> None:
     """Run the module."""
-    run_module("loadmaster")
+    run_module(LoadMaster)
 
 
 if __name__ == "__main__":

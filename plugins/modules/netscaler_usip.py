@@ -239,11 +239,12 @@ undone:
 """
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._module import run_module
+from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.adapter import NetScaler
 
 
 def main() -> None:
     """Run the module."""
-    run_module("netscaler")
+    run_module(NetScaler)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     Refused,
     Server,
     Service,
+    Snapshot,
     Unreachable,
     Value,
     canonical_address,
@@ -78,6 +79,11 @@ class LoadMaster(Adapter):
         self._version = api_version
         self._calls: deque[float] = deque(maxlen=CALLS)
         self._services: dict[str, objects.VirtualService] = {}
+
+    @classmethod
+    def of(cls, endpoint: Endpoint, options: dict[str, t.Any], snapshot: Snapshot | None) -> t.Self:
+        version = options.pop("api_version")
+        return cls(endpoint, api_version=None if version == "auto" else int(version), **options)
 
     def wanted(self, service: Service) -> Mapping[str, Value]:
         return {} if service.source_preserved else {self.setting: True}

@@ -22,6 +22,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     Reading,
     Refused,
     Service,
+    Snapshot,
     Value,
 )
 from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler import findings as judge
@@ -105,6 +106,12 @@ class NetScaler(Adapter):
         self._carriers: dict[str, objects.Carrier] = {}
         self._items: dict[objects.Carrier, objects.Item] = {}
         self._warnings: list[str] = []
+
+    @classmethod
+    def of(cls, endpoint: Endpoint, options: dict[str, t.Any], snapshot: Snapshot | None) -> t.Self:
+        # A snapshot decides which settings are restored, whatever 'use_proxy_port' says.
+        held = objects.snapshot_has_proxy_port(snapshot.services.values()) if snapshot else None
+        return cls(endpoint, proxy_port_in_value=held, **options)
 
     @property
     def wanted_device(self) -> Mapping[str, Value]:

@@ -14,6 +14,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import neta
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Change, Finding
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.network import (
     ACTIVE,
+    DEFAULT,
     PERSISTENT,
     Key,
     Network,
@@ -124,22 +125,29 @@ def changes_between(before: Network, after: Network, steps: Iterable[Step]) -> t
     """
     found = []
     for destination, index in {(step.destination, step.interface_index) for step in steps}:
-        was, now = (_hops(network, destination, index) for network in (before, after))
-        gone, new = ([hop for hop in one if hop not in other] for one, other in ((was, now), (now, was)))
+        was, now = (_metrics(network, destination, index) for network in (before, after))
+        gone, new = ([place for place in one if place not in other] for one, other in ((was, now), (now, was)))
         if gone or new:
-            hops = [next((store_and_hop[1] for store_and_hop in each), None) for each in (gone, new or now)]
-            found.append((index, Change(destination, "NextHop", hops[0], hops[1], "route")))
-        elif metric := next((hop for hop in was if was[hop] != now[hop]), None):
+            hops = [[hop for _store, hop in places] for places in (gone, new)]
+            if destination == DEFAULT and not all(hops):  # beside one that stays
+                hops = [hops[0] or _others(was, hops[1]), hops[1] or _others(now, hops[0])]
+            old, hop = (next(iter(each), None) for each in hops)
+            found.append((index, Change(destination, "NextHop", old, hop, "route")))
+        elif metric := next((place for place in was if was[place] != now[place]), None):
             found.append((index, Change(destination, "RouteMetric", was[metric], now[metric], "route")))
     ordered = sorted(found, key=lambda item: (netaddr.IPNetwork(item[1].id), item[1].after is None, item[0]))
     return tuple(change for _index, change in ordered)
 
 
-def _hops(network: Network, destination: str, index: int) -> dict[tuple[str, str], int]:
+def _metrics(network: Network, destination: str, index: int) -> dict[tuple[str, str], int]:
     """Return the metrics of the routes of a prefix on an interface by store and next hop, the preferred ones first."""
     mine = [route for route in network.routes if (route.key[0], route.interface_index) == (destination, index)]
     ordered = sorted(network.ordered(mine), key=lambda route: route.store)
     return {(route.store, route.next_hop): route.metric for route in ordered}
+
+
+def _others(places: Iterable[tuple[str, str]], hops: Sequence[str]) -> list[str]:
+    return [hop for _store, hop in places if hop not in hops]
 
 
 def _rollback(network: Network, steps: Sequence[Step]) -> list[Step]:

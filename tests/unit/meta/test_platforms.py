@@ -19,6 +19,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from jinja2.nativetypes import NativeEnvironment
 
 from ansible_collections.aovpn.ikev2.plugins.doc_fragments._device import ModuleDocFragment
+from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import Adapter
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint
 from ansible_collections.aovpn.ikev2.plugins.module_utils._module import COMMON, argument_spec
 from ansible_collections.aovpn.ikev2.plugins.module_utils._platforms import PLATFORMS, Platform, title
@@ -28,6 +29,7 @@ from lab.whole import Lab
 
 REPOSITORY = Path(__file__).parents[3]
 ROLE = REPOSITORY / "roles" / "load_balancer"
+MODULE_UTILS = "ansible_collections.aovpn.ikev2.plugins.module_utils"
 FRAGMENT = "aovpn.ikev2._device"
 NOT_SPECIFIED = ("description", "env")
 each = pytest.mark.parametrize("platform", PLATFORMS.values(), ids=list(PLATFORMS))
@@ -66,6 +68,17 @@ def test_reading_the_table_imports_no_adapter_and_no_library() -> None:
     assert done.stdout == "[]\n"
 
 
+def adapter_of(platform: Platform) -> type[Adapter]:
+    """Return the platform's adapter, from the package with its name."""
+    module = importlib.import_module(f"{MODULE_UTILS}._{platform.name}.adapter")
+    (found,) = [
+        item
+        for item in vars(module).values()
+        if isinstance(item, type) and issubclass(item, Adapter) and item is not Adapter
+    ]
+    return found
+
+
 @each
 def test_the_options_make_an_adapter(platform: Platform) -> None:
     given = {"host": "device.example.net", "username": "admin", "password": "secret"}
@@ -73,7 +86,7 @@ def test_the_options_make_an_adapter(platform: Platform) -> None:
     assert result.error_messages == []
     own = {name: result.validated_parameters[name] for name in platform.options if name not in ("host", "port")}
     reach = Endpoint.__dataclass_fields__
-    adapter = platform.adapter(
+    adapter = adapter_of(platform).of(
         Endpoint("device.example.net"), {name: value for name, value in own.items() if name not in reach}, None
     )
     assert adapter.platform == platform.name
@@ -89,10 +102,11 @@ def test_the_device_modules_are_those_of_the_table() -> None:
 @each
 def test_a_module_runs_its_platform(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     module = importlib.import_module(f"ansible_collections.aovpn.ikev2.plugins.modules.{platform.module}")
-    ran: list[str] = []
+    ran: list[type[Adapter]] = []
     monkeypatch.setattr(module, "run_module", ran.append)
     module.main()
-    assert ran == [platform.name]
+    assert ran == [adapter_of(platform)]
+    assert ran[0].platform == platform.name
 
 
 @each
@@ -113,7 +127,9 @@ def test_a_module_documents_its_options(platform: Platform) -> None:
 
 def test_every_platform_has_an_action_group() -> None:
     groups = yaml.safe_load(read("meta", "runtime.yml"))["action_groups"]
-    assert groups == {platform.name: [platform.module] for platform in PLATFORMS.values()}
+    modules = {platform.name: [platform.module] for platform in PLATFORMS.values()}
+    assert {name: groups.get(name) for name in PLATFORMS} == modules
+    assert {name for members in groups.values() for name in members} == {name for (name,) in modules.values()}
 
 
 def test_the_role_takes_every_platform_and_its_options() -> None:

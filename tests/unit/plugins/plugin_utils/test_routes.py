@@ -16,15 +16,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Change
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.errors import PlanError
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.network import Network, Pending, Route
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.routes import (
     Wanted,
     plan_default_gateway,
     plan_restoration,
-    survey_default_gateway,
 )
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.steps import Plan, Step, changes_between, predict
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.steps import Plan, Step, predict
 
 OLD, NEW = "10.10.0.254", "10.10.0.1"
 EXTERNAL = {
@@ -494,3 +494,116 @@ def test_what_users_see() -> None:
         "administrator": True,
     }
     assert network().as_dict()["gateway"] is None
+
+
+# What is listed as changed
+
+
+def listed(changes: t.Iterable[Change]) -> list[tuple[t.Any, ...]]:
+    """Return changes in short."""
+    return [(change.id, change.setting, change.before, change.after) for change in changes]
+
+
+ACTIVE_ONLY, PERSISTENT_ONLY = BOTH[:1], BOTH[1:]
+
+
+@pytest.mark.parametrize(
+    ("routes", "before", "after"),
+    [
+        ([DEFAULT], OLD, NEW),
+        ([], None, NEW),
+        ([route("0.0.0.0/0", NEW, 4)], None, None),
+        # Right in one store alone: still one change.
+        ([route("0.0.0.0/0", NEW, 4, ACTIVE_ONLY)], None, NEW),
+        ([route("0.0.0.0/0", NEW, 4, PERSISTENT_ONLY)], None, NEW),
+        ([route("0.0.0.0/0", NEW, 4, ACTIVE_ONLY), route("0.0.0.0/0", OLD, 4, PERSISTENT_ONLY)], OLD, NEW),
+        ([route("0.0.0.0/0", NEW, 4), route("0.0.0.0/0", OLD, 4, PERSISTENT_ONLY)], OLD, NEW),
+        ([DEFAULT, route("0.0.0.0/0", "10.10.0.253", 4, metric=1)], "10.10.0.253", NEW),
+    ],
+)
+def test_a_default_gateway_is_one_change(
+    routes: list[list[dict[str, t.Any]]], before: str | None, after: str | None
+) -> None:
+    changes = plan_default_gateway(network(*routes), wanted()).changes
+    assert listed(changes) == ([("0.0.0.0/0", "NextHop", before, after)] if after else [])
+    assert {change.scope for change in changes} <= {"route"}
+    made = predict(network(*routes), plan_default_gateway(network(*routes), wanted()).steps)
+    back = plan_restoration(made, network(*routes).as_dict()).changes
+    assert listed(back) == ([("0.0.0.0/0", "NextHop", after, before)] if after else [])
+
+
+def test_routes_that_are_kept_and_another_default_are_changes_of_their_own() -> None:
+    before = network(DEFAULT, route("0.0.0.0/0", "192.168.10.1", 7, metric=900), peers=["172.16.0.9"])
+    ask = wanted(remove_other_defaults=True, preserve_routes=["172.20.0.0/16"])
+    plan = plan_default_gateway(before, ask)
+    there = [
+        ("0.0.0.0/0", "NextHop", OLD, NEW),
+        ("0.0.0.0/0", "NextHop", "192.168.10.1", None),
+        ("172.16.0.9/32", "NextHop", None, OLD),
+        ("172.20.0.0/16", "NextHop", None, OLD),
+    ]
+    assert listed(plan.changes) == there
+    changed = replace(predict(before, plan.steps), remembered=plan.remember)
+    back = plan_restoration(changed, before.as_dict()).changes
+    assert sorted(listed(back), key=str) == sorted([(*line[:2], line[3], line[2]) for line in there], key=str)
+
+
+def test_a_metric_that_comes_back_is_a_change() -> None:
+    before = network(route("0.0.0.0/0", OLD, 4, metric=5))
+    assert listed(plan_restoration(network(DEFAULT), before.as_dict()).changes) == [
+        ("0.0.0.0/0", "RouteMetric", 256, 5)
+    ]
+
+
+def test_what_stands_of_a_change_that_failed_is_listed_and_nothing_of_others() -> None:
+    before = network(DEFAULT, peers=["172.16.0.9"])
+    plan = plan_default_gateway(before, wanted())
+    theirs = Route("PersistentStore", netaddr.IPNetwork("172.30.0.0/16"), OLD, 4, 256)
+    halfway = predict(before, plan.preserve)
+    halfway = replace(halfway, routes=(*halfway.routes, theirs))
+    assert listed(changes_between(before, halfway, plan.steps)) == [("172.16.0.9/32", "NextHop", None, OLD)]
+    assert changes_between(before, predict(halfway, plan.rollback), plan.steps) == ()
+
+
+@settings(max_examples=500)
+@given(tables(), ASKED)
+def test_gathered_lists_what_present_changes(before: Network, ask: Wanted) -> None:
+    plan = plan_default_gateway(before, ask)
+    surveyed = survey_default_gateway(before, ask)
+    assert (surveyed.changes, surveyed.findings) == (plan.changes, plan.findings)
+    assert surveyed.steps == ()
+    assert bool(plan.changes) == bool(plan.steps)
+    after = predict(before, plan.steps)
+    gateways = [change for change in plan.changes if change.id == "0.0.0.0/0"]
+    assert [change.after for change in gateways if change.after] == [NEW] * any(change.after for change in gateways)
+    for change in plan.changes:
+        assert change.before != change.after
+        assert change.before is None or change.id == "0.0.0.0/0"
+        assert change.before in {item.next_hop for item in before.routes} | {None}
+        assert change.after in {item.next_hop for item in after.routes} | {None}
+    assert survey_default_gateway(after, ask).changes == ()
+
+
+@pytest.mark.parametrize(
+    ("more", "ask", "words"),
+    [
+        ({"administrator": False}, {}, "not an administrator"),
+        ({"remote_access": "disabled"}, {}, "not an RRAS server"),
+        ({"interfaces": [{**EXTERNAL, "dhcp": True}]}, {}, "from DHCP"),
+        ({}, {"gateway": "10.99.0.1"}, "is in no subnet"),
+        ({}, {"gateway": "10.10.0.11"}, "an address of this server itself"),
+        ({}, {"interface_alias": "Nothing"}, "No interface has the alias 'Nothing'"),
+    ],
+)
+def test_gathered_lists_a_change_that_is_refused_with_the_reason(
+    more: dict[str, t.Any], ask: dict[str, t.Any], words: str
+) -> None:
+    ask = {"gateway": NEW, **ask}
+    surveyed = survey_default_gateway(network(DEFAULT, **more), wanted(**ask))
+    assert listed(surveyed.changes) == [("0.0.0.0/0", "NextHop", OLD, ask["gateway"])]
+    (finding,) = surveyed.findings
+    assert (finding.code, finding.severity) == ("change_refused", "blocker")
+    assert words in finding.message
+    # Where the gateway is right, nothing is due.
+    right = survey_default_gateway(network(route("0.0.0.0/0", ask["gateway"], 4), **more), wanted(**ask))
+    assert right.changes == ()
