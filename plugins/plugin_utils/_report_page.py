@@ -18,7 +18,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._platforms import titl
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._plain import plain
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report import count, left
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_input import Json, service_key
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_picture import picture, words
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_picture import SERVERS_SHOWN, lanes, ports, words
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_text import (
     change_text,
     counted,
@@ -110,14 +110,16 @@ def _shown(value: t.Any) -> t.Any:
 
 
 def _paths(report: Mapping[str, t.Any]) -> list[Json]:
-    """Return the paths with their pictures."""
+    """Return the paths with what their pictures say."""
     predicted = report["check_mode"]
     return [
         {
             **path,
+            "title": title(path["platform"]),
+            "ports": ports(path),
             "words": words(path, predicted=predicted),
-            "wide": picture(path, wide=True, predicted=predicted),
-            "narrow": picture(path, wide=False, predicted=predicted),
+            "lanes": lanes(path, predicted=predicted),
+            "more": len(path["servers"]) - SERVERS_SHOWN,
         }
         for path in report["paths"]
     ]

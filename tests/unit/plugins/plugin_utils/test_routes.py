@@ -23,8 +23,9 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.routes import
     Wanted,
     plan_default_gateway,
     plan_restoration,
+    survey_default_gateway,
 )
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.steps import Plan, Step, predict
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.steps import Plan, Step, changes_between, predict
 
 OLD, NEW = "10.10.0.254", "10.10.0.1"
 EXTERNAL = {
