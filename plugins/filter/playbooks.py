@@ -24,7 +24,6 @@ FILTERS = {
         for name in ("collected", "cross_check", "cut_off", "failure", "obstacles", "read_snapshot")
     },
     "inventory_problems": "_inventory.problems",
-    "report_summary": "_report.summary",
 }
 """The functions of plugin_utils, by the name of the filter."""
 
