@@ -15,6 +15,7 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._files import replace_file
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._plain import plain
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report import summary
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_page import render
 
 ARGUMENTS: dict[str, dict[str, t.Any]] = {
@@ -48,4 +49,5 @@ class ActionModule(ActionBase):
                 f"The report cannot be written to {error.filename}: {error.strerror}."
                 " Give 'report_directory' a folder of the controller's in which this user may write."
             ) from error
-        return {**result, "changed": False, **{ending: str(path) for ending, path in written.items()}}
+        paths = {ending: str(path) for ending, path in written.items()}
+        return {**result, "changed": False, **paths, "summary": summary(report, paths["html"])}

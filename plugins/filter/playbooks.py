@@ -34,7 +34,6 @@ FILTERS = {
         )
     },
     "inventory_problems": "_inventory.problems",
-    "report_summary": "_report.summary",
 }
 """The functions of plugin_utils, by the name of the filter."""
 

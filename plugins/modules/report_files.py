@@ -14,11 +14,11 @@ version_added: 0.1.0
 author:
   - The aovpn.ikev2 authors (@aovpn)
 description:
-  - Writes what P(aovpn.ikev2.report#filter) gives as a page for people and a file for programs, on the controller.
-  - Each file is replaced as a whole. A folder that is missing is made. It is never counted as a change, and written in check mode as well.
+  - Writes what P(aovpn.ikev2.report#filter) returns as a page for people and a file for programs, on the controller.
+  - Each file is replaced as a whole. A missing folder is created. It is never counted as a change, and written in check mode as well.
 options:
   report:
-    description: The report, as P(aovpn.ikev2.report#filter) gives it.
+    description: The report, as P(aovpn.ikev2.report#filter) returns it.
     type: dict
     required: true
   path:
@@ -41,7 +41,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Write what was found
+- name: Write a report
   aovpn.ikev2.report_files:
     report: "{{ ansible_play_hosts_all | aovpn.ikev2.report(hostvars, playbook='mine') }}"
     path: /var/www/reports/mine
@@ -59,4 +59,9 @@ json:
   returned: success
   type: str
   sample: /var/www/reports/mine.json
+summary:
+  description: The verdict, failures, drift and changes, in at most 20 lines for the terminal.
+  returned: success
+  type: list
+  elements: str
 """

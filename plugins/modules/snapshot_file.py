@@ -9,13 +9,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: snapshot_file
-short_description: Write down what it takes to put everything back, or remove that
+short_description: Write what it takes to restore everything, or remove that
 version_added: 0.1.0
 author:
   - The aovpn.ikev2 authors (@aovpn)
 description:
   - Writes a file on the controller that is named after the time, as in C(20261124T201817Z.json), before a playbook changes anything.
-  - Only its owner may read it. It is written as a whole, and never in place of another. A folder that is missing is made, for its owner only.
+  - Only its owner may read it. It is written as a whole, and never in place of another. A missing folder is created, for its owner only.
   - It is never counted as a change.
 options:
   state:
