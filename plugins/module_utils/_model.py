@@ -121,8 +121,9 @@ def canonical_address(text: str) -> str:
 class Server:
     """A VPN server behind a service.
 
-    ``gateways``: addresses on the device that may be this server's default gateway. ``enabled``: no administrator took it out of
-    service. ``up``: no monitor did. ``direct``: it replies to clients past the device (direct server return), by a gateway of its own.
+    ``gateways``: addresses on the device that may be this server's default gateway. ``unshared``: addresses there that cannot, since
+    they do not move to the other unit. ``enabled``: no administrator took it out of service. ``up``: no monitor did. ``direct``: it
+    replies to clients past the device (direct server return), by a gateway of its own.
     """
 
     address: str
@@ -131,6 +132,7 @@ class Server:
     enabled: bool = True
     up: bool = True
     direct: bool = False
+    unshared: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, t.Any]:
         """Return plain values."""
