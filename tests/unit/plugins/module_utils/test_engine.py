@@ -500,8 +500,12 @@ class Several(Memory):
 
     def read(self) -> Reading:
         now = self.services["several"]
-        kept = {"settings": now.settings, "source_preserved": now.source_preserved}
-        return Reading(tuple(replace(entry, servers=(), **kept) for entry in self.entries))
+        return Reading(
+            tuple(
+                replace(entry, servers=(), settings=now.settings, source_preserved=now.source_preserved)
+                for entry in self.entries
+            )
+        )
 
 
 @pytest.mark.parametrize("named", [{}, {"addresses": ("203.0.113.10",)}, {"services": ("203.0.113.10-4500",)}])
