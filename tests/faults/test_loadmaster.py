@@ -379,3 +379,22 @@ def test_a_huge_answer_is_not_read_to_its_end(
         assert came.result.undone is True
         assert flags(device) == [False, False]
     assert sent < 1000 * len(STEPS)
+
+
+@pytest.mark.parametrize("charset", [True, False])
+@pytest.mark.parametrize("encoding", ["ISO-8859-1", "UTF-8"])
+def test_a_service_with_an_umlaut_in_its_name_is_found(
+    device: LoadMaster, ca: str, api: Api, encoding: t.Any, charset: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "encoding", encoding)
+    monkeypatch.setattr(device, "charset", charset)
+    names = ("Büro-500", "Büro-4500")
+    for port, name in zip((500, 4500), names, strict=True):
+        device.service(VIP, port)["NickName"] = name
+    result = go(device, ca, api, Order(services=names, return_path=ORDER.return_path))
+    assert isinstance(result, Result)
+    assert [service.port for service in result.services] == [500, 4500]
+    assert flags(device) == [True, True]
+    came = go(device, ca, api, Order(services=("Büro-50",)))
+    assert isinstance(came, RunFailed)
+    assert "no UDP service called 'Büro-50'" in str(came)

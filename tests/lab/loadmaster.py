@@ -453,8 +453,12 @@ class LoadMaster(Device):
         """Say what a change of transparency meets."""
         if service["Layer"] == 4:
             return self.layer4
-        local = [ipaddress.ip_interface(row["IPAddress"]).network for row in self.state["interfaces"]]
-        known = [ipaddress.ip_address(row["Addr"]) for row in service["Rs"] if row.get("Addr")]
+        local = [
+            ipaddress.ip_interface(row["IPAddress"]).network
+            for row in self.state["interfaces"]
+            if "/" in row["IPAddress"]
+        ]
+        known = [ipaddress.ip_address(row["Addr"]) for row in service["Rs"] if _same(row["Addr"] or "", row["Addr"])]
         far = [address for address in known if not any(address in net for net in local)]
         return self.unsupported if far or self.state["parameters"]["hamode"] == 4 else "accepted"
 
