@@ -62,6 +62,7 @@ options:
   services:
     description:
       - The virtual services meant, each as V(address:port/udp) (an IPv6 address in brackets), by its index, or by its nickname where only one has it.
+      - A service on several ports or addresses is found by each of them; results and snapshots name it by the first.
       - An index is better not written down, since the LoadMaster may number its services anew.
       - It is an error when one of them is not there; nothing is ever created.
       - Excludes O(addresses).
