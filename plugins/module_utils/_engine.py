@@ -153,6 +153,8 @@ def _run(adapter: Adapter, order: Order, result: Result, *, check_mode: bool) ->
         result.findings.extend(guarded.findings)
         result.version = guarded.version
         result.before = result.services = guarded.services
+        # The servers may show that a service is right as it is.
+        changes = plan.changes(adapter, order, reading, guarded.services)
         result.findings.extend(plan.server_findings(guarded.services))
         result.findings.extend(plan.family_findings(guarded.services, changes, order, adapter))
         result.findings.extend(plan.return_path_findings(guarded.services, changes, order, adapter))

@@ -11,6 +11,7 @@ import json
 import time
 import typing as t
 from dataclasses import dataclass
+from email.message import Message
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr, requests
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import UnexpectedAnswer, Unreachable
@@ -58,11 +59,13 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a device answered."""
+    """What a device answered. ``charset``: the encoding of ``body`` that its HTTP header names, empty where it names none that is known."""
 
     status: int
     text: str
     device: str
+    body: bytes = b""
+    charset: str = ""
 
     def json(self) -> dict[str, t.Any]:
         """Read the body as a JSON object.
@@ -157,7 +160,8 @@ class Http:
                     allow_redirects=False,
                     stream=True,
                 ) as response:
-                    return Answer(response.status_code, self._text(response), self.device)
+                    body, charset = self._body(response), _charset(response)
+                    return Answer(response.status_code, _text(body, charset), self.device, body, charset)
             except requests.exceptions.RequestException as error:
                 if tries and _dropped(error):
                     time.sleep(pause)
@@ -181,7 +185,7 @@ class Http:
         """Close the connection."""
         self._session.close()
 
-    def _text(self, response: requests.Response) -> str:
+    def _body(self, response: requests.Response) -> bytes:
         body = bytearray()
         for chunk in response.iter_content(2**16):
             body += chunk
@@ -190,10 +194,7 @@ class Http:
                     f"{self.device} answered with more than {LARGEST} bytes, which is no answer of its management API."
                     " Check options 'host' and 'port'."
                 )
-        try:
-            return str(body, response.encoding or "utf-8", errors="replace")
-        except LookupError:  # an unknown encoding
-            return str(body, "utf-8", errors="replace")
+        return bytes(body)
 
     def _files(self) -> str:
         return "'client_cert', 'client_key' or 'ca_path'" if self._endpoint.client_cert else "'ca_path'"
@@ -226,6 +227,25 @@ class Http:
                 f"{where}: the connection was refused. Check option 'port', and that the management API is on."
             )
         return Unreachable(f"{where}: the connection was lost ({type(error).__name__}).")
+
+
+def _charset(response: requests.Response) -> str:
+    header = Message()
+    header["Content-Type"] = response.headers.get("Content-Type", "")
+    try:
+        charset = header.get_content_charset("")
+        bytes(4).decode(charset)
+    except (LookupError, ValueError):  # not known here, or no encoding of text
+        return ""
+    return charset
+
+
+def _text(body: bytes, charset: str) -> str:
+    """Return a body as text. Without a charset it is UTF-8, as JSON always is, unless it cannot be."""
+    try:
+        return body.decode(charset or "utf-8")
+    except ValueError:
+        return body.decode("latin-1")
 
 
 def _dropped(error: requests.exceptions.RequestException) -> bool:

@@ -122,8 +122,9 @@ def canonical_address(text: str) -> str:
 class Server:
     """A VPN server behind a service.
 
-    ``gateways``: addresses on the device that may be this server's default gateway. ``enabled``: no administrator took it out of
-    service. ``up``: no monitor did. ``direct``: it replies to clients past the device (direct server return), by a gateway of its own.
+    ``gateways``: addresses on the device that may be this server's default gateway. ``unshared``: addresses there that cannot, since
+    they do not move to the other unit. ``enabled``: no administrator took it out of service. ``up``: no monitor did. ``direct``: it
+    replies to clients past the device (direct server return), by a gateway of its own.
     """
 
     address: str
@@ -132,6 +133,7 @@ class Server:
     enabled: bool = True
     up: bool = True
     direct: bool = False
+    unshared: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, t.Any]:
         """Return plain values."""
@@ -144,7 +146,7 @@ class Service:
 
     ``id`` is what the device calls the object that carries the settings, ``names`` whatever else a user may call it. ``settings`` are
     those that are managed, by the device's own names, ``source_preserved`` is their effect. ``servers`` is filled in once the
-    device was asked for them.
+    device was asked for them, and ``unresolved`` with the names of those that it shows no address for.
     """
 
     id: str
@@ -155,6 +157,7 @@ class Service:
     protocol: str = "udp"
     enabled: bool = True
     servers: tuple[Server, ...] = ()
+    unresolved: tuple[str, ...] = ()
     names: tuple[str, ...] = field(default=(), compare=False)
 
     @property

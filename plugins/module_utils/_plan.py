@@ -33,7 +33,7 @@ def select(services: Sequence[Service], order: Order, label: str) -> tuple[list[
     :raises InvalidInput: where something named does not exist, or its name is not unique.
     """
     if order.snapshot is not None:
-        return _by_name(services, services, [*order.snapshot.services], label), []
+        return _of_snapshot(services, order, order.snapshot.services, label), []
     candidates = [service for service in services if service.port in order.ports or service.port == ANY_PORT]
     if order.services is not None:
         chosen = _by_name(candidates, services, order.services, label)
@@ -71,6 +71,17 @@ def select(services: Sequence[Service], order: Order, label: str) -> tuple[list[
     return sorted(chosen, key=lambda service: (service.address, service.port, service.id)), findings
 
 
+def _of_snapshot(services: Sequence[Service], order: Order, names: Iterable[str], label: str) -> list[Service]:
+    """Return the services of a snapshot, which names them by their ids. One with many ports is shown on those of ``order``."""
+    found: list[Service] = []
+    for name in names:
+        of_name = [service for service in services if service.id == name]
+        if not of_name:
+            raise InvalidInput(f"{label}: no UDP service called {name!r}. {_nearest(name, services)}")
+        found += [service for service in of_name if service.port in order.ports] or of_name
+    return found
+
+
 def _by_address(services: Iterable[Service]) -> list[list[Service]]:
     grouped: dict[str, list[Service]] = {}
     for service in services:
@@ -89,7 +100,7 @@ def _half_pair(of_address: Sequence[Service], candidates: Iterable[Service], ord
     return Finding(
         "pair_incomplete",
         "warning" if order.addresses is None and order.services is None else "blocker",
-        ", ".join(service.id for service in of_address),
+        ", ".join(dict.fromkeys(service.id for service in of_address)),
         f"{address or 'This service'} is served here on {_ports({service.port for service in of_address})}"
         f" and not on {_ports(missing)}.",
         f"Name also {', '.join(elsewhere)}."
@@ -131,7 +142,10 @@ def unread_findings(reading: Reading, order: Order, label: str) -> list[Finding]
 
     :raises UnexpectedAnswer: where one of them was asked for.
     """
-    asked = {*(order.services or ()), *(order.addresses or ()), *(order.snapshot.services if order.snapshot else ())}
+    # What serves all ports of an address was read: nothing else there can be what was asked for.
+    read = {(service.address, service.port) for service in reading.services}
+    addresses = [item for item in order.addresses or () if not read.issuperset((item, port) for port in order.ports)]
+    asked = {*(order.services or ()), *addresses, *(order.snapshot.services if order.snapshot else ())}
     for item in reading.unread:
         if asked & {item.id, *item.names}:
             raise UnexpectedAnswer(
@@ -222,7 +236,7 @@ def server_findings(services: Iterable[Service]) -> list[Finding]:
         address: {
             ", ".join(service.id for service in of_port): frozenset(
                 server.address for service in of_port for server in service.servers if server.enabled and server.up
-            )
+            ).union(*(service.unresolved for service in of_port))
             for of_port in by_port.values()
         }
         for address, by_port in ports.items()
@@ -243,16 +257,16 @@ def server_findings(services: Iterable[Service]) -> list[Finding]:
 
 
 def disabled(changed: Iterable[Service]) -> list[Finding]:
+    """Report services that were changed and are disabled."""
     return [
         Finding(
             "disabled_service",
             "info",
-            service.id,
+            name,
             "This service is disabled. Its setting is changed like the others', and it stays disabled.",
             "No action needed.",
         )
-        for service in changed
-        if not service.enabled
+        for name in dict.fromkeys(service.id for service in changed if not service.enabled)
     ]
 
 
@@ -272,7 +286,18 @@ def return_path_findings(
     for service in services:
         if not gathering and service.id not in affected:
             continue
-        if not service.servers:
+        for name in service.unresolved:
+            findings.setdefault(
+                ("", name),
+                Finding(
+                    "return_path_unverified",
+                    "blocker",
+                    name,
+                    "The device shows no address for this server, so the path of its replies cannot be checked.",
+                    "Enter it by its address, or accept 'return_path_unverified' if you know that its replies come back through this device.",
+                ),
+            )
+        if not service.servers and not service.unresolved:
             findings[service.id, ""] = Finding(
                 "return_path_unverified",
                 "blocker",
@@ -291,11 +316,15 @@ def return_path_findings(
 
 def _judge(server: Server, return_path: Mapping[str, str]) -> Finding | None:
     gateways = server.gateways
-    expected = (
-        f"one of {', '.join(gateways)}"
-        if gateways
-        else "an address of this device in the server's subnet, and it has none there"
-    )
+    if gateways:
+        expected = f"one of {', '.join(gateways)}"
+    elif server.unshared:
+        expected = (
+            "an address in the server's subnet that both units of this device share, and it names none;"
+            f" {', '.join(server.unshared)} does not move to the other unit"
+        )
+    else:
+        expected = "an address of this device in the server's subnet, and it has none there"
     gateway = return_path.get(server.address, return_path.get(server.address.partition("%")[0]))
     if gateway is not None and gateway.partition("%")[0] in {item.partition("%")[0] for item in gateways}:
         return None
@@ -334,7 +363,7 @@ def family_findings(
     There the translation of the source is what joins the two: no packet can carry an IPv6 source to an IPv4 server.
     """
     affected = _affected(services, changes, adapter)
-    return [
+    findings = [
         Finding(
             "unsupported_mode",
             "blocker" if order.state == "gathered" or service.id in affected else "warning",
@@ -352,6 +381,7 @@ def family_findings(
             ]
         )
     ]
+    return list(dict.fromkeys(findings))  # a service on several ports stands there once for each
 
 
 def _version(address: str) -> int:

@@ -62,6 +62,7 @@ options:
   services:
     description:
       - The virtual services to select, each as V(address:port/udp) (an IPv6 address in brackets), by its index, or by its nickname if it is unique.
+      - A service on several ports or addresses is found by each of them. Results and snapshots name it by the first.
       - Avoid the index in files that you keep, because the LoadMaster may renumber its services.
       - It is an error if one of them does not exist; nothing is ever created.
       - Mutually exclusive with O(addresses).

@@ -170,10 +170,11 @@ def test_check_mode_writes_nothing_and_the_second_run_takes_one_request(device: 
 
 
 def test_what_was_not_meant_is_as_it_was_and_all_is_put_back(device: LoadMaster, ca: str, api: Api) -> None:
-    device.add_pair("2001:db8::30", "six", ("10.10.0.11",))
+    device.state["interfaces"].append({"Id": 2, "IPAddress": "2001:db8:a::1/64"})
+    device.add_pair("2001:db8::30", "six", ("2001:db8:a::11",))
     device.add_pair("203.0.113.31", "other")
     before = json.dumps(device.state["services"])
-    done = go(device, ca, api, Order(addresses=("2001:db8::30",), return_path=ORDER.return_path))
+    done = go(device, ca, api, Order(addresses=("2001:db8::30",), return_path={"2001:db8:a::11": "2001:db8:a::1"}))
     assert isinstance(done, Result)
     changed = {index for index, record in device.state["services"].items() if record["Transparent"]}
     assert changed == {str(device.service("2001:db8::30", port)["Index"]) for port in (500, 4500)}
@@ -378,3 +379,22 @@ def test_a_huge_answer_is_not_read_to_its_end(
         assert came.result.undone is True
         assert flags(device) == [False, False]
     assert sent < 1000 * len(STEPS)
+
+
+@pytest.mark.parametrize("charset", [True, False])
+@pytest.mark.parametrize("encoding", ["ISO-8859-1", "UTF-8"])
+def test_a_service_with_an_umlaut_in_its_name_is_found(
+    device: LoadMaster, ca: str, api: Api, encoding: t.Any, charset: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "encoding", encoding)
+    monkeypatch.setattr(device, "charset", charset)
+    names = ("Büro-500", "Büro-4500")
+    for port, name in zip((500, 4500), names, strict=True):
+        device.service(VIP, port)["NickName"] = name
+    result = go(device, ca, api, Order(services=names, return_path=ORDER.return_path))
+    assert isinstance(result, Result)
+    assert [service.port for service in result.services] == [500, 4500]
+    assert flags(device) == [True, True]
+    came = go(device, ca, api, Order(services=("Büro-50",)))
+    assert isinstance(came, RunFailed)
+    assert "no UDP service called 'Büro-50'" in str(came)

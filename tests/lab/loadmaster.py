@@ -15,6 +15,7 @@ from __future__ import annotations
 import copy
 import ipaddress
 import json
+import re
 import time
 import typing as t
 import xml.etree.ElementTree as ET
@@ -29,6 +30,7 @@ from .core import Device, State
 Record = dict[str, t.Any]
 Api = t.Literal["v1", "v2"]
 Policy = t.Literal["accepted", "ignored", "refused"]
+Encoding = t.Literal["ISO-8859-1", "UTF-8"]
 
 URL_LIMIT = 1024  # documented; longer ones were seen to end in a reset connection
 AUTHORITY = ("cmd", "apikey", "apiuser", "apipass")  # of v2; v1 knows apikey alone
@@ -48,8 +50,9 @@ SETTINGS: dict[str, tuple[t.Any, ...]] = {
         "Enable", "Transparent", "SubnetOriginating", "ForceL4", "ForceL7", "UseforSnat", "RefreshPersist", "Cache",
         "SSLAcceleration", "SSLReencrypt", "SSLReverse", "MultiConnect", "Compress", "EspEnabled", "Intercept",
     ), ("flag",)),
-    **dict.fromkeys(("NickName", "Cookie", "QueryTag", "CheckUrl", "CheckHost", "CertFile", "ExtraPorts"), ("text",)),
-    **dict.fromkeys(("VSAddress", "DefaultGW", "StandbyAddr"), ("address",)),
+    **dict.fromkeys(("NickName", "Cookie", "QueryTag", "CheckUrl", "CheckHost", "CertFile"), ("text",)),
+    "ExtraPorts": ("ports",),
+    **dict.fromkeys(("VSAddress", "AltAddress", "DefaultGW", "StandbyAddr"), ("address",)),
     **dict.fromkeys(("VSPort", "StandbyPort"), ("port",)),
     "Persist": ("one of", *PERSIST),
     "Schedule": ("one of", *SCHEDULE),
@@ -64,12 +67,15 @@ SETTINGS: dict[str, tuple[t.Any, ...]] = {
 }  # fmt: skip
 TEXT_NUMBERS = ("VSPort", "PersistTimeout", "CheckPort", "StandbyPort")  # numbers that v2 gives as texts
 
-# A service as captured: v2 has these types, v1 Y, N and texts. Empty optional fields are left out.
+MOST_PORTS = 510  # of ExtraPorts
+
+# A service as captured: v2 has these types, v1 Y, N and texts. Empty optional fields are left out. A new one is subnet originating.
 _OPTS = ["opnormal", "auditnone", "reqdatadisable", "resdatadisable"]
 SERVICE: Record = {
     "Status": "Up", "Index": 0, "VSAddress": "", "VSPort": "0", "Layer": 7, "NickName": "", "Enable": True,
+    "ExtraPorts": "", "AltAddress": "",
     "SSLReverse": False, "SSLReencrypt": False, "InterceptMode": 0, "Intercept": False, "InterceptOpts": _OPTS,
-    "AlertThreshold": 0, "OwaspOpts": _OPTS, "Transactionlimit": 0, "Transparent": False, "SubnetOriginating": False,
+    "AlertThreshold": 0, "OwaspOpts": _OPTS, "Transactionlimit": 0, "Transparent": False, "SubnetOriginating": True,
     "ServerInit": 0, "StartTLSMode": 0, "Idletime": 660, "Cache": False, "Compress": False, "Verify": 0,
     "UseforSnat": False, "ForceL4": False, "ForceL7": True, "MultiConnect": False, "ClientCert": 0, "ErrorCode": "0",
     "CheckUse1.1": False, "MatchLen": 0, "CheckUseGet": 0, "SSLRewrite": "0", "VStype": "gen", "FollowVSID": 0,
@@ -124,7 +130,9 @@ class LoadMaster(Device):
     not missed. ``layer4``: what ``modvs Transparent`` on a layer-4 service meets; ``unsupported``: the same in a
     cluster and with real servers that are not local. ``list_real_servers``: whether ``listvs`` carries them.
     ``off_is_empty``: whether v2 gives a parameter that is off as an empty text. ``calls_per_3s``: more calls in three
-    seconds cut the connection (documented: 30; 0: no limit).
+    seconds cut the connection (documented: 30; 0: no limit). ``layers``: ``Layer`` beside both flags, as captured, or
+    ``ForceL7`` in its place, as in the vendor's published answers. ``encoding``: what v1 declares, and ``charset``
+    whether its HTTP header says so, too. ``ranges``: whether a service with a range as its port is found by that.
     """
 
     platform = "loadmaster"
@@ -144,12 +152,17 @@ class LoadMaster(Device):
         list_real_servers: bool = True,
         off_is_empty: bool = False,
         calls_per_3s: int = 0,
+        layers: t.Literal["captured", "published"] = "captured",
+        encoding: Encoding = "ISO-8859-1",
+        charset: bool = True,
+        ranges: bool = True,
     ) -> None:
         self.apis, self.api_off, self.v2_errors, self.v2_unauthorized = apis, api_off, v2_errors, v2_unauthorized
         self.v2_flags, self.unknown_parameters, self.layer4, self.unsupported = (
             v2_flags, unknown_parameters, layer4, unsupported
         )  # fmt: skip
         self.list_real_servers, self.off_is_empty, self.calls_per_3s = list_real_servers, off_is_empty, calls_per_3s
+        self.layers, self.encoding, self.charset, self.ranges = layers, encoding, charset, ranges
         self._calls: deque[float] = deque()
         super().__init__(name)
         self.app.add_url_rule("/access/<path:command>", view_func=self._v1, methods=["GET", "POST"])
@@ -186,13 +199,19 @@ class LoadMaster(Device):
         self.add_service("203.0.113.30", 53, ("10.10.0.53",), NickName="dns", Layer=4)
         return self.state
 
-    def add_service(self, address: str, port: int, servers: t.Sequence[str], **own: t.Any) -> Record:
+    def add_service(self, address: str, port: int | str, servers: t.Sequence[str], **own: t.Any) -> Record:
         """Add a virtual service and give its record, the state's own; ``own``: its fields."""
         index = len(self.state["services"]) + 1
         record: Record = {**copy.deepcopy(SERVICE), "Index": index, "VSAddress": address, "VSPort": str(port), **own}
         record.update(ForceL4=record["Layer"] == 4, ForceL7=record["Layer"] == 7, NumberOfRSs=len(servers))
         record["Rs"] = [
-            {**REAL_SERVER, "VSIndex": index, "RsIndex": number, "Addr": server, "Port": port or 443}
+            {
+                **REAL_SERVER,
+                "VSIndex": index,
+                "RsIndex": number,
+                "Addr": server,
+                "Port": port if isinstance(port, int) and port else 443,
+            }
             for number, server in enumerate(servers, 1)
         ]
         self.state["services"][str(index)] = record
@@ -209,7 +228,7 @@ class LoadMaster(Device):
         )
         return [first, second]
 
-    def service(self, address: str, port: int, protocol: str = "udp") -> Record:
+    def service(self, address: str, port: int | str, protocol: str = "udp") -> Record:
         """Give a service's record, the state's own."""
         wanted = (address, str(port), protocol)
         records: t.Iterable[Record] = self.state["services"].values()
@@ -257,30 +276,24 @@ class LoadMaster(Device):
             return cls._json({"code": code, "message": message, "status": "fail"}, status or code)
         root = ET.Element("Response", stat=str(code), code="fail")
         ET.SubElement(root, "Error").text = message
-        return cls._xml(root, status or code)
+        return _xml(root, status or code)
 
-    @classmethod
-    def success(cls, api: Api, data: Record | str) -> Response:
+    def success(self, api: Api, data: Record | str) -> Response:
         """Give the answer to a command: a record, or a text where there is nothing to give."""
         if api == "v2":
             body = {"message": data} if isinstance(data, str) else data
-            return cls._json({"code": 200, **body, "status": "ok"})
+            return self._json({"code": 200, **body, "status": "ok"})
         root = ET.Element("Response", stat="200", code="ok")
         success = ET.SubElement(root, "Success")
         if isinstance(data, str):
             success.text = data
         else:
             _fill(ET.SubElement(success, "Data"), data)
-        return cls._xml(root)
+        return _xml(root, encoding=self.encoding, charset=self.charset)
 
     @staticmethod
     def _json(body: Record, status: int = 200) -> Response:
         return Response(json.dumps(body), status, content_type="application/json")
-
-    @staticmethod
-    def _xml(root: ET.Element, status: int = 200) -> Response:
-        text = ET.tostring(root, encoding="ISO-8859-1", xml_declaration=True)
-        return Response(text, status, content_type="text/xml; charset=ISO-8859-1")
 
     # One request
 
@@ -428,6 +441,8 @@ class LoadMaster(Device):
             found = services.get(vs)
         else:
             port, protocol = (str(_needed(given, key, IDENTITY[key])).lower() for key in ("port", "prot"))
+            if "-" in port and not self.ranges:
+                raise Refusal(422, "Unknown VS")
             rows = (row for row in services.values() if (row["VSPort"], row["Protocol"]) == (port, protocol))
             found = next((row for row in rows if _same(row["VSAddress"], vs)), None)
         if found is None:
@@ -438,8 +453,13 @@ class LoadMaster(Device):
         """Say what a change of transparency meets."""
         if service["Layer"] == 4:
             return self.layer4
-        local = [ipaddress.ip_interface(row["IPAddress"]).network for row in self.state["interfaces"]]
-        far = [row for row in service["Rs"] if not any(ipaddress.ip_address(row["Addr"]) in net for net in local)]
+        local = [
+            ipaddress.ip_interface(row["IPAddress"]).network
+            for row in self.state["interfaces"]
+            if "/" in row["IPAddress"]
+        ]
+        known = [ipaddress.ip_address(row["Addr"]) for row in service["Rs"] if _same(row["Addr"] or "", row["Addr"])]
+        far = [address for address in known if not any(address in net for net in local)]
         return self.unsupported if far or self.state["parameters"]["hamode"] == 4 else "accepted"
 
     def _rename(self, service: Record, change: Record) -> None:
@@ -462,23 +482,42 @@ class LoadMaster(Device):
                 return value
             case "address" if _same(text, text):
                 return str(ipaddress.ip_address(text))
+            case "ports" if isinstance(value, str) and extra_ports(value):
+                return value
             case "port" if text == "*" or (text.isdigit() and 3 <= int(text) <= 65530):
                 return text
             case "range" if text.isdigit() and kind[1] <= int(text) <= kind[2]:
                 return text if name in TEXT_NUMBERS else int(text)
         raise Refusal(422, "Invalid value")
 
-    @staticmethod
-    def _shown(record: Record, real_servers: bool = True) -> Record:
+    def _shown(self, record: Record, real_servers: bool = True) -> Record:
         """Give a record without what is empty."""
         left_out = [] if real_servers else ["Rs"]
+        left_out += ["Layer", "ForceL4"] if self.layers == "published" else []
         return {key: value for key, value in record.items() if key not in left_out and value not in ("", [])}
+
+
+def _xml(root: ET.Element, status: int = 200, encoding: Encoding = "ISO-8859-1", charset: bool = True) -> Response:
+    response = Response(ET.tostring(root, encoding=encoding, xml_declaration=True), status)
+    response.headers["Content-Type"] = f"text/xml; charset={encoding}" if charset else "text/xml"
+    return response
 
 
 def _needed(given: Record, name: str, kind: str) -> t.Any:
     if given.get(name) in (None, ""):
         raise Refusal(400, f"{name}: {kind} Value missing")
     return given[name]
+
+
+def extra_ports(text: str) -> bool:
+    """Say whether this is a list of ports and ranges of ports, with a comma or a blank between them."""
+    if not re.fullmatch(r"(\d+(-\d+)?([ ,]+|$))*", text):
+        return False
+    ranges = [tuple(map(int, part.split("-"))) for part in text.replace(",", " ").split()]
+    return (
+        all(3 <= ports[0] <= ports[-1] <= 65530 for ports in ranges)
+        and sum(ports[-1] - ports[0] + 1 for ports in ranges) <= MOST_PORTS
+    )
 
 
 def _same(one: str, other: t.Any) -> bool:

@@ -16,6 +16,12 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import Adapte
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Auth, Endpoint, understood
 from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster import findings as judge
 from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster import objects
+from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster.decode import (
+    Fields,
+    NotUnderstood,
+    decode_json,
+    decode_xml,
+)
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     AccessDenied,
     Change,
@@ -23,7 +29,6 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     InvalidInput,
     Reading,
     Refused,
-    Server,
     Service,
     Snapshot,
     Unreachable,
@@ -79,6 +84,7 @@ class LoadMaster(Adapter):
         self._version = api_version
         self._calls: deque[float] = deque(maxlen=CALLS)
         self._services: dict[str, objects.VirtualService] = {}
+        self._asked: dict[str, objects.RealServers] = {}
 
     @classmethod
     def of(cls, endpoint: Endpoint, options: dict[str, t.Any], snapshot: Snapshot | None) -> t.Self:
@@ -102,14 +108,22 @@ class LoadMaster(Adapter):
     def read(self) -> Reading:
         fields = self._ask("listvs")
         with understood(self.label, "virtual services"):
-            found = objects.virtual_services(fields)
+            found, unread = objects.virtual_services(fields)
+        # What a single service was asked for once is not asked for again.
+        found = [
+            virtual.with_real(self._asked.get(virtual.service.id)) if virtual.real is None else virtual
+            for virtual in found
+        ]
         self._services = {virtual.service.id: virtual for virtual in found}
-        return Reading(tuple(virtual.service for virtual in found))
+        return Reading(tuple(service for virtual in found for service in virtual.services), unread=tuple(unread))
 
     def inspect(self, services: Sequence[Service]) -> Sequence[Finding]:
         virtuals = self._virtuals(services)
         findings = [finding for virtual in virtuals for finding in judge.service_findings(virtual)]
-        return findings + judge.persistence_findings(virtuals)
+        for name, virtual in self._services.items():
+            findings += judge.unread_findings(name, virtual.real.unread if virtual.real else ())
+        findings += judge.originating_findings(virtuals, self.label)
+        return findings + judge.persistence_findings(services, self._services)
 
     def guard(self, services: Sequence[Service], *, changing: bool) -> Reading:
         fields = self._ask("getall")
@@ -117,18 +131,28 @@ class LoadMaster(Adapter):
             device = objects.settings(fields)
         fields = self._ask("showiface")
         with understood(self.label, "interfaces"):
-            own = objects.interfaces(fields)
-        virtuals = self._virtuals(services)
-        findings = judge.device_findings(device, virtuals, self.label)
-        servers = {virtual.service.id: self._real_servers(virtual) for virtual in virtuals}
+            own, unread = objects.interfaces(fields)
+        findings = judge.unread_findings(self.label, unread)
+        for virtual in self._virtuals(services):
+            if virtual.real is None:
+                findings += self._ask_servers(virtual)
+        findings += judge.device_findings(device, self._virtuals(services), self.label)
         with understood(self.label, "subnets"):
-            guarded = tuple(
-                replace(service, servers=objects.with_gateways(servers[service.id], own, device, self._gateway))
-                for service in services
-            )
+            guarded = tuple(self._guarded(service, own, device) for service in services)
             layer_7 = [service for service in guarded if self._services[service.id].layer != objects.LAYER_4]
             findings += judge.network_findings(layer_7, own, device)
+        findings += judge.direct_findings(guarded) + judge.alternate_findings(guarded, self._services)
         return Reading(guarded, findings=tuple(findings), version=device.version)
+
+    def _guarded(self, service: Service, own: Sequence[objects.Interface], device: objects.Settings) -> Service:
+        virtual = self._services[service.id]
+        real = virtual.real or objects.RealServers()
+        return replace(
+            service,
+            source_preserved=virtual.service.source_preserved,
+            servers=objects.with_gateways(real.servers, own, device, self._gateway),
+            unresolved=real.unresolved,
+        )
 
     def apply(self, changes: Sequence[Change]) -> None:
         for change in changes:
@@ -148,19 +172,19 @@ class LoadMaster(Adapter):
         return judge.flow_findings(changed, self.label)
 
     def _virtuals(self, services: Sequence[Service]) -> list[objects.VirtualService]:
-        return [self._services[service.id] for service in services]
+        return [self._services[name] for name in dict.fromkeys(service.id for service in services)]
 
-    def _real_servers(self, virtual: objects.VirtualService) -> tuple[Server, ...]:
-        if virtual.servers is not None:
-            return virtual.servers
-        # Some firmware may list the real servers only for a single service: one request more for each.
-        fields = self._ask("showvs", virtual.identity)
-        with understood(self.label, f"real servers of {virtual.service.id}"):
-            return objects.real_servers({"Rs": [], **fields}) or ()
+    def _ask_servers(self, virtual: objects.VirtualService) -> list[Finding]:
+        """Ask for a service's real servers, which some firmware may list only for a single service: one request more for each."""
+        name, fields = virtual.service.id, self._ask("showvs", virtual.identity)
+        with understood(self.label, f"real servers of {name}"):
+            self._asked[name] = objects.real_servers(fields)
+        self._services[name] = virtual.with_real(self._asked[name])
+        return judge.unread_findings(name, self._asked[name].unread)
 
     # Requests
 
-    def _ask(self, command: str, parameters: objects.Fields | None = None) -> objects.Fields:
+    def _ask(self, command: str, parameters: Fields | None = None) -> Fields:
         """Send a command over the API version that the device has. The first answer decides which."""
         if self._version is None:
             try:
@@ -173,7 +197,7 @@ class LoadMaster(Adapter):
                 return fields
         return self._ask_version(self._version, command, parameters or {})
 
-    def _ask_version(self, version: int, command: str, parameters: objects.Fields) -> objects.Fields:
+    def _ask_version(self, version: int, command: str, parameters: Fields) -> Fields:
         answer = (self._send_v2 if version == 2 else self._send_v1)(command, parameters)
         page = answer.text.lstrip()[:1] != "{" if version == 2 else "<Response" not in answer.text
         if page and answer.status in NOT_HERE:
@@ -186,8 +210,8 @@ class LoadMaster(Adapter):
         if page and answer.status in (401, 403):
             raise self._denied(command, answer.status)
         try:
-            outcome = (objects.decode_json if version == 2 else objects.decode_xml)(answer.text)
-        except objects.NotUnderstood as error:
+            outcome = decode_json(answer.text) if version == 2 else decode_xml(answer.body, answer.charset)
+        except NotUnderstood as error:
             raise answer.unexpected(str(error)) from error
         # The HTTP status may be 200 despite an error inside, so both have to be good.
         code = max(outcome.code, answer.status)
@@ -202,13 +226,13 @@ class LoadMaster(Adapter):
             )
         return outcome.fields
 
-    def _send_v2(self, command: str, parameters: objects.Fields) -> Answer:
+    def _send_v2(self, command: str, parameters: Fields) -> Answer:
         credentials = (
             {"apikey": self._api_key} if self._api_key else {"apiuser": self._username, "apipass": self._password}
         )
         return self._send(command, "/accessv2", body={"cmd": command, **credentials, **parameters})
 
-    def _send_v1(self, command: str, parameters: objects.Fields) -> Answer:
+    def _send_v1(self, command: str, parameters: Fields) -> Answer:
         # As a form, since URLs end up in logs. Flags are Y and N here.
         form = {
             key: ("Y" if value else "N") if isinstance(value, bool) else str(value) for key, value in parameters.items()

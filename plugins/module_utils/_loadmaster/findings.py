@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster.objects import (
     CLUSTER,
@@ -15,7 +16,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster.objects im
     Settings,
     VirtualService,
 )
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Finding, Service
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import ANY_PORT, Finding, Service, Unread
 from ansible_collections.aovpn.ikev2.plugins.module_utils._network import subnet_findings
 
 NOT_TRANSPARENT = (
@@ -26,49 +27,78 @@ NOT_TRANSPARENT = (
 
 def service_findings(virtual: VirtualService) -> list[Finding]:
     """Report what a service's own record says."""
-    name, findings = virtual.service.id, []
-    if virtual.layer != LAYER_4 and virtual.reencrypts:
-        findings.append(
-            Finding(
-                "unsupported_mode",
-                "blocker",
-                name,
-                "SSL re-encryption is on. With it, the LoadMaster accepts the flag Transparent and ignores it.",
-                "Switch re-encryption off: IKEv2 is not SSL.",
-            )
+    if virtual.layer == LAYER_4 or not virtual.reencrypts:
+        return []
+    return [
+        Finding(
+            "unsupported_mode",
+            "blocker",
+            virtual.service.id,
+            "SSL re-encryption is on. With it, the LoadMaster accepts the flag Transparent and ignores it.",
+            "Switch re-encryption off: IKEv2 is not SSL.",
         )
-    if virtual.layer != LAYER_4 and virtual.subnet_originating:
-        findings.append(_subnet_originating(name, "The option Subnet Originating Requests of this service is on"))
-    return findings
+    ]
 
 
-def _subnet_originating(name: str, what: str) -> Finding:
-    return Finding(
-        "subnet_originating",
-        "warning",
-        name,
-        f"{what}, so the servers may see an address of the LoadMaster in place of the clients'."
-        " The vendor's documents disagree on whether transparency takes precedence.",
-        "Switch it off, and check on the VPN servers that the clients' own addresses arrive.",
-    )
+def unread_findings(what: str, unread: Iterable[Unread]) -> list[Finding]:
+    """Report what cannot be read and is no service itself: a real server or an interface of ``what``, or one of its settings."""
+    return [
+        Finding(
+            "not_read",
+            "warning",
+            f"{item.id} of {what}",
+            f"This object cannot be read ({item.reason}), so it was left out.",
+            "Check it by hand if the VPN depends on it.",
+        )
+        for item in unread
+    ]
 
 
-def persistence_findings(virtuals: Sequence[VirtualService]) -> list[Finding]:
+def originating_findings(virtuals: Sequence[VirtualService], label: str) -> list[Finding]:
+    """Report Subnet Originating Requests, which is on by default."""
+    named = [virtual.service.id for virtual in virtuals if virtual.layer != LAYER_4 and virtual.subnet_originating]
+    return _originating(label, f"of {', '.join(named)}") if named else []
+
+
+def _originating(label: str, whose: str) -> list[Finding]:
+    return [
+        Finding(
+            "subnet_originating",
+            "info",
+            label,
+            f"The option Subnet Originating Requests {whose} is on. The vendor's documents disagree on whether transparency"
+            " takes precedence. If it does not, the servers see an address of the LoadMaster.",
+            "Switch it off if the VPN servers do not see the clients' own addresses. This collection never changes it.",
+        )
+    ]
+
+
+def persistence_findings(services: Sequence[Service], virtuals: Mapping[str, VirtualService]) -> list[Finding]:
     """Report services of one address that do not keep a client's two ports on one server.
 
-    That needs source address persistence on both, and one that follows the other's port. A single server needs neither.
+    That needs source address persistence on both, and one that follows the other's port. A single server needs neither, and one
+    service on both ports follows no other.
     """
     findings = []
-    for address in dict.fromkeys(virtual.service.address for virtual in virtuals):
-        pair = [virtual for virtual in virtuals if virtual.service.address == address]
-        if len(pair) < 2 or all(virtual.servers is not None and len(virtual.servers) < 2 for virtual in pair):
+    for address in dict.fromkeys(service.address for service in services):
+        ports = {service.port for service in services if service.address == address}
+        names = dict.fromkeys(service.id for service in services if service.address == address)
+        pair = [virtuals[name] for name in names]
+        if (len(ports) < 2 and ANY_PORT not in ports) or all(_has_one_server(virtual) for virtual in pair):
             continue
         indices = {virtual.index for virtual in pair}
+        alone = len(pair) == 1
         lacks = [
             reason
             for reason, lacking in (
-                ("not all persist by source address", any(virtual.persistence != "src" for virtual in pair)),
-                ("none follows another's port", not any(virtual.follows in indices for virtual in pair)),
+                (
+                    "it does not persist by source address" if alone else "not all persist by source address",
+                    any(virtual.persistence != "src" for virtual in pair),
+                ),
+                (
+                    "none follows another's port",
+                    not alone and not any(virtual.follows in indices for virtual in pair),
+                ),
             )
             if lacking
         ]
@@ -77,12 +107,65 @@ def persistence_findings(virtuals: Sequence[VirtualService]) -> list[Finding]:
                 Finding(
                     "persistence_split",
                     "warning",
-                    ", ".join(virtual.service.id for virtual in pair),
-                    f"Of these virtual services, {' and '.join(lacks)},"
+                    ", ".join(names),
+                    f"Of {'this virtual service' if alone else 'these virtual services'}, {' and '.join(lacks)},"
                     " so a client's UDP 500 and UDP 4500 may reach different VPN servers.",
-                    "Set the persistence of both to Source IP Address, and let one follow the other's port (Port Following).",
+                    "Set the persistence to Source IP Address, with a time-out."
+                    if alone
+                    else "Set the persistence of both to Source IP Address, and let one follow the other's port (Port Following).",
                 )
             )
+    return list(dict.fromkeys(findings))
+
+
+def _has_one_server(virtual: VirtualService) -> bool:
+    return virtual.real is not None and len(virtual.real.servers) + len(virtual.real.unread) < 2
+
+
+def direct_findings(services: Sequence[Service]) -> list[Finding]:
+    """Report servers with direct server return, whose gateways are to stay as they are."""
+    findings: dict[str, Finding] = {}
+    # The worst of a server's services comes last.
+    for service in sorted(services, key=lambda service: not service.source_preserved):
+        for server in service.servers:
+            if not server.direct:
+                continue
+            blocks = server.enabled and not service.source_preserved
+            findings[server.address] = Finding(
+                "unsupported_mode",
+                "blocker" if blocks else "warning",
+                server.address,
+                f"{service.id} uses this real server with direct server return (its forwarding method is route): it replies to clients"
+                " past the LoadMaster, through a default gateway of its own.",
+                "Leave its default gateway as it is."
+                + (
+                    " Give this service real servers of one kind only, or leave it out: not all of its servers are like this."
+                    if blocks
+                    else ""
+                ),
+            )
+    return list(findings.values())
+
+
+def alternate_findings(services: Sequence[Service], virtuals: Mapping[str, VirtualService]) -> list[Finding]:
+    """Report services that a change would also reach at an address of another IP version than their servers'."""
+    findings = []
+    for name in dict.fromkeys(service.id for service in services if not service.source_preserved):
+        chosen = {service.address for service in services if service.id == name}
+        servers = next(service.servers for service in services if service.id == name)
+        others = dict.fromkeys(address for address, _port in virtuals[name].places if address not in chosen)
+        findings += [
+            Finding(
+                "unsupported_mode",
+                "blocker",
+                name,
+                f"This service has the address {address}, too, which is not of the IP version of all of its servers."
+                " There, without translation of the source, no client could reach them.",
+                "Give the VPN a separate virtual service for each IP version, with servers of that version only.",
+            )
+            for address in others
+            if any((":" in address) != (":" in server.address) for server in servers)
+        ]
     return findings
 
 
@@ -100,10 +183,8 @@ def device_findings(device: Settings, virtuals: Sequence[VirtualService], label:
                     "Use a pair of units in high availability, or serve the VPN on layer 4.",
                 )
             )
-        if device.subnet_originating:
-            findings.append(
-                _subnet_originating(label, "The option Subnet Originating Requests of the whole device is on")
-            )
+        if device.subnet_originating and not originating_findings(virtuals, label):
+            findings += _originating(label, "of the whole device")
         if device.transparent is False:
             findings.append(
                 Finding(
@@ -127,7 +208,28 @@ def device_findings(device: Settings, virtuals: Sequence[VirtualService], label:
                 "No action needed for the VPN's clients: it does not apply to them.",
             )
         )
-    return findings
+    return findings + _server_nat_findings(device, virtuals, label) + unread_findings(label, device.unread)
+
+
+def _server_nat_findings(device: Settings, virtuals: Sequence[VirtualService], label: str) -> list[Finding]:
+    """Report what one of the vendor's documents wants for transparency, and another does not."""
+    layer_7 = [virtual for virtual in virtuals if virtual.layer != LAYER_4]
+    unused = [virtual.service.id for virtual in layer_7 if virtual.use_for_snat is False]
+    lacks = [f"Use Address for Server NAT is off for {', '.join(unused)}"] if unused else []
+    if device.server_nat is False and any(virtual.subnet_originating for virtual in layer_7):
+        lacks.append("server NAT of the whole device is off, while Subnet Originating Requests is on")
+    if not lacks:
+        return []
+    return [
+        Finding(
+            "server_nat",
+            "info",
+            label,
+            f"With transparency, the vendor's description of routing wants this otherwise, and its description of transparency does not:"
+            f" {'; '.join(lacks)}.",
+            "No action needed while the VPN servers see the clients' own addresses. If they do not, switch it on.",
+        )
+    ]
 
 
 def _unit_findings(device: Settings, label: str) -> list[Finding]:
@@ -149,11 +251,13 @@ def network_findings(services: Sequence[Service], own: Sequence[Interface], devi
     findings: dict[tuple[str, str], Finding] = {}
     for service in services:
         for server in service.servers:
+            if server.direct:
+                continue
             near = [item for item in own if item.is_near(server.address)]
             if not near:
                 findings["far", server.address] = Finding(
                     "unsupported_mode",
-                    "blocker",
+                    "blocker" if server.enabled and not service.source_preserved else "warning",
                     server.address,
                     "This real server is in no subnet that the LoadMaster names as its own, and transparency is not available"
                     " with servers that are not local.",
@@ -180,7 +284,11 @@ def network_findings(services: Sequence[Service], own: Sequence[Interface], devi
                         f"The servers' subnet {item.network.cidr} overlaps with {overlapping.network.cidr}. {message}",
                         remedy,
                     )
-    near_servers = {("subnet", found.object): found for found in subnet_findings(services, own, NOT_TRANSPARENT)}
+    behind = [
+        replace(service, servers=tuple(server for server in service.servers if not server.direct))
+        for service in services
+    ]
+    near_servers = {("subnet", found.object): found for found in subnet_findings(behind, own, NOT_TRANSPARENT)}
     return [*(findings | near_servers).values()]
 
 
@@ -198,7 +306,7 @@ def flow_findings(services: Sequence[Service], label: str) -> list[Finding]:
             "existing_flows",
             "info",
             label,
-            f"Existing flows through {', '.join(service.id for service in services)} keep the source address with which they began"
+            f"Existing flows through {', '.join(dict.fromkeys(service.id for service in services))} keep the source address with which they began"
             " until they have been idle, which keepalives may delay for long.",
             "Let clients reconnect where it matters.",
         )

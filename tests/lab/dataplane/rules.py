@@ -108,14 +108,28 @@ def loadmaster_services(state: State) -> list[Service]:
     """Give the IKEv2 services of the lab's LoadMaster. On layer 4 the client's address is kept in any case."""
     found = []
     for record in state["services"].values():
-        if record["Protocol"] != "udp" or int(record["VSPort"]) not in IKE_PORTS or not record["Enable"]:
+        places = _places(record)
+        if record["Protocol"] != "udp" or not places or not record["Enable"]:
             continue
-        servers = tuple(row["Addr"] for row in record["Rs"] if row["Enable"])
+        rows = [row for row in record["Rs"] if row["Enable"] and row["Status"] == "Up" and row["Addr"]]
+        if any(row["Forward"] == "route" for row in rows):
+            raise ValueError(f"the data plane does not play the direct server return of {record['NickName']}")
+        servers = tuple(row["Addr"] for row in rows)
         translation = None
         if servers and not record["Transparent"] and record["Layer"] != 4:
             translation = _own_address((row["IPAddress"] for row in state["interfaces"]), servers[0])
-        found.append(Service(record["VSAddress"], int(record["VSPort"]), servers, translation))
+        found += [Service(address, port, servers, translation) for address, port in places]
     return found
+
+
+def _places(record: State) -> list[tuple[str, int]]:
+    """Give the IPv4 addresses and the ports of IKEv2 on which a LoadMaster's service listens."""
+    parts = [part.split("-") for part in f"{record['VSPort']},{record['ExtraPorts']}".replace(",", " ").split()]
+    ports = [
+        port for port in IKE_PORTS if any(part == ["*"] or int(part[0]) <= port <= int(part[-1]) for part in parts)
+    ]
+    addresses = [record["VSAddress"], record["AltAddress"]]
+    return [(address, port) for address in addresses if re.fullmatch(r"[\d.]+", address) for port in ports]
 
 
 SERVICES: dict[str, t.Callable[[State], list[Service]]] = {

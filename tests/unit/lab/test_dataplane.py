@@ -94,6 +94,18 @@ def test_a_loadmaster_goes_by_transparency_and_layer() -> None:
     device.service("203.0.113.30", 500)["Enable"] = False
     device.service("203.0.113.30", 4500)["Rs"][0]["Enable"] = False
     assert loadmaster_services(device.state) == [Service("203.0.113.30", 4500, SERVERS[1:], None)]
+    # One service may listen on several ports and addresses.
+    device.service("203.0.113.30", 4500).update(ExtraPorts="400-600 1701", AltAddress="203.0.113.31")
+    assert loadmaster_services(device.state) == [
+        Service(address, port, SERVERS[1:], None)
+        for address in ("203.0.113.30", "203.0.113.31")
+        for port in (500, 4500)
+    ]
+    device.service("203.0.113.30", 4500)["Rs"][1]["Status"] = "Down"
+    assert {service.servers for service in loadmaster_services(device.state)} == {()}
+    device.service("203.0.113.30", 4500)["Rs"][1].update(Status="Up", Forward="route")
+    with pytest.raises(ValueError, match="does not play the direct server return of ikev2-4500"):
+        loadmaster_services(device.state)
 
 
 def windows(change: t.Callable[[dict[str, t.Any]], None] = lambda _state: None) -> Server:

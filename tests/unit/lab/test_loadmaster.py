@@ -174,6 +174,60 @@ def test_listapi(call: Caller) -> None:
     assert b"modvs" in call("listapi").data
 
 
+# Shapes from the field
+
+
+def test_the_published_answers_have_force_l7_in_place_of_the_layer(api: Api) -> None:
+    call = Caller(LoadMaster(layers="published"), api)
+    if api == "v2":
+        first = call("listvs").get_json()["VS"][0]
+        assert (first["ForceL7"], "Layer" in first, "ForceL4" in first) == (True, False, False)
+    else:
+        assert b"<ForceL7>Y</ForceL7>" in call("showvs", **IKE).data
+        assert b"Layer>" not in call("showvs", **IKE).data
+
+
+@pytest.mark.parametrize("encoding", ["ISO-8859-1", "UTF-8"])
+@pytest.mark.parametrize("charset", [True, False])
+def test_v1_declares_its_encoding_with_or_without_the_header(encoding: t.Any, charset: bool) -> None:
+    device = LoadMaster(encoding=encoding, charset=charset)
+    device.service("203.0.113.30", 500)["NickName"] = "Büro"
+    answer = Caller(device, "v1")("listvs")
+    assert answer.headers["Content-Type"] == (f"text/xml; charset={encoding}" if charset else "text/xml")
+    assert f"encoding='{encoding}'".encode() in answer.data
+    assert "<NickName>Büro<".encode(encoding) in answer.data
+
+
+@pytest.mark.parametrize("good", ["4500", "4500,1701", "1701 4500-4510", "1701, 4500", "5000-5509", ""])
+def test_extra_ports(device: LoadMaster, call: Caller, good: str) -> None:
+    assert call("modvs", **IKE, ExtraPorts=good).status_code == 200
+    record = device.service("203.0.113.30", 500)
+    assert record["ExtraPorts"] == good
+    # It is its first port that names the service.
+    assert call.refused("showvs", **{**IKE, "port": "1701"}) == (422, "Unknown VS")
+
+
+@pytest.mark.parametrize("bad", ["4500;1701", "isakmp", "4510-4500", "2", "65531", "5000-5510", "4500-", "1-2-3"])
+def test_what_are_no_extra_ports(device: LoadMaster, call: Caller, bad: str) -> None:
+    assert call.refused("modvs", **IKE, ExtraPorts=bad) == (422, "Invalid value")
+    assert device.service("203.0.113.30", 500)["ExtraPorts"] == ""
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_range_names_a_service_or_does_not(api: Api, ranges: bool) -> None:
+    call = Caller(LoadMaster(ranges=ranges), api)
+    call.device.add_service("203.0.113.40", "490-510", ("10.10.0.11",))
+    assert call("showvs", vs="203.0.113.40", port="490-510", prot="udp").status_code == (200 if ranges else 422)
+    assert call("showvs", vs="7").status_code == 200
+
+
+def test_servers_known_by_name_are_neither_local_nor_not(device: LoadMaster, call: Caller) -> None:
+    for address in ("", None):
+        device.service("203.0.113.30", 500)["Rs"][0].update(Addr=address, DnsName="rras1.example.net")
+        assert b"rras1.example.net" in call("listvs").data
+        assert call("modvs", **IKE, Transparent=call.flag(True)).status_code == 200
+
+
 # Authority
 
 

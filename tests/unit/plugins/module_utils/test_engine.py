@@ -461,3 +461,113 @@ def test_servers_out_of_service_do_not_block_and_do_not_count() -> None:
     assert finding.code == "server_sets_differ"
     direct = [replace(service, servers=behind(direct=True)) for service in pair()]
     assert go(Memory(direct), Order(return_path={"10.10.0.11": GATEWAY})).findings == []
+
+
+def test_a_server_without_an_address_stops_a_change_and_is_a_server_all_the_same() -> None:
+    named = [replace(service, unresolved=("rras2.example.net",)) for service in pair()]
+    memory = Memory(named)
+    for check_mode in (True, False):
+        with pytest.raises(
+            RunFailed, match=r"return_path_unverified at rras2\.example\.net: The device shows no address"
+        ):
+            go(memory, Order(return_path=GOOD), check_mode=check_mode)
+    assert memory.values() == ["hidden", "hidden"]
+    (finding,) = go(memory, Order(state="gathered", return_path=GOOD)).findings
+    assert (finding.code, finding.severity, finding.object) == (
+        "return_path_unverified",
+        "blocker",
+        "rras2.example.net",
+    )
+    assert go(memory, Order(state="gathered")).findings == []
+    assert go(memory, Order(return_path=GOOD, accept=frozenset({"return_path_unverified"}))).changed
+    (finding,) = server_findings([named[0], pair()[1]])
+    assert finding.code == "server_sets_differ"
+    assert "rras2.example.net" in finding.message
+
+
+def several(address: str = "203.0.113.10", ports: Sequence[int] = (80, 500, 4500), **more: t.Any) -> list[Service]:
+    """Give one service on several ports, as the list of services has it."""
+    spelled = tuple(f"{address}-{port}" for port in ports)
+    return [replace(pair()[0], id="several", address=address, port=port, names=spelled, **more) for port in ports]
+
+
+class Several(Memory):
+    """A device with one service on several ports, and perhaps several addresses."""
+
+    def __init__(self, entries: Sequence[Service], failures: Sequence[tuple[str, DeviceError] | None] = ()) -> None:
+        super().__init__(entries, failures)
+        self.entries = entries
+
+    def read(self) -> Reading:
+        now = self.services["several"]
+        return Reading(
+            tuple(
+                replace(entry, servers=(), settings=now.settings, source_preserved=now.source_preserved)
+                for entry in self.entries
+            )
+        )
+
+
+@pytest.mark.parametrize("named", [{}, {"addresses": ("203.0.113.10",)}, {"services": ("203.0.113.10-4500",)}])
+def test_one_service_on_both_ports_is_a_pair_with_one_change(named: dict[str, t.Any]) -> None:
+    memory, order = Several(several(enabled=False)), Order(return_path=GOOD, **named)
+    foretold = go(memory, order, check_mode=True)
+    done = go(memory, order)
+    for result in (foretold, done):
+        assert [(service.id, service.port) for service in result.services] == [("several", 500), ("several", 4500)]
+        assert [change.as_dict() for change in result.changes] == [
+            {"id": "several", "scope": "service", "setting": "snat", "before": "hidden", "after": "kept"}
+        ]
+        assert [(finding.code, finding.object) for finding in result.findings] == [("disabled_service", "several")]
+    assert memory.calls.count("apply") == 1
+    back = go(memory, Order(state="restored", snapshot=done.snapshot))
+    assert memory.values() == ["hidden"]
+    assert [service.port for service in back.services] == [500, 4500]
+
+
+def test_a_snapshot_names_services_by_their_ids_alone() -> None:
+    snapshot = Snapshot("memory", "memory.example.net", {"203.0.113.10-500": "hidden"}, {})
+    with pytest.raises(RunFailed, match=r"no UDP service called '203\.0\.113\.10-500'\. There are: several"):
+        go(Several(several()), Order(state="restored", snapshot=snapshot))
+    other_ports = Several(several(ports=(80,)))
+    snapshot = Snapshot("memory", "memory.example.net", {"several": "kept"}, {})
+    assert [service.port for service in go(other_ports, Order(state="gathered", snapshot=snapshot)).services] == [80]
+
+
+def test_a_service_on_several_ports_is_named_once() -> None:
+    _chosen, (half,) = select(several(ports=(500, 4500)), Order(ports=(500, 1701, 4500)), "Memory")
+    assert (half.code, half.object) == ("pair_incomplete", "several")
+    memory = Several(several("2001:db8::60"))
+    (finding,) = go(memory, Order(state="gathered")).findings
+    assert (finding.code, finding.object) == ("unsupported_mode", "several")
+
+
+def test_what_cannot_be_read_at_an_address_that_serves_all_ports_is_not_what_was_asked_for() -> None:
+    class Odd(Memory):
+        def read(self) -> Reading:
+            return replace(super().read(), unread=(Unread("odd", "no port", ("203.0.113.10",)),))
+
+    order = Order(addresses=("203.0.113.10",), return_path=GOOD)
+    result = go(Odd(pair()), order)
+    assert result.changed
+    assert [(finding.code, finding.object) for finding in result.findings] == [("not_read", "odd")]
+    with pytest.raises(RunFailed, match="described odd in a way that is not understood"):
+        go(Odd(pair()[:1]), order)
+
+
+def test_a_service_whose_servers_show_that_it_is_right_is_not_changed() -> None:
+    class Direct(Memory):
+        def guard(self, services: Sequence[Service], *, changing: bool) -> Reading:
+            guarded = super().guard(services, changing=changing).services
+            return Reading((replace(guarded[0], source_preserved=True), *guarded[1:]))
+
+    for state, check_mode in (("gathered", False), ("preserved", True), ("preserved", False)):
+        result = go(Direct(pair()), Order(state=t.cast("t.Any", state), return_path=GOOD), check_mode=check_mode)
+        assert [change.id for change in result.changes] == ["203.0.113.10-4500"]
+
+
+def test_an_address_that_does_not_move_to_the_other_unit_is_no_gateway() -> None:
+    behind = (Server("10.10.0.11", 500, unshared=(GATEWAY,)),)
+    memory = Memory([replace(service, servers=behind) for service in pair()])
+    with pytest.raises(RunFailed, match=rf"return_path_wrong.* that both units .* share, and it names none; {GATEWAY}"):
+        go(memory, Order(return_path=GOOD))

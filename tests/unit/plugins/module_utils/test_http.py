@@ -200,6 +200,27 @@ def test_an_answer_is_read_in_its_encoding(echo: Echo, ca: str, content_type: st
     assert session(echo, ca).send("GET", "/a").text == "\xe9"
 
 
+@pytest.mark.parametrize(
+    ("content_type", "raw", "charset"),
+    [
+        ("text/xml", "\xe9".encode(), ""),
+        ("text/xml", b"\xe9", ""),
+        ("text/xml; charset=UTF-8", "\xe9".encode(), "utf-8"),
+        ('text/xml; charset="ISO-8859-1"', b"\xe9", "iso-8859-1"),
+        ("text/xml; charset=rot13", "\xe9".encode(), ""),
+        ("application/json", b"\xe9", ""),
+    ],
+)
+def test_an_encoding_that_the_header_does_not_name_is_left_to_who_reads_the_bytes(
+    echo: Echo, ca: str, content_type: str, raw: bytes, charset: str
+) -> None:
+    response = Response(raw)
+    response.headers["Content-Type"] = content_type
+    echo.fault(answer=response)
+    answer = session(echo, ca).send("GET", "/a")
+    assert (answer.text, answer.body, answer.charset) == ("\xe9", raw, charset)
+
+
 def test_json_that_is_nested_without_end_is_no_object(echo: Echo, ca: str) -> None:
     echo.fault(answer=Response("[" * 100000))
     with pytest.raises(UnexpectedAnswer, match="where a JSON object was expected"):
