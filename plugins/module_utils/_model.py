@@ -143,7 +143,7 @@ class Service:
 
     ``id`` is what the device calls the object that carries the settings, ``names`` whatever else a user may call it. ``settings`` are
     those that are managed, by the device's own names, ``source_preserved`` is their effect. ``servers`` is filled in once the
-    device was asked for them.
+    device was asked for them, and ``unresolved`` with the names of those that it shows no address for.
     """
 
     id: str
@@ -154,6 +154,7 @@ class Service:
     protocol: str = "udp"
     enabled: bool = True
     servers: tuple[Server, ...] = ()
+    unresolved: tuple[str, ...] = ()
     names: tuple[str, ...] = field(default=(), compare=False)
 
     @property

@@ -222,7 +222,7 @@ def server_findings(services: Iterable[Service]) -> list[Finding]:
         address: {
             ", ".join(service.id for service in of_port): frozenset(
                 server.address for service in of_port for server in service.servers if server.enabled and server.up
-            )
+            ).union(*(service.unresolved for service in of_port))
             for of_port in by_port.values()
         }
         for address, by_port in ports.items()
@@ -272,7 +272,18 @@ def return_path_findings(
     for service in services:
         if not gathering and service.id not in affected:
             continue
-        if not service.servers:
+        for name in service.unresolved:
+            findings.setdefault(
+                ("", name),
+                Finding(
+                    "return_path_unverified",
+                    "blocker",
+                    name,
+                    "The device shows no address for this server, so the path of its replies cannot be checked.",
+                    "Enter it by its address, or accept 'return_path_unverified' if you know that its replies come back through this device.",
+                ),
+            )
+        if not service.servers and not service.unresolved:
             findings[service.id, ""] = Finding(
                 "return_path_unverified",
                 "blocker",

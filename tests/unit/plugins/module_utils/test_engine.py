@@ -461,3 +461,25 @@ def test_servers_out_of_service_do_not_block_and_do_not_count() -> None:
     assert finding.code == "server_sets_differ"
     direct = [replace(service, servers=behind(direct=True)) for service in pair()]
     assert go(Memory(direct), Order(return_path={"10.10.0.11": GATEWAY})).findings == []
+
+
+def test_a_server_without_an_address_stops_a_change_and_is_a_server_all_the_same() -> None:
+    named = [replace(service, unresolved=("rras2.example.net",)) for service in pair()]
+    memory = Memory(named)
+    for check_mode in (True, False):
+        with pytest.raises(
+            RunFailed, match=r"return_path_unverified at rras2\.example\.net: The device shows no address"
+        ):
+            go(memory, Order(return_path=GOOD), check_mode=check_mode)
+    assert memory.values() == ["hidden", "hidden"]
+    (finding,) = go(memory, Order(state="gathered", return_path=GOOD)).findings
+    assert (finding.code, finding.severity, finding.object) == (
+        "return_path_unverified",
+        "blocker",
+        "rras2.example.net",
+    )
+    assert go(memory, Order(state="gathered")).findings == []
+    assert go(memory, Order(return_path=GOOD, accept=frozenset({"return_path_unverified"}))).changed
+    (finding,) = server_findings([named[0], pair()[1]])
+    assert finding.code == "server_sets_differ"
+    assert "rras2.example.net" in finding.message
