@@ -300,7 +300,7 @@ class NetScaler(Device):
     def member(self, group: str, address: str) -> Record:
         """Give the record of a service group's member."""
         rows: list[Record] = self.config["servicegroup_servicegroupmember_binding"]
-        return next(row for row in rows if (row["servicegroupname"], row["ip"]) == (group, address))
+        return next(row for row in rows if (row["servicegroupname"], row.get("ip")) == (group, address))
 
     def add_partition(self, name: str) -> Record:
         """Add an empty admin partition and give its configuration."""

@@ -211,6 +211,7 @@ class NetScaler(Adapter):
         guarded = tuple(
             join.with_servers(service, group, known, snips) for service, group in zip(services, groups, strict=True)
         )
+        findings += judge.family_findings(guarded, self._carriers, known.listeners)
         findings += judge.gateway_findings(guarded, snips)
         return Reading(guarded, findings=(*findings, *subnet_findings(guarded, snips)))
 
@@ -343,7 +344,7 @@ class NetScaler(Adapter):
             return answer
         # The code of a bulk says only that a part has failed; the part says why.
         failed = next((item for item in _parts(body) if item.get("errorcode")), body)
-        code = int(failed.get("errorcode", code))
+        code = answer.parse(lambda _body: int(failed.get("errorcode", 0)), "result")
         message = _reason(failed)
         if code in EXPIRED and self._given:
             raise AccessDenied(

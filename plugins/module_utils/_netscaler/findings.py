@@ -87,9 +87,10 @@ def listener_findings(
     ``groups``: the persistency groups whose type matters; None for one whose type is not known.
     """
     mine = chosen_listeners(chosen, carriers, listeners)
+    selected = {carriers[service.id] for service in chosen}
     findings: list[Finding] = []
     for server in dict.fromkeys(item.server for item in mine):
-        findings += _server_findings(server) + _backups(server, {item.carrier for item in mine}, listeners)
+        findings += _server_findings(server) + _backups(server, selected, listeners)
     return findings + _shared(mine, listeners) + _persistence(mine, groups)
 
 
@@ -285,6 +286,33 @@ def node_not_asked(error: Exception, label: str) -> Finding:
         f"{error} So it is not known whether this node takes changes.",
         "Allow the user to read it ('show ha node'), or accept 'not_active_unit' if this is the primary node.",
     )
+
+
+def family_findings(
+    services: Iterable[Service], carriers: Mapping[str, Carrier], listeners: Sequence[Listener]
+) -> list[Finding]:
+    """Report addresses that were not selected, have the same servers, and are of another IP version than these."""
+    findings = {}
+    selected = {service.address for service in services}
+    for service in services:
+        addresses = [
+            address
+            for item in listeners
+            if item.carrier == carriers[service.id]
+            for address in item.server.addresses
+            if address not in selected
+            and any((":" in address) != (":" in server.address) for server in service.servers)
+        ]
+        if addresses and not service.source_preserved:
+            findings[service.id] = Finding(
+                "unsupported_mode",
+                "blocker",
+                service.id,
+                f"It also serves {', '.join(addresses)}, and its servers are of another IP version. With Use Client IP, no client"
+                " could reach them there; the device refuses such a mixture (NITRO error 3894).",
+                "Give these addresses servers of their own IP version.",
+            )
+    return [*findings.values()]
 
 
 def gateway_findings(services: Iterable[Service], snips: Sequence[Snip]) -> list[Finding]:

@@ -411,6 +411,23 @@ def test_what_virtual_servers_show_is_a_warning(expecting: Expecting, virtual: d
     assert set(codes(go(Order()))) == {(code, "warning")}
 
 
+@pytest.mark.parametrize(
+    ("groups", "expected"),
+    [
+        ([{"name": "pg", "persistencetype": "NONE"}], {("persistence_split", "warning")}),
+        ([{"name": "pg", "persistencetype": "SOURCEIP"}, {"name": "other"}], set()),
+        ([{"name": "other", "persistencetype": "SOURCEIP"}], set()),  # not known, so nothing is said of it
+        ([{"name": "pg"}, {"name": "pg", "persistencetype": None}], {("persistence_split", "warning")}),
+    ],
+)
+def test_a_persistency_group_is_asked_for_where_its_virtual_servers_do_not_show_its_type(
+    expecting: Expecting, groups: list[dict[str, t.Any]], expected: set[tuple[str, str]]
+) -> None:
+    asked = get("lbgroup?attrs=name,persistencetype,usevserverpersistency", lbgroup=groups)
+    expecting([LOGIN, modes(), *topology(virtual={"persistencetype": "NONE"}), *settings("YES", "YES"), asked, LOGOUT])
+    assert set(codes(go(Order()))) == expected
+
+
 def test_servers_of_another_ip_version_are_a_blocker(expecting: Expecting) -> None:
     other = {"servicegroupname": "sg500", "ip": "2001:db8:0::b", "port": 500}
     six = get(
