@@ -91,7 +91,7 @@ class Adapter(abc.ABC):
         return self.read()
 
     def inspect(self, services: Sequence[Service]) -> Sequence[Finding]:
-        """Report what the last reading shows about ``services``, without another request."""
+        """Report what the last reading shows about ``services``, with another request only where it leaves a question open."""
         return ()
 
     @abc.abstractmethod

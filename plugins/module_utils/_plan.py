@@ -457,7 +457,8 @@ def _nearest(wanted: str, candidates: Sequence[Service]) -> str:
         spelling: service for service in candidates for spelling in (service.id, service.address, *service.names)
     }
     close = difflib.get_close_matches(wanted, spellings, n=4, cutoff=0.4) or list(spellings)
-    found = [spellings[spelling] for spelling in close[:6]]
+    # What has no address of its own may be what is behind the one that was asked for, such as that of content switching.
+    found = [spellings[spelling] for spelling in close[:6]] + [one for one in candidates if not one.address][:6]
     # Whole pairs: half of one would be refused next.
     pairs = [service for near in found for service in candidates if service.address == near.address or service is near]
     return f"There are: {', '.join(dict.fromkeys(map(str, pairs)))}."

@@ -111,12 +111,19 @@ TEMPLATES: dict[str, Record] = {
 # Fields that a record carries only when they hold something; ``attrs`` may ask for them all the same.
 _TEXTS = ("comment", "netprofile", "cipheader", "tcpprofilename", "httpprofilename")
 OPTIONAL: dict[str, tuple[str, ...]] = {
-    "lbvserver": ("name", "comment", "groupname", "listenpolicy", "netprofile", "backupvserver", "ngname", "redirurl"),
+    "lbvserver": (
+        "name", "comment", "groupname", "listenpolicy", "netprofile", "backupvserver", "ngname", "redirurl", "ipset",
+    ),
     "servicegroup": ("servicegroupname", *_TEXTS),
     "service": ("name", "customserverid", *_TEXTS),
+    "nsip6": ("ownernode", "map", "vrid6"),
     "nsip": ("hostrtgw", "hostrtgwact", "vrid", "tag", "networkroute", "vserverrhilevel", "vipvsercount"),
     "hanode": ("name", "inc", "routemonitor", "syncvlan", "syncstatusstrictmode", "masterstatetime", "curflips"),
-}
+}  # fmt: skip
+
+# What firmware of 2013 does not show: by resource, and in general. It writes ports as texts, too.
+_YOUNG = ("td", "iptype", "ownernode", "ipset", "processlocal")
+YOUNG: dict[str, tuple[str, ...]] = {"servicegroup_servicegroupmember_binding": ("state", *_YOUNG)}
 
 # Resource -> its key, the key's name in messages, and the code for one that does not exist.
 KINDS: dict[str, tuple[str, str, int]] = {
@@ -124,6 +131,8 @@ KINDS: dict[str, tuple[str, str, int]] = {
     "servicegroup": ("servicegroupname", "serviceGroupName", 258),
     "service": ("name", "name", 344),
     "lbgroup": ("name", "name", 258),
+    "csvserver": ("name", "name", 258),
+    "ipset": ("name", "name", 258),
     "nsip": ("ipaddress", "IPAddress", 258),
     "nsip6": ("ipv6address", "IPv6Address", 258),
     "hanode": ("id", "id", 258),
@@ -137,6 +146,9 @@ BINDINGS = {  # binding -> the kind whose objects it lists
     "lbvserver_service_binding": "lbvserver",
     "servicegroup_servicegroupmember_binding": "servicegroup",
     "lbgroup_lbvserver_binding": "lbgroup",
+    "csvserver_lbvserver_binding": "csvserver",
+    "ipset_nsip_binding": "ipset",
+    "ipset_nsip6_binding": "ipset",
 }
 SINGLES = ("nsmode", "nsfeature", "nsversion")
 
@@ -181,7 +193,8 @@ class NetScaler(Device):
     ``nsmode_shape``: what GET nsmode gives (documents and SDK differ). ``basic_auth``: whether credentials may come
     with each request. ``session_limit``: sessions a user may have. ``expired_code``: what a dead session gets.
     ``on_secondary``: whether a secondary node warns of a change or refuses it. ``switch_status``, ``logout_status``:
-    documents name 200 and 201.
+    documents name 200 and 201. ``group_persistence``: whether a virtual server shows its persistency group's type or
+    its own. ``old``: the firmware is one of 2013, and refuses or ignores fields in ``attrs`` that it does not know.
     """
 
     platform = "netscaler"
@@ -197,10 +210,14 @@ class NetScaler(Device):
         on_secondary: t.Literal["warning", "error"] = "warning",
         switch_status: t.Literal[200, 201] = 200,
         logout_status: t.Literal[200, 201] = 201,
+        group_persistence: t.Literal["shown", "own"] = "shown",
+        old: t.Literal["", "refuses", "ignores"] = "",
     ) -> None:
         self.nsmode_shape, self.basic_auth, self.session_limit = nsmode_shape, basic_auth, session_limit
         self.expired_code, self.on_secondary = expired_code, on_secondary
         self.switch_status, self.logout_status = switch_status, logout_status
+        self.group_persistence: t.Literal["shown", "own"] = group_persistence
+        self.old: t.Literal["", "refuses", "ignores"] = old
         super().__init__(name)
         for rule in (f"{BASE}/<resource>", f"{BASE}/<resource>/<key>"):
             self.app.add_url_rule(rule, view_func=self._serve, methods=["GET", "POST", "PUT", "DELETE"])
@@ -259,6 +276,31 @@ class NetScaler(Device):
         _persist(config, f"pg_{name}", [f"{name}_500", f"{name}_4500"])
         self.state["saved"][partition] = copy.deepcopy(config)
         return made
+
+    def add_content_switching(self, vip: str, name: str, servers: t.Sequence[str] = SERVERS) -> list[str]:
+        """Add a pair like ``add_pair`` whose virtual servers have no address, behind content switching at ``vip``."""
+        made = self.add_pair(vip, name, servers)
+        for port in (500, 4500):
+            inner, outer = f"{name}_{port}", f"cs_{name}_{port}"
+            self.config["lbvserver"][inner].update(ipv46="0.0.0.0", port=0)
+            self.config["csvserver"][outer] = {
+                "name": outer, "ipv46": vip, "port": port, "servicetype": "UDP", "range": "1", "curstate": "UP", "td": "0",
+            }  # fmt: skip
+            self.config["csvserver_lbvserver_binding"].append({"name": outer, "lbvserver": inner})
+        return made
+
+    def add_backup(self, vserver: str, name: str, servers: t.Sequence[str] = SERVERS) -> list[str]:
+        """Add a virtual server without an address that takes over while ``vserver`` is down."""
+        port = self.config["lbvserver"][vserver]["port"]
+        made = _listen(self.config, name, "0.0.0.0", port, f"sg_{name}", servers)
+        self.config["lbvserver"][name]["port"] = 0
+        self.config["lbvserver"][vserver]["backupvserver"] = name
+        return made
+
+    def member(self, group: str, address: str) -> Record:
+        """Give the record of a service group's member."""
+        rows: list[Record] = self.config["servicegroup_servicegroupmember_binding"]
+        return next(row for row in rows if (row["servicegroupname"], row.get("ip")) == (group, address))
 
     def add_partition(self, name: str) -> Record:
         """Add an empty admin partition and give its configuration."""
@@ -414,14 +456,27 @@ class NetScaler(Device):
                 _find(config[kind], kind, key)
             elif request.args.get("bulkbindings") != "yes":
                 raise Refusal(1095, KINDS[kind][1])
-            rows = [row for row in config[resource] if key in (None, row[KINDS[kind][0]])]
+            rows = self._aged(resource, [row for row in config[resource] if key in (None, row[KINDS[kind][0]])])
         elif resource in KINDS:
             self._query("attrs")
             table: Table = (self.state if resource in GLOBAL else config)[resource]
-            rows = _selected(resource, list(table.values()) if key is None else [_find(table, resource, key)])
+            listed = list(table.values()) if key is None else [_find(table, resource, key)]
+            if resource == "lbvserver" and self.group_persistence == "shown":
+                listed = [_with_group(row, config["lbgroup"]) for row in listed]
+            rows = _selected(resource, self._aged(resource, listed), self.old)
         else:
             raise Refusal(1088, resource)  # how the device names an unknown resource is assumed
         return self._done({resource: rows} if rows else {}, warned=self._warned(resource=resource))
+
+    def _aged(self, resource: str, rows: list[Record]) -> list[Record]:
+        """Give objects as the device's firmware shows them."""
+        if not self.old:
+            return rows
+        hidden = YOUNG.get(resource, _YOUNG)
+        return [
+            {key: str(value) if key == "port" else value for key, value in row.items() if key not in hidden}
+            for row in rows
+        ]
 
     def _single(self, resource: str, config: Record) -> Record | list[Record]:
         if resource == "nsversion":
@@ -545,14 +600,23 @@ def _payload(resource: str) -> Record | list[Record]:
     raise Refusal(1095, resource)
 
 
-def _selected(kind: str, rows: list[Record]) -> list[Record]:
+def _selected(kind: str, rows: list[Record], old: str = "") -> list[Record]:
     """Keep the fields that ``attrs`` names."""
     if "attrs" not in request.args:
         return rows
     wanted = request.args["attrs"].split(",")
     known = {*TEMPLATES.get(kind, ()), *OPTIONAL.get(kind, ()), *(key for row in rows for key in row)}
-    _known(dict.fromkeys(wanted if known else ()), *known)
+    if old != "ignores":
+        _known(dict.fromkeys(wanted if known else ()), *(known.difference(_YOUNG) if old else known))
     return [{key: row[key] for key in wanted if key in row} for row in rows]
+
+
+def _with_group(row: Record, groups: Table) -> Record:
+    """Give a virtual server with the persistence of its group, unless that leaves it to its members."""
+    group = groups.get(row.get("groupname", ""))
+    if group is None or group["usevserverpersistency"] == "ENABLED":
+        return row
+    return {**row, "persistencetype": group["persistencetype"]}
 
 
 def _turn_modes(modes: dict[str, bool], item: Record, on: bool) -> None:
@@ -594,6 +658,10 @@ def _change(resource: str, item: Record, config: Record, verb: str) -> None:
         del record[argument]
 
 
+_NONE = (None, "", "0.0.0.0")
+"""The address of a server by name that is not resolved, and of a virtual server that has none."""
+
+
 def _check_topology(resource: str, record: Record, usip: str, config: Record) -> None:
     """Refuse USIP across address families, and its end under connection failover."""
     name = record[KINDS[resource][0]]
@@ -603,15 +671,12 @@ def _check_topology(resource: str, record: Record, usip: str, config: Record) ->
     if usip == "NO" and any(vserver["connfailover"] != "DISABLED" for vserver in vservers):
         raise Refusal(1289)
     members = [
-        row["ip"] for row in config["servicegroup_servicegroupmember_binding"] if row["servicegroupname"] == name
+        row.get("ip") for row in config["servicegroup_servicegroupmember_binding"] if row["servicegroupname"] == name
     ]
-    backends = members if resource == "servicegroup" else [record["ipaddress"]]
-    versions = {ipaddress.ip_address(address).version for address in backends}
-    if (
-        usip == "YES"
-        and versions
-        and any(ipaddress.ip_address(row["ipv46"]).version not in versions for row in vservers)
-    ):
+    backends = members if resource == "servicegroup" else [record.get("ipaddress")]
+    versions = {ipaddress.ip_address(address).version for address in backends if address not in _NONE}
+    served = {ipaddress.ip_address(row["ipv46"]).version for row in vservers if row["ipv46"] not in _NONE}
+    if usip == "YES" and versions and served - versions:
         raise Refusal(3894)
 
 
@@ -670,5 +735,5 @@ def _persist(config: Record, name: str, vservers: list[str]) -> None:
     own = {"persistencetype": "SOURCEIP", "persistencebackup": "NONE", "persistmask": "255.255.255.255", "timeout": 2}
     config["lbgroup"][name] = {"name": name, **own, "usevserverpersistency": "DISABLED", "td": "0"}
     for vserver in vservers:
-        config["lbvserver"][vserver].update(persistencetype="SOURCEIP", groupname=name)
+        config["lbvserver"][vserver]["groupname"] = name
         config["lbgroup_lbvserver_binding"].append({"name": name, "vservername": vserver})

@@ -9,14 +9,16 @@ from __future__ import annotations
 import time
 import typing as t
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from urllib.parse import quote, unquote
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import SAVE_TIMEOUT, Adapter
-from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Endpoint, understood
+from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Endpoint
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     AccessDenied,
     Change,
+    DeviceError,
     Finding,
     InvalidInput,
     Reading,
@@ -26,7 +28,8 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     Value,
 )
 from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler import findings as judge
-from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler import objects
+from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler import join, objects
+from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.objects import each
 from ansible_collections.aovpn.ikev2.plugins.module_utils._network import subnet_findings
 
 NITRO = "/nitro/v1/config/"
@@ -40,6 +43,8 @@ WRONG_CREDENTIALS = (354, 355)
 BASIC_DISABLED = 1244
 NOT_AUTHORIZED = 2138
 IN_PROGRESS = 293
+UNKNOWN_FIELD = (278, 1090)
+"""Codes that an older firmware may have for a field in ``attrs`` that it does not know."""
 PROPAGATION = (347, 349, 457, 458, 1028)
 """Codes that say that a change has not reached the other node: a warning or an error, depending on the device."""
 
@@ -101,11 +106,11 @@ class NetScaler(Adapter):
         self._save = save
         self._logged_in = False
         self._who = f"user {username!r}"
-        self._listeners: tuple[objects.Listener, ...] | None = None
-        self._members: dict[objects.Carrier, list[objects.Member]] = {}
+        self._topology: join.Topology | None = None
         self._carriers: dict[str, objects.Carrier] = {}
-        self._items: dict[objects.Carrier, objects.Item] = {}
+        self._groups: dict[objects.Carrier, objects.Group] = {}
         self._warnings: list[str] = []
+        self._attrs = True
 
     @classmethod
     def of(cls, endpoint: Endpoint, options: dict[str, t.Any], snapshot: Snapshot | None) -> t.Self:
@@ -166,45 +171,69 @@ class NetScaler(Adapter):
         return self._read(sorted({self._carriers[service.id][0] for service in services}, reverse=True))
 
     def _read(self, kinds: Sequence[str]) -> Reading:
-        modes = self._send("GET", "nsmode").parse(objects.modes, "modes")
-        if self._listeners is None:
-            self._listeners = self._topology()
+        modes, unread = self._send("GET", "nsmode").parse(objects.modes, "modes")
+        findings = judge.mode_findings(modes, self.label) + judge.not_read(
+            unread, "This collection does not change it."
+        )
+        if self._topology is None:
+            self._topology, not_asked = self._read_topology()
+            findings += not_asked
+        known = self._topology
+        bound = {item.carrier for item in known.listeners}
         for kind in kinds:
             fields = objects.CARRIER[kind] + (f",{objects.PROXY_PORT}" if self._proxy_port else "")
-            items = self._list(f"{kind}?attrs={fields}", f"{kind}s", dict)
-            with understood(self.label, f"{kind}s"):
-                found = {(kind, str(item[objects.NAME_KEYS[kind]])): item for item in items}
-                if kind == "service":
-                    for carrier, item in found.items():
-                        own = objects.backend(item["ipaddress"], item["port"])
-                        self._members[carrier] = [own] if own else []
-            self._items = {carrier: item for carrier, item in self._items.items() if carrier[0] != kind} | found
-        self._carriers = {carrier[1]: carrier for carrier in self._items}
-        with understood(self.label, "services"):
-            services = objects.services(self._listeners, self._items, self._members, proxy_port=self._proxy_port)
-        return Reading(tuple(services), {USNIP: modes["usnip"]}, tuple(judge.mode_findings(modes, self.label)))
+            read = objects.group(kind, bound, proxy_port=self._proxy_port)
+            groups, odd = each(self._list(f"{kind}?attrs={fields}"), read, objects.NAME_KEYS[kind])
+            self._groups = {carrier: group for carrier, group in self._groups.items() if carrier[0] != kind}
+            self._groups |= {group.carrier: group for group in groups if group is not None}
+            known = replace(known, broken={**known.broken, **{(kind, item.id): item.reason for item in odd}})
+        self._carriers = {carrier[1]: carrier for carrier in self._groups}
+        services, broken = join.services(known, self._groups)
+        return Reading(tuple(services), {USNIP: modes["usnip"]}, tuple(findings), unread=(*known.unread, *broken))
 
     def inspect(self, services: Sequence[Service]) -> Sequence[Finding]:
-        return judge.listener_findings(services, self._carriers, self._listeners or (), self._members)
+        listeners = self._topology.listeners if self._topology else ()
+        unsettled = judge.unsettled_groups(judge.chosen_listeners(services, self._carriers, listeners))
+        groups: dict[str, objects.PersistencyGroup | None] = dict.fromkeys(unsettled)
+        findings: list[Finding] = []
+        if groups:
+            consequence = "So it is not known whether both ports of a client reach the same VPN server."
+            rows, findings = self._ask(f"lbgroup?attrs={objects.PERSISTENCY_GROUP}", "persistency groups", consequence)
+            read, odd = each(rows, objects.persistency_group, "name")
+            findings += judge.not_read([item for item in odd if item.id in groups], consequence)
+            groups |= {group.name: group for group in read if group.name in groups}
+        return findings + judge.listener_findings(services, self._carriers, listeners, groups)
 
     def guard(self, services: Sequence[Service], *, changing: bool) -> Reading:
-        carriers = [self._carriers[service.id] for service in services]
-        addresses = self._list("nsip?attrs=ipaddress,netmask,type,td", "addresses", dict)
-        nodes = self._list("hanode/0", "high-availability state", dict)
-        clustered = any(item.get("type") == "CLIP" for item in addresses)
-        instances = self._list("clusterinstance", "cluster", dict) if clustered else []
-        with understood(self.label, "addresses"):
-            found = [objects.snip(item) for item in addresses]
-            findings = judge.node_findings(nodes, self.label)
-            findings += judge.cluster_findings(addresses, instances, self.host, self.label)
-        if any(":" in address for carrier in carriers for address, _dummy in self._members.get(carrier, ())):
-            found += self._list("nsip6?attrs=ipv6address,type,td", "IPv6 addresses", objects.snip6)
+        known = self._topology or join.Topology()
+        groups = [self._groups[self._carriers[service.id]] for service in services]
+        addresses = self._list(f"nsip?attrs={objects.SNIP}")
+        found, odd = each(addresses, objects.snip, "ipaddress")
+        findings = self._node([item for item in addresses if isinstance(item, dict)])
+        if any(":" in member.address for group in groups for member in known.members_of(group)):
+            more, odder = each(self._list(f"nsip6?attrs={objects.SNIP6}"), objects.snip6, "ipv6address")
+            found, odd = found + more, odd + odder
+        findings += judge.not_read(odd, "It is not considered as a gateway.")
         snips = [snip for snip in found if snip is not None]
         guarded = tuple(
-            objects.with_servers(service, self._items[carrier], self._members.get(carrier, ()), snips)
-            for service, carrier in zip(services, carriers, strict=True)
+            join.with_servers(service, group, known, snips) for service, group in zip(services, groups, strict=True)
         )
+        findings += judge.family_findings(guarded, self._carriers, known.listeners)
+        findings += judge.gateway_findings(guarded, snips)
         return Reading(guarded, findings=(*findings, *subnet_findings(guarded, snips)))
+
+    def _node(self, addresses: Sequence[objects.Item]) -> list[Finding]:
+        """Report whether this node takes changes. A cluster has no high availability of its own."""
+        if any(item.get("type") == "CLIP" for item in addresses):
+            consequence = "So it is not known whether process-local is on."
+            instances, findings = self._ask("clusterinstance", "cluster", consequence)
+            instances = [item for item in instances if isinstance(item, dict)]
+            return findings + judge.cluster_findings(addresses, instances, self.host, self.label)
+        try:
+            nodes = [item if isinstance(item, dict) else {} for item in self._list("hanode/0")]
+        except DeviceError as error:
+            return [judge.node_not_asked(error, self.label)]
+        return judge.node_findings(nodes, self.label)
 
     def apply(self, changes: Sequence[Change]) -> None:
         for scope, grouped in groupby(changes, key=lambda change: change.scope):
@@ -234,18 +263,21 @@ class NetScaler(Adapter):
 
     # What these take
 
-    def _topology(self) -> tuple[objects.Listener, ...]:
+    def _read_topology(self) -> tuple[join.Topology, list[Finding]]:
         """Join virtual servers, bindings and members. Read once: bindings are never changed here."""
-        servers = self._list(f"lbvserver?attrs={objects.VIRTUAL_SERVER}", "virtual servers", objects.virtual_server)
-        bindings = []
-        for kind in objects.NAME_KEYS:
-            bindings += self._list(f"lbvserver_{kind}_binding?bulkbindings=yes", "bindings", objects.binding(kind))
-        for carrier, member in self._list(
-            "servicegroup_servicegroupmember_binding?bulkbindings=yes", "service group members", objects.member
-        ):
-            if member is not None:
-                self._members.setdefault(carrier, []).append(member)
-        return objects.join(servers, bindings)
+        servers = self._list(f"lbvserver?attrs={objects.VIRTUAL_SERVER}")
+        bindings = {kind: self._list(f"lbvserver_{kind}_binding?bulkbindings=yes") for kind in objects.NAME_KEYS}
+        members = self._list("servicegroup_servicegroupmember_binding?bulkbindings=yes")
+        known, findings = join.topology(servers, bindings, members), []
+        if any(item.server.ipset for item in known.listeners):
+            rows = []
+            for kind in ("nsip", "nsip6"):
+                consequence = "So some addresses of virtual servers are not known."
+                listed, not_asked = self._ask(f"ipset_{kind}_binding?bulkbindings=yes", "IP sets", consequence)
+                rows += listed
+                findings += not_asked
+            known = join.with_sets(known, rows)
+        return known, findings
 
     def _set(self, changes: Sequence[Change]) -> None:
         """Set services in one request for each kind. The engine rolls back a half-done one: NITRO does not."""
@@ -263,15 +295,26 @@ class NetScaler(Adapter):
 
     # Requests
 
-    def _list(self, resource: str, what: str, read: t.Callable[[dict[str, t.Any]], t.Any]) -> list[t.Any]:
+    def _list(self, resource: str) -> list[t.Any]:
         """Read a list; one with nothing in it is an absent key, and one item may stand without its array."""
-        key = resource.partition("?")[0].partition("/")[0]
+        path, _mark, query = resource.partition("?")
+        selecting = query.startswith("attrs=")
+        try:
+            answer = self._send("GET", resource if self._attrs or not selecting else path)
+        except Refused as error:
+            if not (selecting and self._attrs and error.code in UNKNOWN_FIELD):
+                raise
+            self._attrs = False  # an older firmware: it shows what it has, with everything else
+            answer = self._send("GET", path)
+        found = answer.json().get(path.partition("/")[0], [])
+        return found if isinstance(found, list) else [found]
 
-        def items(body: dict[str, t.Any]) -> list[t.Any]:
-            found = body.get(key, [])
-            return [read(item) for item in (found if isinstance(found, list) else [found])]
-
-        return self._send("GET", resource).parse(items, what)
+    def _ask(self, resource: str, what: str, consequence: str) -> tuple[list[t.Any], list[Finding]]:
+        """Read a list that findings alone depend on: where that fails, a finding says what is not known."""
+        try:
+            return self._list(resource), []
+        except DeviceError as error:
+            return [], [judge.not_asked(what, error, consequence)]
 
     def _write(self, method: str, resource: str, body: t.Any, named: str, *, patience: int = 0) -> None:
         # Without this, a change that does not reach the other node looks as if it had.
@@ -308,7 +351,7 @@ class NetScaler(Adapter):
             return answer
         # The code of a bulk says only that a part has failed; the part says why.
         failed = next((item for item in _parts(body) if item.get("errorcode")), body)
-        code = int(failed.get("errorcode", code))
+        code = answer.parse(lambda _body: int(failed.get("errorcode", 0)), "result")
         message = _reason(failed)
         if code in EXPIRED and self._given:
             raise AccessDenied(

@@ -6,23 +6,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Finding, Service
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Finding, Service, Unread
+from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.join import Listener
 from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.objects import (
     Carrier,
     Item,
-    Listener,
-    Member,
+    PersistencyGroup,
+    Snip,
     VirtualServer,
 )
+
+
+def not_asked(what: str, error: Exception, consequence: str) -> Finding:
+    """Report what could not be asked for, and only served findings."""
+    return Finding(
+        "not_read", "warning", what, f"{error} {consequence}", "Check it by hand, or allow the user to read it."
+    )
+
+
+def not_read(unread: Iterable[Unread], consequence: str) -> list[Finding]:
+    """Report objects behind the services that cannot be read."""
+    return [
+        Finding(
+            "not_read",
+            "warning",
+            item.id,
+            f"This object is described in a way that is not understood ({item.reason}). {consequence}",
+            "Check it by hand. Please report this with the device's version.",
+        )
+        for item in unread
+    ]
 
 
 def mode_findings(found: Mapping[str, bool], label: str) -> list[Finding]:
     """Report modes of the whole device that do not fit."""
     findings = []
-    if found["usip"]:
+    if found.get("usip", False):
         findings.append(
             Finding(
                 "global_client_ip",
@@ -59,28 +80,30 @@ def listener_findings(
     chosen: Sequence[Service],
     carriers: Mapping[str, Carrier],
     listeners: Sequence[Listener],
-    members: Mapping[Carrier, Sequence[Member]],
+    groups: Mapping[str, PersistencyGroup | None],
 ) -> list[Finding]:
-    """Report what virtual servers and bindings show about the selected services."""
+    """Report what virtual servers and bindings show about the selected services.
+
+    ``groups``: the persistency groups whose type matters; None for one whose type is not known.
+    """
+    mine = chosen_listeners(chosen, carriers, listeners)
+    selected = {carriers[service.id] for service in chosen}
     findings: list[Finding] = []
-    wanted = {(carriers[service.id], service.address, service.port) for service in chosen}
-    mine = [item for item in listeners if (item.carrier, item.server.address, item.server.port) in wanted]
     for server in dict.fromkeys(item.server for item in mine):
-        findings += _server_findings(server)
-    for item in mine:
-        families = {netaddr.IPAddress(address).version for address, _dummy in members.get(item.carrier, ())}
-        if families - {netaddr.IPAddress(item.server.address.partition("%")[0]).version}:
-            findings.append(
-                Finding(
-                    "unsupported_mode",
-                    "blocker",
-                    item.carrier[1],
-                    f"The virtual server {item.server.name} at {item.server.address} and its servers are not of one IP version,"
-                    " and Use Client IP is refused there (NITRO error 3894).",
-                    "Give this virtual address servers of its own IP version.",
-                )
-            )
-    return findings + _shared(mine, listeners) + _persistence(mine)
+        findings += _server_findings(server) + _backups(server, selected, listeners)
+    return findings + _shared(mine, listeners) + _persistence(mine, groups)
+
+
+def chosen_listeners(
+    chosen: Sequence[Service], carriers: Mapping[str, Carrier], listeners: Sequence[Listener]
+) -> list[Listener]:
+    """Return the virtual servers of the selected services, with what is bound to them."""
+    wanted = {(carriers[service.id], service.address, service.port) for service in chosen}
+    return [
+        item
+        for item in listeners
+        if any((item.carrier, address, item.server.port) in wanted for address in item.server.addresses)
+    ]
 
 
 def _server_findings(server: VirtualServer) -> list[Finding]:
@@ -125,6 +148,28 @@ def _process_local(name: str, *, on: bool) -> Finding:
     )
 
 
+def _backups(server: VirtualServer, chosen: Collection[Carrier], listeners: Sequence[Listener]) -> list[Finding]:
+    """Report what takes over for a virtual server that is down, and its own backup in turn."""
+    findings, seen, name = [], {server.name}, server.backup
+    while name and name not in seen:
+        seen.add(name)
+        behind = [item for item in listeners if item.server.name == name]
+        left_out = [item.carrier[1] for item in behind if item.carrier not in chosen]
+        if left_out:
+            findings.append(
+                Finding(
+                    "not_selected",
+                    "warning",
+                    server.name,
+                    f"While it is down, its backup virtual server {name} takes the clients, and {', '.join(left_out)}"
+                    " behind that was not selected.",
+                    "Name it in 'services' if the backup serves the VPN.",
+                )
+            )
+        name = behind[0].server.backup if behind else ""
+    return findings
+
+
 def _shared(mine: Sequence[Listener], listeners: Iterable[Listener]) -> list[Finding]:
     others: dict[Carrier, list[str]] = {item.carrier: [] for item in mine}
     chosen = set(mine)
@@ -144,21 +189,43 @@ def _shared(mine: Sequence[Listener], listeners: Iterable[Listener]) -> list[Fin
     ]
 
 
-def _persistence(mine: Iterable[Listener]) -> list[Finding]:
-    by_address: dict[str, dict[str, VirtualServer]] = {}
+def unsettled_groups(mine: Iterable[Listener]) -> set[str]:
+    """Return the persistency groups whose type decides, since what their virtual servers show does not suffice."""
+    return {group for servers in _by_address(mine) if (group := _joining(servers)) and not _by_source(servers)}
+
+
+def _by_address(mine: Iterable[Listener]) -> list[tuple[VirtualServer, ...]]:
+    """Return the virtual servers of each address that has several."""
+    by_address: dict[str, dict[VirtualServer, None]] = {}
     for item in mine:
-        by_address.setdefault(item.server.address, {})[item.server.name] = item.server
+        by_address.setdefault(item.server.address, {})[item.server] = None
+    return [tuple(servers) for servers in by_address.values() if len(servers) > 1]
+
+
+def _joining(servers: Iterable[VirtualServer]) -> str:
+    """Return the one persistency group of all these virtual servers, if there is one."""
+    groups = {server.group for server in servers}
+    return groups.pop() if len(groups) == 1 else ""
+
+
+def _by_source(servers: Iterable[VirtualServer]) -> bool:
+    return all(server.persistence == "SOURCEIP" for server in servers)
+
+
+def _persistence(mine: Iterable[Listener], groups: Mapping[str, PersistencyGroup | None]) -> list[Finding]:
     findings = []
-    for servers in by_address.values():
-        groups = {server.group for server in servers.values()}
-        by_source = all(server.persistence == "SOURCEIP" for server in servers.values())
-        if len(servers) < 2 or (len(groups) == 1 and "" not in groups and by_source):
+    for servers in _by_address(mine):
+        name = _joining(servers)
+        group = groups.get(name)
+        # The group's type overrides that of its virtual servers. Whether NITRO shows it as theirs, too, is not known.
+        suits = group is not None and group.persistence == "SOURCEIP" and not group.own
+        if name and (_by_source(servers) or suits or (name in groups and group is None)):
             continue
         findings.append(
             Finding(
                 "persistence_split",
                 "warning",
-                ", ".join(servers),
+                ", ".join(server.name for server in servers),
                 "No persistency group by source address joins these virtual servers, so a client's UDP 500 and UDP 4500"
                 " may reach different VPN servers.",
                 "Put both into one persistency group (lbgroup) with the type SOURCEIP.",
@@ -168,9 +235,10 @@ def _persistence(mine: Iterable[Listener]) -> list[Finding]:
 
 
 def node_findings(nodes: Sequence[Item], label: str) -> list[Finding]:
-    """Report a node that does not accept changes, and a partner that has other gateways."""
+    """Report a node that does not accept changes, and a partner that has other gateways or does not get the change."""
     findings = []
-    state = str(nodes[0].get("state", "")) if nodes else "Primary"
+    node = nodes[0] if nodes else {"state": "Primary"}
+    state = node.get("state", "")
     if state != "Primary":
         findings.append(
             Finding(
@@ -181,7 +249,7 @@ def node_findings(nodes: Sequence[Item], label: str) -> list[Finding]:
                 "Make the change on the primary node, which propagates it to the secondary.",
             )
         )
-    if nodes and nodes[0].get("inc") == "ENABLED":
+    if node.get("inc") == "ENABLED":
         findings.append(
             Finding(
                 "gateway_not_shared",
@@ -192,13 +260,99 @@ def node_findings(nodes: Sequence[Item], label: str) -> list[Finding]:
                 "Make sure that the VPN servers' gateway moves to the other node, too.",
             )
         )
+    off = [name for name in ("haprop", "hasync") if node.get(name) == "DISABLED"]
+    if off:
+        findings.append(
+            Finding(
+                "unsynced_changes",
+                "warning",
+                label,
+                "High-availability propagation is off (haProp), so the other node does not get changes that are made here:"
+                " after a failover, it does what it did before."
+                if "haprop" in off
+                else "High-availability synchronization is off (haSync): a node that is down during a change does not get it afterwards.",
+                f"Switch on {' and '.join(off)} on both nodes and synchronize them ('force ha sync'), or make the change on each node.",
+            )
+        )
+    return findings
+
+
+def node_not_asked(error: Exception, label: str) -> Finding:
+    """Report that nobody knows whether this node takes changes."""
+    return Finding(
+        "not_active_unit",
+        "blocker",
+        label,
+        f"{error} So it is not known whether this node takes changes.",
+        "Allow the user to read it ('show ha node'), or accept 'not_active_unit' if this is the primary node.",
+    )
+
+
+def family_findings(
+    services: Iterable[Service], carriers: Mapping[str, Carrier], listeners: Sequence[Listener]
+) -> list[Finding]:
+    """Report addresses that were not selected, have the same servers, and are of another IP version than these."""
+    findings = {}
+    selected = {service.address for service in services}
+    for service in services:
+        addresses = [
+            address
+            for item in listeners
+            if item.carrier == carriers[service.id]
+            for address in item.server.addresses
+            if address not in selected
+            and any((":" in address) != (":" in server.address) for server in service.servers)
+        ]
+        if addresses and not service.source_preserved:
+            findings[service.id] = Finding(
+                "unsupported_mode",
+                "blocker",
+                service.id,
+                f"It also serves {', '.join(addresses)}, and its servers are of another IP version. With Use Client IP, no client"
+                " could reach them there; the device refuses such a mixture (NITRO error 3894).",
+                "Give these addresses servers of their own IP version.",
+            )
+    return [*findings.values()]
+
+
+def gateway_findings(services: Iterable[Service], snips: Sequence[Snip]) -> list[Finding]:
+    """Report subnet addresses beside the VPN servers that cannot be their gateway, or only while one node of a cluster is up."""
+    servers = {server.address for service in services for server in service.servers if not server.direct}
+    findings = []
+    for item in snips:
+        near = {address for address in servers if item.is_near(address)}
+        beside = [other for other in snips if not other.off and any(other.is_near(address) for address in near)]
+        if near and item.off and not beside:
+            findings.append(
+                Finding(
+                    "return_path_wrong",
+                    "warning",
+                    item.address,
+                    "This subnet address (SNIP) is disabled or does not answer ARP, so it cannot be the VPN servers' gateway,"
+                    " and there is no other in their subnet.",
+                    "Enable it, or add another one.",
+                )
+            )
+        elif near and not item.off and item.node is not None:
+            shared = [other.address for other in beside if other.node is None]
+            findings.append(
+                Finding(
+                    "gateway_not_shared",
+                    "info" if shared else "warning",
+                    item.address,
+                    f"This subnet address (SNIP) belongs to node {item.node} of the cluster alone: while that node is down, it is gone.",
+                    f"As the VPN servers' gateway, use {', '.join(shared)}, which every node answers for."
+                    if shared
+                    else "Add a subnet address that every node answers for (a striped SNIP), and make it the VPN servers' gateway.",
+                )
+            )
     return findings
 
 
 def cluster_findings(addresses: Sequence[Item], instances: Sequence[Item], host: str, label: str) -> list[Finding]:
     """Report a node that was asked in place of its cluster, and a cluster that does not steer packets."""
-    shared = [str(item["ipaddress"]) for item in addresses if item["type"] == "CLIP"]
-    own = [str(item["ipaddress"]) for item in addresses if item["type"] == "NSIP"]
+    shared = [str(item.get("ipaddress")) for item in addresses if item.get("type") == "CLIP"]
+    own = [item.get("ipaddress") for item in addresses if item.get("type") == "NSIP"]
     findings = []
     if shared and host in own:
         findings.append(

@@ -2,27 +2,22 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Citrix ADC objects as NITRO shows them: and how they are read and joined. No input or output."""
+"""Citrix ADC objects as NITRO shows them, and how they are read. No input or output."""
 
 from __future__ import annotations
 
 import typing as t
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import dataclass
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
-    Server,
-    Service,
-    Value,
-    canonical_address,
-)
-from ansible_collections.aovpn.ikev2.plugins.module_utils._network import OwnAddress, addresses_near
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Unread, Value, canonical_address
+from ansible_collections.aovpn.ikev2.plugins.module_utils._network import OwnAddress
 
 Item: t.TypeAlias = "Mapping[str, t.Any]"
 Carrier: t.TypeAlias = "tuple[str, str]"
 """Kind and name of what carries ``usip``."""
-Member: t.TypeAlias = "tuple[str, int]"
+Read = t.TypeVar("Read")
 
 PROTOCOLS = {"UDP": "udp", "ANY": "any"}
 """The service types that carry UDP 500 and 4500."""
@@ -30,181 +25,284 @@ PROTOCOLS = {"UDP": "udp", "ANY": "any"}
 NAME_KEYS = {"servicegroup": "servicegroupname", "service": "name"}
 """The two kinds of object that carry ``usip``, and what NITRO calls their names."""
 
-VIRTUAL_SERVER = "name,ipv46,port,servicetype,m,connfailover,processlocal,persistencetype,groupname,td"
+VIRTUAL_SERVER = "name,ipv46,range,ipset,port,servicetype,curstate,m,connfailover,processlocal,persistencetype,groupname,backupvserver,td"
 CARRIER = {
     "servicegroup": "servicegroupname,servicetype,usip,state,td",
     "service": "name,servicetype,usip,svrstate,ipaddress,port,td",
 }
+SNIP = "ipaddress,netmask,type,iptype,state,arp,ownernode,td"
+SNIP6 = "ipv6address,type,iptype,state,nd,ownernode,td"
+PERSISTENCY_GROUP = "name,persistencetype,usevserverpersistency"
 """The fields that are needed, for ``attrs``. Net profiles are not: with ``usip`` on, they are ignored (Citrix, CTX130209)."""
 USIP, PROXY_PORT = "usip", "useproxyport"
 
+FORWARDING = ("IP", "MAC", "IPTUNNEL", "TOS")
 OUT_OF_SERVICE = ("DISABLED", "OUT OF SERVICE")
-"""How a service group's ``state`` and a service's ``svrstate`` say that an operator has disabled it."""
+"""How a state says that an operator has disabled the object."""
+NOT_UP = (*OUT_OF_SERVICE, "DOWN", "GOING OUT OF SERVICE", "DOWN WHEN GOING OUT OF SERVICE")
+"""In these states, a server takes no new connections."""
 NO_ADDRESS = ("", "0.0.0.0", "::")
 EVERY_PORT = 65535
 """How NITRO writes the port ``*``."""
+NODES = 32
+"""How many nodes a cluster may have. An address that all of them answer for belongs to node 255."""
 
 
 @dataclass(frozen=True)
 class VirtualServer:
-    """A virtual server for UDP. ``address`` is empty if clients cannot address it."""
+    """A virtual server for UDP. ``address`` is empty if clients cannot address it; ``more``: its further addresses."""
 
     name: str
     address: str
+    more: tuple[str, ...]
+    ipset: str
+    domain: str
     port: int
     protocol: str
+    enabled: bool
     forwarding: str
     failover: bool
     local: bool
     persistence: str
     group: str
+    backup: str
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Return every address that clients may use."""
+        return (self.address, *self.more) if self.address else ()
 
 
 @dataclass(frozen=True)
-class Listener:
-    """A virtual server with a service group or service that is bound to it."""
+class Member:
+    """Where packets are sent to. ``address`` is empty for a server by domain name that is not resolved.
 
-    server: VirtualServer
+    Server *and* port: a server is a member once for 500 and once for 4500. ``enabled``: no administrator took it out of service.
+    """
+
+    address: str
+    port: int
+    enabled: bool = True
+    up: bool = True
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Group:
+    """A service group or service. ``protocol`` is None where it carries no UDP; ``members`` are those of a service."""
+
     carrier: Carrier
+    protocol: str | None
+    settings: Mapping[str, Value]
+    enabled: bool
+    domain: str
+    members: tuple[Member, ...]
 
 
-# Reading
+@dataclass(frozen=True)
+class Snip(OwnAddress):
+    """A subnet address. ``off``: it is disabled, or does not answer ARP. ``node``: the only node of a cluster that has it."""
+
+    off: bool
+    node: int | None
 
 
-def modes(body: Item) -> dict[str, bool]:
-    """Read the modes that are needed. Those that a device does not name are left out."""
-    found = body["nsmode"]
-    found = found[0] if isinstance(found, list) else found
-    return {
-        name: _flag(found[name])
-        for name in ("usnip", "usip", "l3", "mbf")
-        if name in found or name in ("usnip", "usip")
-    }
+@dataclass(frozen=True)
+class PersistencyGroup:
+    """A group of virtual servers with common persistence; ``own``: each of them has its own, and they share it."""
+
+    name: str
+    persistence: str
+    own: bool
 
 
-def _flag(value: t.Any) -> bool:
-    if isinstance(value, bool):
+def each(items: Iterable[t.Any], read: Callable[[Item], Read], *keys: str) -> tuple[list[Read], list[Unread]]:
+    """Read each of ``items``. Those that cannot be read are returned with the reason, by the first name under ``keys``."""
+    found, unread = [], []
+    for item in items:
+        try:
+            found.append(read(item))
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, netaddr.AddrFormatError) as error:
+            names = [item.get(key) for key in keys] if isinstance(item, dict) else []
+            name = next((name for name in names if isinstance(name, str) and name), f"an object without {keys[0]}")
+            unread.append(Unread(name, f"{type(error).__name__}: {error}"))
+    return found, unread
+
+
+# Fields
+
+
+def _text(item: Item, key: str, *allowed: str) -> str:
+    value = item[key]
+    if isinstance(value, str) and value and (not allowed or value in allowed):
         return value
-    raise ValueError(f"{value!r} is not a boolean")
+    raise ValueError(f"{key} is {value!r:.80}")
+
+
+def optional(item: Item, key: str) -> str:
+    """Read a text on which no more than a finding depends."""
+    value = item.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _number(item: Item, key: str, most: int, default: int | None = None) -> int:
+    """Read a number, which may be a text."""
+    value = item[key] if default is None else item.get(key, default)
+    number = int(value)
+    if isinstance(value, (bool, float)) or not 0 <= number <= most:
+        raise ValueError(f"{key} is {value!r:.80}")
+    return number
+
+
+def _address(item: Item, key: str) -> str:
+    return "" if item.get(key, "") in NO_ADDRESS else canonical_address(_text(item, key))
+
+
+def port(item: Item) -> int:
+    """Read a port; ANY_PORT for each of them."""
+    number = _number(item, "port", EVERY_PORT)
+    return 0 if number == EVERY_PORT else number
 
 
 def domain(item: Item) -> str:
     """Read the traffic domain, as it stands behind an address."""
-    number = int(item.get("td", 0))
+    number = _number(item, "td", 4094, default=0)
     return f"%{number}" if number else ""
+
+
+def kinds(item: Item) -> set[str]:
+    """Read what an address of the device is; ``iptype`` may list more than the one ``type``."""
+    listed = item.get("iptype") or []
+    return {_text(item, "type"), *([listed] if isinstance(listed, str) else listed)}
+
+
+# Objects
+
+
+def modes(body: Item) -> tuple[dict[str, bool], list[Unread]]:
+    """Read the modes that are needed. Those that a device does not name are left out."""
+    found = body["nsmode"]
+    found = found[0] if isinstance(found, list) else found
+    read = {name: found[name] for name in ("usnip", "usip", "l3", "mbf") if name in found or name in ("usnip", "usip")}
+    if not isinstance(read["usnip"], bool):
+        raise ValueError(f"usnip is {read['usnip']!r:.80}")
+    known = {name: value for name, value in read.items() if isinstance(value, bool)}
+    return known, [Unread(f"mode {name}", f"it is {read[name]!r:.80}") for name in read if name not in known]
 
 
 def virtual_server(item: Item) -> VirtualServer | None:
     """Read a virtual server; None for another protocol than UDP."""
-    protocol = PROTOCOLS.get(item["servicetype"])
+    protocol = PROTOCOLS.get(_text(item, "servicetype"))
     if protocol is None:
         return None
-    address = str(item.get("ipv46", ""))
+    first, behind = _address(item, "ipv46"), domain(item)
     return VirtualServer(
-        name=str(item["name"]),
-        address="" if address in NO_ADDRESS else canonical_address(address) + domain(item),
-        port=_port(item["port"]),
+        name=_text(item, "name"),
+        address=first and first + behind,
+        more=_range(first, _number(item, "range", 254, default=1), behind) if first else (),
+        ipset=optional(item, "ipset"),
+        domain=behind,
+        port=port(item),
         protocol=protocol,
-        forwarding=str(item.get("m", "IP")),
+        enabled=item.get("curstate") not in OUT_OF_SERVICE,
+        forwarding=_text({"m": "IP", **item}, "m", *FORWARDING),
         failover=item.get("connfailover", "DISABLED") != "DISABLED",
         local=item.get("processlocal") == "ENABLED",
-        persistence=str(item.get("persistencetype", "NONE")),
-        group=str(item.get("groupname", "")),
+        persistence=optional(item, "persistencetype"),
+        group=optional(item, "groupname"),
+        backup=optional(item, "backupvserver"),
     )
 
 
-def binding(kind: str) -> t.Callable[[Item], tuple[str, Carrier]]:
+def _range(first: str, number: int, behind: str) -> tuple[str, ...]:
+    """Return the addresses that follow the first of a range."""
+    start = netaddr.IPAddress(first)
+    return tuple(str(netaddr.IPAddress(int(start) + step, start.version)) + behind for step in range(1, number))
+
+
+def virtual_address(item: Item) -> tuple[str, int | None]:
+    """Read the address of a virtual server that cannot be read as a whole, and its port where that can be read."""
+    ports, _unread = each([item], port, "name")
+    return _address(item, "ipv46") + domain(item), ports[0] if ports else None
+
+
+def binding(kind: str) -> Callable[[Item], tuple[str, Carrier]]:
     """Return what reads a virtual server's name, and what is bound to it."""
     # A bound service is called servicename, a bound service group servicegroupname; the virtual server is name in both.
-    return lambda item: (str(item["name"]), (kind, str(item[f"{kind}name"])))
+    return lambda item: (_text(item, "name"), (kind, _text(item, f"{kind}name")))
 
 
-def member(item: Item) -> tuple[Carrier, Member | None]:
-    """Read a member of a service group; one that is given by host name may have no address."""
-    return ("servicegroup", str(item["servicegroupname"])), backend(item.get("ip", ""), item["port"])
+def set_binding(item: Item) -> tuple[str, str]:
+    """Read an address of an IP set."""
+    return _text(item, "name"), canonical_address(_text(item, "ipaddress"))
 
 
-def backend(address: t.Any, port: t.Any) -> Member | None:
-    """Read where packets are sent to. Server *and* port: a server is a member once for 500 and once for 4500."""
-    return None if address in NO_ADDRESS else (canonical_address(str(address)), _port(port))
+def member(item: Item) -> tuple[Carrier, Member]:
+    """Read a member of a service group; one that is given by domain name may have no address."""
+    name = optional(item, "servername") or "a server without an address"
+    return ("servicegroup", _text(item, "servicegroupname")), _member(item, "ip", name)
 
 
-def _port(value: t.Any) -> int:
-    port = int(value)
-    return 0 if port == EVERY_PORT else port
-
-
-def snip(item: Item) -> OwnAddress | None:
-    """Read an IPv4 subnet address; None for an address of another type."""
-    if item["type"] != "SNIP":
-        return None
-    network = netaddr.IPNetwork(f"{item['ipaddress']}/{item['netmask']}")
-    return OwnAddress(canonical_address(item["ipaddress"]), network, domain(item))
-
-
-def snip6(item: Item) -> OwnAddress | None:
-    """Read an IPv6 subnet address, which NITRO writes with its prefix length."""
-    if item["type"] != "SNIP":
-        return None
-    network = netaddr.IPNetwork(item["ipv6address"])
-    return OwnAddress(canonical_address(str(network.ip)), network, domain(item))
-
-
-# The join
-
-
-def join(servers: Iterable[VirtualServer | None], bindings: Iterable[tuple[str, Carrier]]) -> tuple[Listener, ...]:
-    """Join virtual servers with what is bound to them; bindings of others are left out."""
-    by_name = {server.name: server for server in servers if server is not None}
-    return tuple(Listener(by_name[name], carrier) for name, carrier in bindings if name in by_name)
-
-
-def services(
-    listeners: Iterable[Listener],
-    carriers: Mapping[Carrier, Item],
-    members: Mapping[Carrier, Sequence[Member]],
-    *,
-    proxy_port: bool,
-) -> list[Service]:
-    """Return a service for each virtual server with a carrier bound to it, and for each port of a carrier that is bound to none."""
-    found, reached = [], set()
-    for listener in listeners:
-        server, item = listener.server, carriers.get(listener.carrier)
-        if item is not None and server.address:
-            reached.add(listener.carrier)
-            found.append(_service(listener.carrier, item, server.address, server.port, server.protocol, proxy_port))
-    for carrier, item in carriers.items():
-        protocol = PROTOCOLS.get(item["servicetype"])
-        if carrier not in reached and protocol:
-            ports = sorted({port for _dummy, port in members.get(carrier, ())})
-            found += [_service(carrier, item, "", port, protocol, proxy_port) for port in ports]
-    return found
-
-
-def _service(carrier: Carrier, item: Item, address: str, port: int, protocol: str, proxy_port: bool) -> Service:
-    usip = str(item["usip"])
-    return Service(
-        id=carrier[1],
-        address=address,
-        port=port,
-        settings={USIP: usip, PROXY_PORT: str(item[PROXY_PORT])} if proxy_port else {USIP: usip},
-        source_preserved=usip == "YES",
-        protocol=protocol,
-        enabled=item.get("state", item.get("svrstate")) not in OUT_OF_SERVICE,
+def _member(item: Item, key: str, name: str) -> Member:
+    states = item.get("state"), item.get("svrstate")
+    return Member(
+        _address(item, key),
+        port(item),
+        enabled=not any(state in OUT_OF_SERVICE for state in states),
+        up=not any(state in NOT_UP for state in states),
+        name=name,
     )
 
 
-def with_servers(service: Service, carrier: Item, members: Sequence[Member], snips: Sequence[OwnAddress]) -> Service:
-    """Return the service with its servers, in the traffic domain of its carrier, and the gateways that they may use."""
-    within = [(address + domain(carrier), port) for address, port in members]
-    return replace(
-        service,
-        servers=tuple(
-            Server(address, port or service.port, addresses_near(snips, address))
-            for address, port in within
-            # Without a virtual server, the member's port is all that says which service this is.
-            if service.address or port == service.port
-        ),
+def group(kind: str, bound: Container[Carrier], *, proxy_port: bool) -> Callable[[Item], Group | None]:
+    """Return what reads a service group or service; None for one of another protocol that no virtual server for UDP uses."""
+
+    def read(item: Item) -> Group | None:
+        protocol = PROTOCOLS.get(_text(item, "servicetype"))
+        carrier = (kind, _text(item, NAME_KEYS[kind]))
+        if protocol is None and carrier not in bound:
+            return None
+        return Group(
+            carrier,
+            protocol,
+            {name: _text(item, name, "YES", "NO") for name in ((USIP, PROXY_PORT) if proxy_port else (USIP,))},
+            enabled=item.get("state", item.get("svrstate")) not in OUT_OF_SERVICE,
+            domain=domain(item),
+            members=(_member(item, "ipaddress", carrier[1]),) if kind == "service" else (),
+        )
+
+    return read
+
+
+def snip(item: Item) -> Snip | None:
+    """Read an IPv4 subnet address; None for an address of another type."""
+    if "SNIP" not in kinds(item):
+        return None
+    return _snip(item, netaddr.IPNetwork(f"{_text(item, 'ipaddress')}/{_text(item, 'netmask')}"), "arp")
+
+
+def snip6(item: Item) -> Snip | None:
+    """Read an IPv6 subnet address, which NITRO writes with its prefix length."""
+    return _snip(item, netaddr.IPNetwork(_text(item, "ipv6address")), "nd") if "SNIP" in kinds(item) else None
+
+
+def _snip(item: Item, network: netaddr.IPNetwork, answers: str) -> Snip:
+    owner = int(item.get("ownernode", NODES))
+    return Snip(
+        canonical_address(str(network.ip)),
+        network,
+        domain(item),
+        off="DISABLED" in (item.get("state"), item.get(answers)),
+        node=owner if 0 <= owner < NODES else None,
+    )
+
+
+def persistency_group(item: Item) -> PersistencyGroup:
+    """Read a group of virtual servers."""
+    return PersistencyGroup(
+        _text(item, "name"),
+        optional(item, "persistencetype"),
+        own=item.get("usevserverpersistency") == "ENABLED",
     )
 
 

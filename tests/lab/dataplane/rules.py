@@ -74,7 +74,11 @@ def bigip_services(state: State) -> list[Service]:
 def netscaler_services(state: State) -> list[Service]:
     """Give the IKEv2 services of the lab's NetScaler. What one without USNIP sends from is not known: it plays its SNIP, too."""
     config = state["running"]["default"]
-    snips = [f"{one['ipaddress']}/{one['netmask']}" for one in config["nsip"].values() if one["type"] == "SNIP"]
+    snips = [
+        f"{one['ipaddress']}/{one['netmask']}"
+        for one in config["nsip"].values()
+        if "SNIP" in (one["type"], *one.get("iptype", ())) and one.get("state") != "DISABLED"
+    ]
     found = []
     for vserver in config["lbvserver"].values():
         if vserver["servicetype"] != "UDP" or vserver["port"] not in IKE_PORTS or vserver["curstate"] != "UP":
@@ -93,14 +97,17 @@ def netscaler_services(state: State) -> list[Service]:
         members = [
             row["ip"]
             for row in config["servicegroup_servicegroupmember_binding"]
-            if row["servicegroupname"] in names and row["state"] == "ENABLED"
+            if row["servicegroupname"] in names and row["state"] == "ENABLED" and row["svrstate"] == "UP"
         ]
         servers = tuple(members + [one["ipaddress"] for one in plain if one["svrstate"] == "UP"])
         kept = {one["usip"] == "YES" for one in (*groups, *plain)}
         if len(kept) > 1:
             raise ValueError(f"the data plane does not play {vserver['name']}, whose services differ in usip")
         translation = _own_address(snips, servers[0]) if servers and kept == {False} else None
-        found.append(Service(vserver["ipv46"], vserver["port"], servers, translation))
+        first = ipaddress.ip_address(vserver["ipv46"])
+        found += [
+            Service(str(first + step), vserver["port"], servers, translation) for step in range(int(vserver["range"]))
+        ]
     return found
 
 

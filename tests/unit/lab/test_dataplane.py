@@ -85,6 +85,19 @@ def test_a_netscaler_goes_by_usip(plain: bool) -> None:
     assert [service.port for service in netscaler_services(device.state)] == [4500]
 
 
+def test_a_netscaler_in_shapes_from_the_field() -> None:
+    device = NetScaler()
+    first, second = device.config["lbvserver"]["lb_vs_ikev2_500"], device.config["lbvserver"]["lb_vs_ikev2_4500"]
+    first["range"], second["curstate"] = "2", "OUT OF SERVICE"
+    device.member("sg_ikev2_500", "10.10.0.12")["svrstate"] = "DOWN"
+    device.config["nsip"]["10.10.0.2"] = {**device.config["nsip"]["10.10.0.1"], "ipaddress": "10.10.0.2"}
+    device.config["nsip"]["10.10.0.2"].update(type="GSLBsiteIP", iptype=["SNIP", "GSLBsiteIP"])
+    device.config["nsip"]["10.10.0.1"]["state"] = "DISABLED"
+    assert netscaler_services(device.state) == [
+        Service(address, 500, ("10.10.0.11",), "10.10.0.2") for address in ("203.0.113.20", "203.0.113.21")
+    ]
+
+
 def test_a_loadmaster_goes_by_transparency_and_layer() -> None:
     device = LoadMaster()
     assert loadmaster_services(device.state) == pair("203.0.113.30", "10.10.0.1", "10.10.0.1")

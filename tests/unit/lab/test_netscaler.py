@@ -474,3 +474,60 @@ def test_over_tls_with_a_cookie_jar(device: NetScaler, tmp_path: Path) -> None:
     finally:
         device.stop()
     assert (device.open_sessions(), [entry.body for entry in device.writing()]) == ([], [body])
+
+
+# Shapes from the field
+
+
+def test_a_persistency_group_s_type_is_shown_at_its_virtual_servers_or_not(device: NetScaler, call: Caller) -> None:
+    def shown() -> set[str]:
+        return {row["persistencetype"] for row in call.get("lbvserver") if row.get("groupname") == "pg_ikev2"}
+
+    assert shown() == {"SOURCEIP"}
+    device.config["lbgroup"]["pg_ikev2"]["usevserverpersistency"] = "ENABLED"
+    assert shown() == {"NONE"}
+    device.config["lbgroup"]["pg_ikev2"]["usevserverpersistency"] = "DISABLED"
+    device.group_persistence = "own"
+    assert shown() == {"NONE"}
+
+
+@pytest.mark.parametrize("old", ["refuses", "ignores"])
+def test_old_firmware_shows_less_and_refuses_or_ignores_what_it_does_not_know(
+    old: t.Literal["refuses", "ignores"],
+) -> None:
+    call = Caller(NetScaler(old=old))
+    member = call.get("servicegroup_servicegroupmember_binding/sg_ikev2_500")[0]
+    assert (member["port"], member["svrstate"], "state" in member) == ("500", "UP", False)
+    assert not {"td", "iptype", "ownernode"} & {*call.get("nsip/10.10.0.1")[0]}
+    answer = call("GET", "nsip?attrs=ipaddress,iptype")
+    if old == "refuses":
+        assert code(answer) == (400, 1090)
+    else:
+        assert answer.get_json()["nsip"][1] == {"ipaddress": "10.10.0.1"}
+
+
+def test_content_switching_backups_and_ip_sets(device: NetScaler, call: Caller) -> None:
+    names = device.add_content_switching("203.0.113.50", "cs")
+    device.add_backup("lb_vs_dns", "spare")
+    device.config["ipset_nsip_binding"].append({"name": "more", "ipaddress": "198.51.100.7"})
+    assert names == ["sg_cs_500", "sg_cs_4500"]
+    for inner in ("cs_500", "spare"):
+        (row,) = call.get(f"lbvserver/{inner}?attrs=ipv46,port,ipset")
+        assert row == {"ipv46": "0.0.0.0", "port": 0}
+    assert [(row["ipv46"], row["port"]) for row in call.get("csvserver")] == [
+        ("203.0.113.50", 500),
+        ("203.0.113.50", 4500),
+    ]
+    assert call.get("csvserver_lbvserver_binding?bulkbindings=yes")[0] == {"name": "cs_cs_500", "lbvserver": "cs_500"}
+    assert call.get("lbvserver/lb_vs_dns?attrs=backupvserver") == [{"backupvserver": "spare"}]
+    assert call.get("ipset_nsip_binding?bulkbindings=yes") == [{"name": "more", "ipaddress": "198.51.100.7"}]
+    assert call.get("ipset_nsip6_binding?bulkbindings=yes") is None
+
+
+def test_usip_goes_by_the_servers_whose_address_is_known(device: NetScaler, call: Caller) -> None:
+    device.add_pair("2001:db8::20", "six", ["2001:db8:a::11", "10.10.0.12"])
+    device.member("sg_six_500", "10.10.0.12").update(ip="0.0.0.0", servername="rras2.example.net")
+    assert put(call, "sg_six_500", usip="YES").status_code == 200
+    assert put(call, "sg_six_4500", usip="YES").status_code == 200
+    device.member("sg_six_4500", "2001:db8:a::11").update(ip="0.0.0.0")
+    assert code(put(call, "sg_six_4500", usip="YES")) == (599, 3894)

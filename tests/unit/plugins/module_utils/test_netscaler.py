@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import InvalidInput, Order, Snapshot
 from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler import findings as judge
-from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler import objects
+from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler import join, objects
 from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.adapter import PROPAGATION, NetScaler
 from expectations import ENDPOINT, HOST, Expect, Expecting
 
@@ -24,7 +24,7 @@ BASE = "/nitro/v1/config/"
 SESSION = "%23%23ABCDEF"
 COOKIE = {"Cookie": f"NITRO_AUTH_TOKEN={SESSION}"}
 DONE = {"errorcode": 0, "message": "Done", "severity": "NONE"}
-VIRTUAL_SERVER = "name,ipv46,port,servicetype,m,connfailover,processlocal,persistencetype,groupname,td"
+VIRTUAL_SERVER = "name,ipv46,range,ipset,port,servicetype,curstate,m,connfailover,processlocal,persistencetype,groupname,backupvserver,td"
 GOOD = {"10.10.0.11": "10.10.0.1"}
 
 LOGIN = Expect(
@@ -107,7 +107,7 @@ def guards(state: str = "Primary", **node: str) -> list[Expect]:
         {"ipaddress": "10.10.0.1", "netmask": "255.255.255.0", "type": "SNIP"},
     ]
     return [
-        get("nsip?attrs=ipaddress,netmask,type,td", nsip=addresses),
+        get("nsip?attrs=ipaddress,netmask,type,iptype,state,arp,ownernode,td", nsip=addresses),
         get("hanode/0", hanode=[{"id": "0", "state": state, **node}]),
     ]
 
@@ -403,7 +403,7 @@ def codes(result: Result) -> list[tuple[str, str]]:
         ({"processlocal": "ENABLED"}, "unsupported_mode"),
         ({"connfailover": "STATEFUL"}, "connection_mirroring"),
         ({"groupname": ""}, "persistence_split"),
-        ({"persistencetype": "NONE"}, "persistence_split"),
+        ({"groupname": "", "persistencetype": "NONE"}, "persistence_split"),
     ],
 )
 def test_what_virtual_servers_show_is_a_warning(expecting: Expecting, virtual: dict[str, str], code: str) -> None:
@@ -411,15 +411,32 @@ def test_what_virtual_servers_show_is_a_warning(expecting: Expecting, virtual: d
     assert set(codes(go(Order()))) == {(code, "warning")}
 
 
+@pytest.mark.parametrize(
+    ("groups", "expected"),
+    [
+        ([{"name": "pg", "persistencetype": "NONE"}], {("persistence_split", "warning")}),
+        ([{"name": "pg", "persistencetype": "SOURCEIP"}, {"name": "other"}], set()),
+        ([{"name": "other", "persistencetype": "SOURCEIP"}], set()),  # not known, so nothing is said of it
+        ([{"name": "pg"}, {"name": "pg", "persistencetype": None}], {("persistence_split", "warning")}),
+    ],
+)
+def test_a_persistency_group_is_asked_for_where_its_virtual_servers_do_not_show_its_type(
+    expecting: Expecting, groups: list[dict[str, t.Any]], expected: set[tuple[str, str]]
+) -> None:
+    asked = get("lbgroup?attrs=name,persistencetype,usevserverpersistency", lbgroup=groups)
+    expecting([LOGIN, modes(), *topology(virtual={"persistencetype": "NONE"}), *settings("YES", "YES"), asked, LOGOUT])
+    assert set(codes(go(Order()))) == expected
+
+
 def test_servers_of_another_ip_version_are_a_blocker(expecting: Expecting) -> None:
     other = {"servicegroupname": "sg500", "ip": "2001:db8:0::b", "port": 500}
     six = get(
-        "nsip6?attrs=ipv6address,type,td",
+        "nsip6?attrs=ipv6address,type,iptype,state,nd,ownernode,td",
         nsip6=[{"ipv6address": "2001:db8::1/64", "type": "SNIP"}, {"ipv6address": "2001:db8::2/64", "type": "VIP"}],
     )
     reads = [modes(), *topology(members=[other]), *settings("NO", "NO"), *guards(), six]
     expecting([LOGIN, *reads, LOGOUT])
-    with pytest.raises(RunFailed, match=r"unsupported_mode at sg500.*3894") as caught:
+    with pytest.raises(RunFailed, match=r"unsupported_mode at sg500: .* are not of one IP version") as caught:
         go(Order(return_path={**GOOD, "2001:db8::b": "2001:db8::1"}))
     assert [server.gateways for server in caught.value.result.services[0].servers] == [("10.10.0.1",), ("2001:db8::1",)]
 
@@ -475,28 +492,37 @@ def test_the_join_loses_and_invents_nothing(
     ]
     bindings = [(name, ("servicegroup", group)) for name, group in loose]
     bindings += [(name, ("servicegroup", f"sg {name}/")) for name in servers]
-    listeners = objects.join(read, bindings)
+    listeners = join.join(read, bindings)
     assert [(item.server.name, item.carrier) for item in listeners] == [
         (name, carrier) for name, carrier in bindings if servers.get(name, (False, False))[0]
     ]
-    groups = {carrier: {"usip": "NO", "servicetype": "UDP"} for _dummy, carrier in bindings[::2]}
-    members = {carrier: [("10.0.0.1", 500), ("10.0.0.1", 4500)] for carrier in groups}
-    found = objects.services(listeners, groups, members, proxy_port=False)
+    groups = {carrier: group(carrier[1]) for _dummy, carrier in bindings[::2]}
+    members = {carrier: [objects.Member("10.0.0.1", port) for port in (500, 4500)] for carrier in groups}
+    found, _unread = join.services(join.Topology(listeners, members), groups)
     reached = [item.carrier[1] for item in listeners if item.server.address and item.carrier in groups]
     assert [service.id for service in found if service.address] == reached
     bare = [(service.id, service.port) for service in found if not service.address]
     assert bare == [(name, port) for _kind, name in groups if name not in reached for port in (500, 4500)]
 
 
+def group(name: str) -> objects.Group:
+    """Read a service group."""
+    read = objects.group("servicegroup", (), proxy_port=False)(
+        {"servicegroupname": name, "usip": "NO", "servicetype": "UDP"}
+    )
+    assert read is not None
+    return read
+
+
 def test_a_shared_group_is_told() -> None:
-    def listener(name: str, port: int) -> objects.Listener:
+    def listener(name: str, port: int) -> join.Listener:
         read = objects.virtual_server({"name": name, "ipv46": "203.0.113.20", "port": port, "servicetype": "UDP"})
         assert read is not None
-        return objects.Listener(read, ("servicegroup", "sg"))
+        return join.Listener(read, ("servicegroup", "sg"))
 
-    listeners = [listener("lb500", 500), listener("dns", 53)]
-    groups = {("servicegroup", "sg"): {"usip": "NO", "servicetype": "UDP"}}
-    chosen = objects.services(listeners, groups, {}, proxy_port=False)[:1]
+    listeners = (listener("lb500", 500), listener("dns", 53))
+    services, _unread = join.services(join.Topology(listeners), {("servicegroup", "sg"): group("sg")})
+    chosen = services[:1]
     (finding,) = judge.listener_findings(chosen, {"sg": ("servicegroup", "sg")}, listeners, {})
     assert (finding.code, finding.severity, finding.object) == ("shared_service_group", "warning", "sg")
     assert "dns" in finding.message

@@ -1,0 +1,525 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Citrix ADC: configurations as they are in the field, against the stand-in: gathered, in check mode, and changed."""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
+from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Order
+from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.adapter import NetScaler as Adapter
+from lab.core import CertificateAuthority, Entry
+from lab.netscaler import TEMPLATES, NetScaler
+
+VIP = "203.0.113.20"
+SERVERS = ("10.10.0.11", "10.10.0.12")
+GROUPS = ["sg_ikev2_500", "sg_ikev2_4500"]
+GOOD = dict.fromkeys(SERVERS, "10.10.0.1")
+ORDER = Order(return_path=GOOD)
+
+
+@pytest.fixture(scope="module")
+def started(authority: CertificateAuthority) -> Iterator[NetScaler]:
+    device = NetScaler("netscaler")
+    device.start(authority)
+    yield device
+    device.stop()
+
+
+@pytest.fixture
+def device(started: NetScaler) -> NetScaler:
+    """Give a fresh device."""
+    started.reset()
+    started.group_persistence, started.old = "shown", ""
+    return started
+
+
+class Task:
+    """Runs of the engine on the stand-in."""
+
+    def __init__(self, device: NetScaler, ca: str) -> None:
+        self.device, self.ca = device, ca
+
+    def __call__(self, order: Order = ORDER, *, check_mode: bool = False) -> Result | RunFailed:
+        """Run once, and give what came of it."""
+        adapter = Adapter(
+            Endpoint("127.0.0.1", self.device.port, ca_path=self.ca, timeout=5),
+            username="nsroot",
+            password="lab-netscaler-secret-1",
+        )
+        try:
+            return run(adapter, order, check_mode=check_mode)
+        except RunFailed as error:
+            return error
+
+    def gathered(self, order: Order = ORDER) -> Result:
+        """Look; the device stays as it is."""
+        self.device.log.clear()
+        before = self.usip()
+        result = self(replace(order, state="gathered"))
+        assert isinstance(result, Result), str(result)
+        assert (self.usip(), self.device.writing()) == (before, [])
+        return result
+
+    def changed(self, order: Order = ORDER) -> Result:
+        """Change the device, after a look at it in check mode: that says the same."""
+        self.device.log.clear()
+        foretold = self(order, check_mode=True)
+        assert isinstance(foretold, Result), str(foretold)
+        assert self.device.writing() == []
+        result = self(order)
+        assert isinstance(result, Result), str(result)
+        assert result.changes == foretold.changes != ()
+        assert {service.id for service in result.services} == {
+            name for name, value in self.usip().items() if value == "YES"
+        }
+        return result
+
+    def refused(self, order: Order = ORDER) -> str:
+        """Fail to change the device, in check mode as well, and give the reason."""
+        self.device.log.clear()
+        before, reasons = self.usip(), set()
+        for check_mode in (True, False):
+            came = self(order, check_mode=check_mode)
+            assert isinstance(came, RunFailed), "nothing stopped the change"
+            assert came.result.undone is True
+            reasons.add(str(came))
+        assert (self.usip(), self.device.writing()) == (before, [])
+        (reason,) = reasons
+        return reason
+
+    def usip(self) -> dict[str, str]:
+        """Give what stands on the device."""
+        config = self.device.config
+        return {name: row["usip"] for kind in ("servicegroup", "service") for name, row in config[kind].items()}
+
+
+@pytest.fixture
+def task(device: NetScaler, ca: str) -> Task:
+    return Task(device, ca)
+
+
+def findings(result: Result, *codes: str) -> list[tuple[str, str, str]]:
+    """Give code, severity and object of the findings with these codes, or of all."""
+    return sorted(
+        (item.code, item.severity, item.object) for item in result.findings if not codes or item.code in codes
+    )
+
+
+def snip(device: NetScaler, address: str, **own: t.Any) -> None:
+    device.config["nsip"][address] = {**TEMPLATES["nsip"], "ipaddress": address, **own}
+
+
+def gateways(result: Result) -> set[tuple[str, ...]]:
+    return {server.gateways for service in result.services for server in service.servers}
+
+
+# 1. Changes that cut every client off
+
+
+@pytest.mark.parametrize("off", [{"state": "DISABLED"}, {"arp": "DISABLED"}])
+def test_a_subnet_address_that_is_off_is_no_gateway_and_one_that_is_on_is_named(
+    device: NetScaler, task: Task, off: dict[str, str]
+) -> None:
+    device.config["nsip"]["10.10.0.1"].update(off)
+    alone = task.gathered(Order())
+    assert gateways(alone) == {()}
+    assert ("return_path_wrong", "warning", "10.10.0.1") in findings(alone)
+    assert "return_path_wrong at 10.10.0.11" in task.refused()
+    snip(device, "10.10.0.2")
+    assert gateways(task.gathered()) == {("10.10.0.2",)}
+    assert "Make it one of 10.10.0.2" in task.refused()
+    result = task.changed(Order(return_path=dict.fromkeys(SERVERS, "10.10.0.2")))
+    assert findings(result, "return_path_wrong") == []
+
+
+@pytest.mark.parametrize("off", [{"state": "DISABLED"}, {"nd": "DISABLED"}])
+def test_the_same_of_ipv6(device: NetScaler, task: Task, off: dict[str, str]) -> None:
+    device.add_pair("2001:db8::20", "six", ["2001:db8:a::11"])
+    for address, own in (("2001:db8:a::1/64", off), ("2001:db8:a::2/64", {})):
+        device.config["nsip6"][address] = {**TEMPLATES["nsip6"], "ipv6address": address, **own}
+    order = Order(addresses=("2001:db8::20",), return_path={"2001:db8:a::11": "2001:db8:a::1"})
+    assert gateways(task.gathered(order)) == {("2001:db8:a::2",)}
+    assert "Make it one of 2001:db8:a::2" in task.refused(order)
+    task.changed(replace(order, return_path={"2001:db8:a::11": "2001:db8:a::2"}))
+
+
+def test_a_virtual_address_of_the_other_ip_version_is_left_alone_and_the_device_would_refuse_it(
+    device: NetScaler, task: Task
+) -> None:
+    device.add_pair("2001:db8::20", "mixed")
+    order = Order(addresses=("2001:db8::20",), return_path=GOOD)
+    assert findings(task.gathered(order), "unsupported_mode") == [
+        ("unsupported_mode", "blocker", "sg_mixed_4500"),
+        ("unsupported_mode", "blocker", "sg_mixed_500"),
+    ]
+    assert "not of one IP version" in task.refused(order)
+    came = task(replace(order, accept=frozenset({"unsupported_mode"})))
+    assert isinstance(came, RunFailed)
+    assert came.result.undone is True
+    assert "NITRO error 3894" in str(came)
+    assert "Give this virtual address servers of its own IP version" in str(came)
+
+
+@pytest.mark.parametrize("mode", ["MAC", "IPTUNNEL"])
+def test_servers_that_reply_directly_are_offered_no_gateway(device: NetScaler, task: Task, mode: str) -> None:
+    for port in (500, 4500):
+        device.config["lbvserver"][f"lb_vs_ikev2_{port}"]["m"] = mode
+    elsewhere = Order(return_path=dict.fromkeys(SERVERS, "10.10.0.254"))
+    result = task.gathered(elsewhere)
+    assert gateways(result) == {()}
+    assert findings(result, "unsupported_mode", "return_path_wrong") == [
+        ("unsupported_mode", "warning", "lb_vs_ikev2_4500"),
+        ("unsupported_mode", "warning", "lb_vs_ikev2_500"),
+    ]
+    task.changed(elsewhere)
+
+
+# 2. Services that are not seen
+
+
+def test_what_is_behind_content_switching_is_named(device: NetScaler, task: Task) -> None:
+    names = device.add_content_switching("203.0.113.50", "cs")
+    expected = [("not_selected", "warning", "sg_cs_4500"), ("not_selected", "warning", "sg_cs_500")]
+    assert findings(task.gathered(), "not_selected") == expected
+    assert findings(task.changed(), "not_selected") == expected
+    assert {task.usip()[name] for name in names} == {"NO"}
+    reason = str(task(Order(addresses=("203.0.113.50",), return_path=GOOD)))
+    assert "no UDP service on UDP 500 and UDP 4500 at 203.0.113.50" in reason
+    assert "sg_cs_500 (no address, udp 500), sg_cs_4500 (no address, udp 4500)" in reason
+    named = task(Order(services=tuple(names), return_path=GOOD))
+    assert isinstance(named, Result)
+    assert {task.usip()[name] for name in names} == {"YES"}
+
+
+def test_members_on_every_port_behind_content_switching_are_named_too(device: NetScaler, task: Task) -> None:
+    device.add_content_switching("203.0.113.50", "cs")
+    for row in device.config["servicegroup_servicegroupmember_binding"]:
+        if row["servicegroupname"] == "sg_cs_500":
+            row["port"] = 65535
+    found = [item for item in task.gathered().findings if item.object == "sg_cs_500"]
+    assert [item.code for item in found] == ["not_selected"]
+    assert "carries UDP 500 and UDP 4500" in found[0].message
+
+
+@pytest.mark.parametrize(
+    ("kind", "listed", "counts"),
+    [
+        ("GSLBsiteIP", ["SNIP", "GSLBsiteIP"], True),
+        ("ADNSsvcIP", ["ADNSsvcIP", "SNIP"], True),
+        ("MIP", ["MIP", "SNIP"], True),
+        ("MIP", ["MIP"], False),
+        ("VIP", ["VIP"], False),
+    ],
+)
+def test_a_subnet_address_may_be_something_else_as_well(
+    device: NetScaler, task: Task, kind: str, listed: list[str], counts: bool
+) -> None:
+    device.config["nsip"]["10.10.0.1"].update(type=kind, iptype=listed)
+    assert gateways(task.gathered()) == {("10.10.0.1",) if counts else ()}
+    if counts:
+        task.changed()
+    else:
+        assert "return_path_wrong" in task.refused()
+
+
+def test_each_address_of_a_range_is_found(device: NetScaler, task: Task) -> None:
+    for port in (500, 4500):
+        device.config["lbvserver"][f"lb_vs_ikev2_{port}"]["range"] = "3"
+    order = Order(addresses=("203.0.113.22",), return_path=GOOD)
+    for result in (task.gathered(order), task.changed(order)):
+        assert [(service.id, service.address, service.port) for service in result.services] == [
+            ("sg_ikev2_500", "203.0.113.22", 500),
+            ("sg_ikev2_4500", "203.0.113.22", 4500),
+        ]
+    assert "no UDP service" in str(task(Order(addresses=("203.0.113.23",))))
+    every = task(Order())
+    assert isinstance(every, Result)
+    assert not every.changed
+    assert [service.address for service in every.services[::2]] == [VIP, "203.0.113.21", "203.0.113.22"]
+    assert isinstance(task(Order(state="restored", snapshot=result.snapshot)), Result)
+    assert {task.usip()[name] for name in GROUPS} == {"NO"}
+
+
+def test_each_address_of_an_ip_set_is_found_with_two_requests_more(device: NetScaler, task: Task) -> None:
+    for port in (500, 4500):
+        device.config["lbvserver"][f"lb_vs_ikev2_{port}"]["ipset"] = "vpn"
+    device.config["ipset_nsip_binding"] += [
+        {"name": "vpn", "ipaddress": "198.51.100.7"},
+        {"name": "web", "ipaddress": "198.51.100.8"},
+    ]
+    order = Order(addresses=("198.51.100.7",), return_path=GOOD)
+    assert [service.id for service in task.gathered(order).services] == GROUPS
+    assert task.changed(order).requests == 18
+    assert "no UDP service" in str(task(Order(addresses=("198.51.100.8",))))
+    device.fault(lambda entry: entry.path.endswith("ipset_nsip_binding"), answer=NetScaler.error(2138), times=9)
+    assert findings(task.gathered(Order()), "not_read") == [("not_read", "warning", "IP sets")]
+
+
+# 3. One odd object must never take the whole device away
+
+
+def test_a_service_by_domain_name_without_an_address(device: NetScaler, task: Task) -> None:
+    web = {"name": "web", "servername": "portal.example.net", "servicetype": "HTTP", "port": 80}
+    device.config["service"]["web"] = {**TEMPLATES["service"], **web}
+    vpn = {"name": "vpn", "servername": "rras3.example.net", "port": 500}
+    device.config["service"]["vpn"] = {**TEMPLATES["service"], **vpn}
+    for row in device.config["service"].values():
+        del row["ipaddress"]
+    for result in (task.gathered(), task.changed()):
+        assert findings(result, "not_read", "not_selected") == [("not_selected", "warning", "vpn")]
+
+
+@pytest.mark.parametrize("own", [{"ip": "0.0.0.0"}, {"ip": ""}, {}])
+def test_a_member_by_domain_name_counts_as_a_server_whose_gateway_nobody_knows(
+    device: NetScaler, task: Task, own: dict[str, str]
+) -> None:
+    row = device.member("sg_ikev2_500", "10.10.0.12")
+    del row["ip"]
+    row |= {"servername": "rras2.example.net", **own}
+    assert findings(task.gathered(), "return_path_unverified", "server_sets_differ") == [
+        ("return_path_unverified", "blocker", "rras2.example.net"),
+        ("server_sets_differ", "warning", "sg_ikev2_500, sg_ikev2_4500"),
+    ]
+    assert "return_path_unverified at rras2.example.net" in task.refused()
+    task.changed(replace(ORDER, accept=frozenset({"return_path_unverified"})))
+
+
+def test_a_group_that_scales_by_itself_and_shows_no_ports_is_named_unless_it_is_chosen(
+    device: NetScaler, task: Task
+) -> None:
+    names = device.add_pair("203.0.113.60", "auto", ["10.10.0.11"])
+    for name in names:
+        device.config["servicegroup"][name]["autoscale"] = "DNS"
+        row = device.member(name, "10.10.0.11")
+        for key in ("ip", "port"):
+            del row[key]
+    assert findings(task.gathered(), "not_read") == [
+        ("not_read", "warning", "sg_auto_4500"),
+        ("not_read", "warning", "sg_auto_500"),
+    ]
+    for order in (Order(services=tuple(names)), Order(addresses=("203.0.113.60",))):
+        for reason in (str(task(replace(order, state="gathered"))), task.refused(replace(order, return_path=GOOD))):
+            assert "described sg_auto_500 in a way that is not understood (its member: KeyError: 'port')" in reason
+    assert {service.id for service in task.changed().services} == {*GROUPS}
+
+
+def test_an_odd_virtual_server_beside_the_pair_is_named_and_one_of_the_pair_ends_the_run(
+    device: NetScaler, task: Task
+) -> None:
+    order = replace(ORDER, addresses=(VIP,))
+    device.config["lbvserver"]["lb_vs_dns"]["port"] = None
+    for result in (task.gathered(order), task.changed(order)):
+        assert findings(result, "not_read") == [
+            ("not_read", "warning", "lb_vs_dns"),
+            ("not_read", "warning", "sg_dns"),
+        ]
+        assert [service.id for service in result.services] == GROUPS
+    device.config["lbvserver"]["lb_vs_ikev2_500"]["port"] = None
+    for named in (order, replace(ORDER, services=tuple(GROUPS))):
+        assert "described lb_vs_ikev2_500" in str(task(named)) or "described sg_ikev2_500" in str(task(named))
+    assert task.gathered(Order()).services == ()
+
+
+@pytest.mark.parametrize("old", ["refuses", "ignores"])
+def test_the_firmware_of_2013(device: NetScaler, task: Task, old: t.Literal["refuses", "ignores"]) -> None:
+    device.old = old
+    more = 1 if old == "refuses" else 0
+    assert findings(task.gathered(), "not_read") == []
+    assert task.changed().requests == 16 + more
+    unchanged = task()
+    assert isinstance(unchanged, Result)
+    assert (unchanged.changed, unchanged.requests) == (False, 9 + more)
+
+
+def asks(resource: str) -> t.Callable[[Entry], bool]:
+    return lambda entry: entry.path.rpartition("/config/")[2].partition("/")[0] == resource
+
+
+def test_where_nobody_may_ask_for_high_availability_a_look_goes_on_and_a_change_waits(
+    device: NetScaler, task: Task
+) -> None:
+    device.fault(asks("hanode"), answer=NetScaler.error(2138), times=99)
+    result = task.gathered()
+    assert [item.severity for item in result.findings if item.code == "not_active_unit"] == ["blocker"]
+    assert "does not let user 'nsroot' do this" in task.refused()
+    task.changed(replace(ORDER, accept=frozenset({"not_active_unit"})))
+
+
+def test_what_only_findings_depend_on_does_not_end_the_run(device: NetScaler, task: Task) -> None:
+    device.group_persistence = "own"
+    snip(device, "192.0.2.30", type="CLIP", iptype=["CLIP"])
+    for resource in ("lbgroup", "clusterinstance"):
+        device.fault(asks(resource), answer=NetScaler.error(2138), times=99)
+    expected = [("not_read", "warning", "cluster"), ("not_read", "warning", "persistency groups")]
+    assert findings(task.gathered(), "not_read", "persistence_split") == expected
+    assert findings(task.changed(), "not_read", "persistence_split") == expected
+
+
+@pytest.mark.parametrize("part", [{"errorcode": "x"}, {"errorcode": [1]}, {"errorcode": {"x": 1}, "message": 7}])
+def test_an_odd_answer_to_a_write_ends_in_an_error_of_our_own(
+    device: NetScaler, task: Task, part: dict[str, t.Any]
+) -> None:
+    device.fault(lambda entry: entry.method == "PUT", answer=NetScaler.bulk_failed([part]))
+    came = task()
+    assert isinstance(came, RunFailed)
+    assert "described its result in a way that is not understood" in str(came)
+    assert came.result.undone is True
+    assert {*task.usip().values()} == {"NO"}
+
+
+def test_the_clients_of_another_ip_version_are_not_cut_off_by_way_of_a_second_address(
+    device: NetScaler, task: Task
+) -> None:
+    for port in (500, 4500):
+        device.config["lbvserver"][f"lb_vs_ikev2_{port}"]["ipset"] = "vpn"
+    device.config["ipset_nsip6_binding"].append({"name": "vpn", "ipaddress": "2001:db8::7"})
+    order = replace(ORDER, addresses=(VIP,))
+    assert [item.object for item in task.gathered(order).findings if item.code == "unsupported_mode"] == GROUPS
+    assert "It also serves 2001:db8::7" in task.refused(order)
+
+
+# 4. False statements
+
+
+@pytest.mark.parametrize("shown", ["shown", "own"])
+@pytest.mark.parametrize(
+    ("group", "member", "split"),
+    [
+        ({"persistencetype": "SOURCEIP"}, "NONE", False),
+        ({"persistencetype": "NONE"}, "NONE", True),
+        ({"persistencetype": "COOKIEINSERT"}, "NONE", True),
+        ({"persistencetype": "SOURCEIP", "usevserverpersistency": "ENABLED"}, "NONE", True),
+        ({"persistencetype": "NONE", "usevserverpersistency": "ENABLED"}, "SOURCEIP", False),
+    ],
+)
+def test_persistency_groups_are_judged_by_their_own_type(
+    device: NetScaler,
+    task: Task,
+    shown: t.Literal["shown", "own"],
+    group: dict[str, str],
+    member: str,
+    split: bool,
+) -> None:
+    device.group_persistence = shown
+    device.config["lbgroup"]["pg_ikev2"].update(group)
+    for port in (500, 4500):
+        device.config["lbvserver"][f"lb_vs_ikev2_{port}"]["persistencetype"] = member
+    both = [("persistence_split", "warning", "lb_vs_ikev2_500, lb_vs_ikev2_4500")]
+    expected = both if split else []
+    assert findings(task.gathered(), "persistence_split") == expected
+    result = task.changed()
+    assert findings(result, "persistence_split") == expected
+    # The group is asked for only where what the virtual servers show leaves a question open.
+    asked = split or (shown == "own" and member == "NONE")
+    assert result.requests == 16 + asked
+    unchanged = task()
+    assert isinstance(unchanged, Result)
+    assert findings(unchanged) == expected
+    assert unchanged.requests == 9 + asked
+
+
+@pytest.mark.parametrize(
+    ("state", "info"),
+    [
+        ({"state": "DISABLED", "svrstate": "OUT OF SERVICE"}, True),
+        ({"svrstate": "OUT OF SERVICE"}, True),
+        ({"svrstate": "DOWN"}, False),
+        ({"svrstate": "GOING OUT OF SERVICE"}, False),
+    ],
+)
+def test_a_server_out_of_service_on_one_port(device: NetScaler, task: Task, state: dict[str, str], info: bool) -> None:
+    device.member("sg_ikev2_500", "10.10.0.12").update(state)
+    result = task.gathered()
+    assert findings(result, "server_sets_differ") == [("server_sets_differ", "warning", "sg_ikev2_500, sg_ikev2_4500")]
+    device.member("sg_ikev2_4500", "10.10.0.12").update(state)
+    assert findings(task.gathered(), "server_sets_differ") == []
+    known = Order(return_path={"10.10.0.11": "10.10.0.1"})
+    if not info:  # it comes back by itself, and its gateway matters then
+        assert "return_path_unverified at 10.10.0.12" in task.refused(known)
+        return
+    changed = task.changed(known)
+    assert findings(changed, "return_path_unverified") == [("return_path_unverified", "info", "10.10.0.12")]
+    assert any("10.10.0.1" in item.remedy for item in changed.findings if item.object == "10.10.0.12")
+
+
+def test_a_service_out_of_service_on_one_port(device: NetScaler, task: Task) -> None:
+    names = device.add_pair("203.0.113.41", "plain", plain=True)
+    device.config["service"][names[0]]["svrstate"] = "OUT OF SERVICE"
+    result = task.gathered(Order(addresses=("203.0.113.41",)))
+    (finding,) = [item for item in result.findings if item.code == "server_sets_differ"]
+    assert f"{names[0]}, {names[1]} has 10.10.0.12; " in finding.message
+
+
+def test_a_disabled_virtual_server_is_shown_as_disabled(device: NetScaler, task: Task) -> None:
+    device.config["lbvserver"]["lb_vs_ikev2_500"]["curstate"] = "OUT OF SERVICE"
+    assert [service.enabled for service in task.gathered().services] == [False, True]
+    result = task.changed()
+    assert [service.enabled for service in result.services] == [False, True]
+    assert findings(result, "disabled_service") == [("disabled_service", "info", "sg_ikev2_500")]
+
+
+def test_what_takes_over_for_a_virtual_server_is_named(device: NetScaler, task: Task) -> None:
+    device.add_backup("lb_vs_ikev2_500", "backup", ["10.10.0.11"])
+    device.add_backup("lb_vs_ikev2_4500", "first")
+    device.config["lbvserver"]["first"]["backupvserver"] = "second"
+    device.config["lbvserver"]["second"] = {**device.config["lbvserver"]["first"], "backupvserver": "first"}
+    device.config["lbvserver"]["second"]["name"] = "second"
+    named = {
+        item.object: item.message
+        for result in (task.gathered(), task.changed())
+        for item in result.findings
+        if item.code == "not_selected" and item.object.startswith("lb_")
+    }
+    assert sorted(named) == ["lb_vs_ikev2_4500", "lb_vs_ikev2_500"]
+    assert "its backup virtual server backup takes the clients, and sg_backup behind that" in named["lb_vs_ikev2_500"]
+    group = ("sg_backup", "sg_first")
+    assert {task.usip()[name] for name in group} == {"NO"}
+    both = task(Order(services=(*GROUPS, *group), return_path=GOOD))
+    assert isinstance(both, Result)
+    assert findings(both, "not_selected") == []
+
+
+# 5. Both nodes
+
+
+@pytest.mark.parametrize("off", [("haprop",), ("hasync",), ("haprop", "hasync")])
+def test_a_partner_that_does_not_get_the_change_is_told_before_and_after(
+    device: NetScaler, task: Task, off: tuple[str, ...]
+) -> None:
+    device.state["hanode"]["0"].update(dict.fromkeys(off, "DISABLED"))
+    for result in (task.gathered(), task.changed()):
+        (finding,) = [item for item in result.findings if item.code == "unsynced_changes"]
+        assert finding.severity == "warning"
+        assert ("does not get changes" in finding.message) == ("haprop" in off)
+    device.state["hanode"]["0"]["state"] = "Secondary"
+    looked = task.gathered()
+    assert {"not_active_unit", "unsynced_changes"} <= {item.code for item in looked.findings}
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_subnet_address_of_one_node_of_a_cluster_is_told(device: NetScaler, task: Task, shared: bool) -> None:
+    snip(device, "192.0.2.30", type="CLIP", iptype=["CLIP"])
+    device.state["clusterinstance"]["1"] = {"clid": "1", "processlocal": "ENABLED"}
+    device.config["nsip"]["10.10.0.1"]["ownernode"] = "1"
+    if shared:
+        snip(device, "10.10.0.2")
+    assert gateways(task.gathered()) == {("10.10.0.2",) if shared else ("10.10.0.1",)}
+    expected = [("gateway_not_shared", "info" if shared else "warning", "10.10.0.1")]
+    assert findings(task.gathered(), "gateway_not_shared") == expected
+    if shared:
+        assert "Make it one of 10.10.0.2" in task.refused()
+    order = Order(return_path=dict.fromkeys(SERVERS, "10.10.0.2" if shared else "10.10.0.1"))
+    result = task.changed(order)
+    assert findings(result, "gateway_not_shared") == expected
+    # What hanode says in a cluster is not known, and a cluster has no high availability: it is not asked.
+    assert result.requests == 16
+    assert not [entry for entry in device.log if asks("hanode")(entry)]
