@@ -143,7 +143,8 @@ class Service:
 
     ``id`` is what the device calls the object that carries the settings, ``names`` whatever else a user may call it. ``settings`` are
     those that are managed, by the device's own names, ``source_preserved`` is their effect. ``servers`` is filled in once the
-    device was asked for them.
+    device was asked for them. ``address`` may be a network (``10.60.9.0/24``). ``forwards``: it has no servers, and forwards packets
+    to whatever they are addressed to.
     """
 
     id: str
@@ -153,6 +154,7 @@ class Service:
     source_preserved: bool
     protocol: str = "udp"
     enabled: bool = True
+    forwards: bool = False
     servers: tuple[Server, ...] = ()
     names: tuple[str, ...] = field(default=(), compare=False)
 
