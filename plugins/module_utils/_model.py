@@ -63,6 +63,10 @@ FINDING_CODES: t.Final[Mapping[str, str]] = {
 """Every code that a finding can have, and that ``accept`` takes. The table in docs/findings.md says the same at length."""
 
 
+NOT_UNDERSTOOD = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, netaddr.AddrFormatError)
+"""What reading an object raises whose fields are missing or of another type than is expected."""
+
+
 class DeviceError(Exception):
     """An error that an administrator sees. Its text names the device, the object, and what to do next."""
 
