@@ -13,8 +13,8 @@ import typing as t
 from dataclasses import dataclass
 from email.message import Message
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr, requests
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import UnexpectedAnswer, Unreachable
+from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import requests
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import NOT_UNDERSTOOD, UnexpectedAnswer, Unreachable
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -34,7 +34,7 @@ def understood(device: str, what: str) -> Iterator[None]:
     """
     try:
         yield
-    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError, netaddr.AddrFormatError) as error:
+    except NOT_UNDERSTOOD as error:
         raise UnexpectedAnswer(
             f"{device} described its {what} in a way that is not understood ({type(error).__name__}: {error})."
             " Please report this with the device's version."

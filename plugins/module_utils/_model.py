@@ -64,6 +64,10 @@ FINDING_CODES: t.Final[Mapping[str, str]] = {
 """Every code that a finding can have, and that ``accept`` takes. The table in docs/findings.md says the same at length."""
 
 
+NOT_UNDERSTOOD = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, netaddr.AddrFormatError)
+"""What reading an object raises whose fields are missing or of another type than is expected."""
+
+
 class DeviceError(Exception):
     """An error that an administrator sees. Its text names the device, the object, and what to do next."""
 
@@ -146,7 +150,8 @@ class Service:
 
     ``id`` is what the device calls the object that carries the settings, ``names`` whatever else a user may call it. ``settings`` are
     those that are managed, by the device's own names, ``source_preserved`` is their effect. ``servers`` is filled in once the
-    device was asked for them, and ``unresolved`` with the names of those that it shows no address for.
+    device was asked for them, and ``unresolved`` with the names of those that it shows no address for. ``address`` may be a network
+    (``10.60.9.0/24``). ``forwards``: it has no servers, and forwards packets to whatever they are addressed to.
     """
 
     id: str
@@ -156,6 +161,7 @@ class Service:
     source_preserved: bool
     protocol: str = "udp"
     enabled: bool = True
+    forwards: bool = False
     servers: tuple[Server, ...] = ()
     unresolved: tuple[str, ...] = ()
     names: tuple[str, ...] = field(default=(), compare=False)

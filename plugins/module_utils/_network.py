@@ -27,8 +27,8 @@ class OwnAddress:
     domain: str
 
     def is_near(self, address: str) -> bool:
-        """Report whether ``address`` is in this address's subnet and domain."""
-        host, percent, domain = address.partition("%")
+        """Report whether ``address`` is in this address's subnet and domain; of a network, its first address counts."""
+        host, percent, domain = address.partition("/")[0].partition("%")
         return self.domain == percent + domain and netaddr.IPAddress(host) in self.network
 
 

@@ -39,7 +39,7 @@ def select(services: Sequence[Service], order: Order, label: str) -> tuple[list[
         chosen = _by_name(candidates, services, order.services, label)
     elif order.addresses is not None:
         missing = [
-            address for address in order.addresses if not any(service.address == address for service in candidates)
+            address for address in order.addresses if not any(_is_at(service, [address]) for service in candidates)
         ]
         if missing:
             raise InvalidInput(
@@ -50,13 +50,15 @@ def select(services: Sequence[Service], order: Order, label: str) -> tuple[list[
         chosen = [
             service
             for service in candidates
-            if service.address in order.addresses
+            if _is_at(service, order.addresses)
             and (service.port != ANY_PORT or any((service.address, port) not in exact for port in order.ports))
         ]
     else:
-        # A service without a virtual address carries no client's packets, and one on any port serves more than IKEv2:
-        # both are changed only when they are named.
-        chosen = [service for service in candidates if service.address and service.port != ANY_PORT]
+        # A service without a virtual address carries no client's packets, and one on any port or without servers
+        # serves more than IKEv2: these are changed only when they are named.
+        chosen = [
+            service for service in candidates if service.address and service.port != ANY_PORT and not service.forwards
+        ]
 
     asked_for = order.addresses is not None or order.services is not None
     findings = [
@@ -80,6 +82,11 @@ def _of_snapshot(services: Sequence[Service], order: Order, names: Iterable[str]
             raise InvalidInput(f"{label}: no UDP service called {name!r}. {_nearest(name, services)}")
         found += [service for service in of_name if service.port in order.ports] or of_name
     return found
+
+
+def _is_at(service: Service, addresses: Container[str]) -> bool:
+    """Report whether a service is at one of these addresses; a network is at its first."""
+    return service.address.partition("/")[0] in addresses
 
 
 def _by_address(services: Iterable[Service]) -> list[list[Service]]:
@@ -113,9 +120,15 @@ def _not_selected(
     candidates: Iterable[Service], chosen: Sequence[Service], order: Order, reported: Container[str]
 ) -> list[Finding]:
     """Report what carries the ports and is left out, except whole pairs at other addresses."""
-    asked = {service.address for service in chosen} if order.services is not None else {*(order.addresses or ())}
+    asked = {service.address for service in chosen}
+    left = [
+        service
+        for service in candidates
+        # What only forwards packets, and does not hide where they come from, is no matter.
+        if service not in chosen and not (service.forwards and service.source_preserved)
+    ]
     findings = []
-    for of_address in _by_address(service for service in candidates if service not in chosen):
+    for of_address in _by_address(left):
         address = of_address[0].address
         beside = [
             service for service in (*of_address, *chosen) if service.address == address and service.port != ANY_PORT
@@ -124,15 +137,18 @@ def _not_selected(
         findings += [
             Finding(
                 "not_selected",
-                "warning",
+                "info" if service.forwards else "warning",
                 service.id,
                 f"{service} carries {_ports(order.ports) if service.port == ANY_PORT else _ports([service.port])}"
                 f"{'' if address else ', has no virtual address of its own'} and was not selected.",
-                "Name it in 'services' if it serves the VPN.",
+                "It forwards packets, and translates their source. If clients reach VPN servers through it, switch that off by hand."
+                if service.forwards
+                else "Name it in 'services' if it serves the VPN.",
             )
             for service in of_address
             # With both ports served beside it, a service on any port carries neither.
-            if not (whole and (service.port == ANY_PORT or address not in asked)) and service.id not in reported
+            if (service.forwards or not (whole and (service.port == ANY_PORT or address not in asked)))
+            and service.id not in reported
         ]
     return findings
 
@@ -306,11 +322,11 @@ def return_path_findings(
                 "Add the servers, or accept 'return_path_unverified' if you know that their replies come back through this device.",
             )
         for server in service.servers:
-            if server.address in {key[1] for key in findings}:
-                continue
             finding = None if server.direct else _judge(server, order.return_path or {})
-            if finding:
-                findings[service.id, server.address] = finding
+            former = findings.get(("", server.address))
+            # Once for each server, and as in service where it is so behind one of the services.
+            if finding and (former is None or former.severity != "blocker"):
+                findings["", server.address] = finding
     return list(findings.values())
 
 
@@ -385,7 +401,7 @@ def family_findings(
 
 
 def _version(address: str) -> int:
-    return int(netaddr.IPAddress(address.partition("%")[0]).version)
+    return int(netaddr.IPAddress(address.partition("/")[0].partition("%")[0]).version)
 
 
 def _affected(services: Iterable[Service], changes: Sequence[Change], adapter: Adapter) -> set[str]:

@@ -11,13 +11,16 @@ import re
 import time
 import typing as t
 from collections.abc import Mapping, Sequence
-from urllib.parse import quote, quote_plus
+from dataclasses import replace
+from urllib.parse import quote_plus
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import SAVE_TIMEOUT, Adapter
 from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip import findings as judge
-from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip import objects
+from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip import joins, objects
+from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.reader import Reader
 from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.session import Session
-from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint, understood
+from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.surroundings import Units
+from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     ANY_PORT,
     IKE_PORTS,
@@ -34,16 +37,11 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
 )
 from ansible_collections.aovpn.ikev2.plugins.module_utils._network import subnet_findings
 
-PAGE = 1000
-"""How many virtual servers are asked for at first; what is left then, in two pages at most."""
-
 FEW = 100
 """Up to how many virtual servers are listed with what is attached to them, which costs the device a look at each."""
 
 SINGLES = 4
 """Up to how many virtual servers are read one by one where there are more than few."""
-
-ATTACHED = f",{objects.ATTACHED}&expandSubcollections=true"
 
 COMMIT_POLLS, COMMIT_PAUSE = 30, 2
 """How often to ask for a transaction whose commit was not answered, and the seconds in between."""
@@ -79,8 +77,10 @@ class BigIp(Adapter):
         self._save = save
         self._sync_group = sync_group
         self._clear_connections = clear_connections
+        self._reader = Reader(self._api, self.label, partition)
         self._servers: dict[str, objects.VirtualServer] = {}
-        self._addresses: dict[str, str] = {}
+        self._forwarders: Sequence[objects.Forwarder] = ()
+        self._around = joins.Surroundings({}, {}, (), Units({}), {})
         self._listed = 0
 
     def wanted(self, service: Service) -> Mapping[str, Value]:
@@ -102,67 +102,67 @@ class BigIp(Adapter):
 
     def reread(self, services: Sequence[Service]) -> Reading:
         if self._listed > FEW and len(services) <= SINGLES:
-            return self._reading([item for service in services if (item := self._item(service.id))])
+            return self._reading([item for service in services if (item := self._reader.virtual_server(service.id))])
         if self._listed <= FEW:
             # If the device does not return the listing like this, the plain one will do.
             with contextlib.suppress(Refused, UnexpectedAnswer):
-                reading = self._reading(self._list(ATTACHED))
+                reading = self._reading(self._list(attached=True))
                 if {service.id for service in services} <= {found.id for found in reading.services}:
                     return reading
         return self.read()
 
+    def _list(self, *, attached: bool = False) -> list[objects.Item]:
+        items = self._reader.virtual_servers(attached=attached)
+        self._listed = len(items)
+        return items
+
     def _reading(self, items: Sequence[objects.Item]) -> Reading:
-        with understood(self.label, "virtual servers"):
-            # $filter lets through what other partitions show to this one.
-            items = [item for item in items if self._partition in (None, item.get("partition"))]
-            named = not self._addresses and any(objects.names_an_address(item) for item in items)
-        if named:
-            self._addresses = self._api.get("/mgmt/tm/ltm/virtual-address").parse(
-                objects.addresses, "virtual addresses"
-            )
-        with understood(self.label, "virtual servers"):
-            found = objects.virtual_servers(items, self._addresses)
-        findings = judge.list_findings(found, chosen=False)
+        names: dict[str, str] = {}
+        # $filter lets through what other partitions show to this one.
+        mine = [item for item in items if self._partition in (None, objects.partition_of(item))]
+        if any(map(objects.names_an_address, mine)):
+            named, _unread = self._reader.virtual_addresses({})
+            names = {item.name: item.shown for item in named}
+        found, unread = objects.virtual_servers(mine, names)
+        self._forwarders = objects.forwarders(items)
         self._servers = {server.service.id: server for server in found}
-        return Reading(tuple(server.service for server in found), findings=tuple(findings))
+        return Reading(
+            tuple(map(self._around.switched, found)),
+            findings=tuple(judge.list_findings(found, chosen=False)),
+            unread=tuple(unread),
+        )
 
     def inspect(self, services: Sequence[Service]) -> Sequence[Finding]:
-        return [finding for service in services for finding in judge.virtual_server_findings(self._servers[service.id])]
+        findings = [
+            finding for service in services for finding in judge.virtual_server_findings(self._servers[service.id])
+        ]
+        return [*findings, *self._forwarding_findings(services, None)]
+
+    def _forwarding_findings(self, services: Sequence[Service], around: joins.Surroundings | None) -> list[Finding]:
+        if not services:
+            return []
+        return judge.forwarding_findings(services, self._forwarders, around, self.label, self._partition)
 
     def guard(self, services: Sequence[Service], *, changing: bool) -> Reading:
-        servers = [self._servers[service.id] for service in services]
-        names = {server.pool for server in servers}
-        pools = self._api.get("/mgmt/tm/ltm/pool?expandSubcollections=true").parse(
-            lambda body: objects.pools(body, names), "pools"
-        )
-        own = self._api.get("/mgmt/tm/net/self").parse(objects.self_ips, "self IPs")
-        devices = self._api.get("/mgmt/tm/cm/device").parse(objects.devices, "devices")
-        findings = judge.standby_findings(devices, self.label)
-        groups: dict[str, str] | None = None
-        if len(devices) > 1:
-            groups = self._api.get("/mgmt/tm/ltm/virtual-address").parse(objects.traffic_groups, "virtual addresses")
-        if groups is not None or self._sync_group:
-            findings += judge.sync_findings(self._sync_status(), self.label, syncing=self._sync_group is not None)
-        findings += self._api.get("/mgmt/tm/ltm/snat").parse(
-            lambda body: judge.snat_findings(body, objects.server_networks(servers, pools, own), self.label),
-            "SNAT objects",
-        )
+        servers, reader = [self._servers[service.id] for service in services], self._reader
+        around, findings = reader.surroundings(servers, changing=changing, syncing=self._sync_group is not None)
+        self._around = around
+        findings += reader.snat_findings(servers, around)
         if not changing:  # after a change, the last reading has shown what is attached
-            findings += self._policy_findings(servers)
-        findings += self._persistence_findings(servers, pools)
-        texts = {name: self._rule(name) for name in sorted({name for server in servers for name in server.rules})}
+            findings += reader.policy_findings(servers)
+            if not self._sync_group and not all(service.source_preserved for service in services):
+                findings += judge.left_behind(around.units, self.label, changed=False)
+        findings += reader.persistence_findings(servers, around) + reader.rule_findings(servers)
         for server in servers:
-            findings += judge.pool_findings(server, pools) + judge.rule_findings(server, texts)
-        findings += self._owners(servers)
-        guarded = tuple(
-            objects.with_servers(server, pools, own, None if groups is None else groups.get(server.service.address, ""))
-            for server in servers
-        )
-        return Reading(
-            guarded,
-            findings=(*findings, *subnet_findings(guarded, own)),
-            version=str(objects.own_device(devices).get("version", "")),
-        )
+            findings += judge.source_findings(server, around) + judge.pool_findings(server, around)
+        findings += reader.owner_findings(servers) + self._forwarding_findings(services, around)
+        guarded = tuple(map(around.service, servers))
+        at = [
+            replace(service, address=server.address(around.domains))
+            for service, server in zip(guarded, servers, strict=True)
+        ]
+        findings += subnet_findings(at, around.own)
+        return Reading(guarded, findings=tuple(findings), version=str(around.units.own.get("version", "")))
 
     def apply(self, changes: Sequence[Change]) -> None:
         try:
@@ -182,46 +182,19 @@ class BigIp(Adapter):
             ).json()
 
     def finish(self, services: Sequence[Service], changed: Sequence[Service]) -> Sequence[Finding]:
+        findings: list[Finding] = []
         if self._sync_group:
             self._sync(self._sync_group)
-        findings = (
+        else:
+            findings += judge.left_behind(self._around.units, self.label, changed=True)
+        findings += (
             self._clear(changed)
             if self._clear_connections
             else [self._flows("They keep it until they have been idle, which keepalives may delay for long.")]
         )
-        try:
-            findings += self._policy_findings([self._servers[service.id] for service in services])
-        except DeviceError as error:
-            findings.append(judge.unread_policies(self.label, str(error)))
-        return findings
+        return findings + self._reader.policy_findings([self._servers[service.id] for service in services])
 
     # What these take
-
-    def _list(self, more: str = "") -> list[objects.Item]:
-        """Read all virtual servers: the first page, and what is left in two more at most."""
-        partition = "" if self._partition is None else f"$filter=partition eq {quote(self._partition)}&"
-        listing = f"/mgmt/tm/ltm/virtual?{partition}$select={objects.VIRTUAL_SERVER}{more}"
-        items: list[objects.Item] = []
-        path = f"{listing}&$top={PAGE}"
-        asked = set()
-        while path and path not in asked:
-            asked.add(path)
-            page = self._api.get(path).parse(objects.page, "virtual servers")
-            path = page.following
-            if path and not items and page.total > 3 * PAGE:
-                path = f"{listing}&$top={-(-(page.total - PAGE) // 2)}&$skip={PAGE}"
-            items += page.items
-        self._listed = len(items)
-        return items
-
-    def _item(self, name: str) -> objects.Item | None:
-        """Read one virtual server with what is attached to it; None where it is not there any more."""
-        answer = self._api.exchange("GET", f"{self._path(name)}?$select={objects.VIRTUAL_SERVER}{ATTACHED}")
-        return None if answer.status == 404 else self._api.accepted(answer, f"GET {name}").json()
-
-    @staticmethod
-    def _path(name: str, collection: str = "ltm/virtual") -> str:
-        return f"/mgmt/tm/{collection}/{quote(objects.rest_name(name), safe='~')}"
 
     def _write(self, changes: Sequence[Change], *, drop_pool: bool) -> None:
         if len(changes) == 1:
@@ -256,76 +229,38 @@ class BigIp(Adapter):
         left_over = isinstance(change.before, dict) and change.before["type"] == change.after
         if "pool" not in setting and (left_over or (drop_pool and isinstance(change.before, dict))):
             setting = {**setting, "pool": objects.NONE}
-        self._api.send("PATCH", self._path(change.id), {"sourceAddressTranslation": setting}, headers)
+        self._api.send("PATCH", self._reader.path(change.id), {"sourceAddressTranslation": setting}, headers)
 
     def _clear(self, services: Sequence[Service]) -> list[Finding]:
+        """End connections by address, port and protocol. What is not of these services alone is left."""
+        changed = {service.id for service in services}
+        others = {
+            (server.service.address, server.service.port): name
+            for name, server in self._servers.items()
+            if name not in changed
+        }
+        left = []
         try:
             for service in services:
-                if service.address in ("", *objects.ANY_ADDRESS.values()):
-                    return [
-                        self._flows(f"They are not cleared: {service.id} has no address of its own to select them by.")
-                    ]
+                if not service.address or "/" in service.address:
+                    left.append(f"{service} has no address of its own to select them by.")
+                    continue
+                address = self._servers[service.id].address(self._around.domains)
                 for port in IKE_PORTS if service.port == ANY_PORT else (service.port,):
-                    options = f"cs-server-addr {service.address} cs-server-port {port} protocol udp"
+                    if other := others.get((service.address, port)):
+                        left.append(f"{other} has the address and the port of {service.id}.")
+                        continue
+                    options = f"cs-server-addr {address} cs-server-port {port} protocol udp"
                     self._api.send("DELETE", f"/mgmt/tm/sys/connection?options={quote_plus(options)}")
         except DeviceError as error:
             return [self._flows(f"They could not be cleared: {error}")]
-        return []
-
-    def _persistence_findings(
-        self, servers: Sequence[objects.VirtualServer], pools: Mapping[str, objects.Pool]
-    ) -> list[Finding]:
-        choosing = objects.choosing(servers, pools)
-        across: dict[str, bool] = {}
-        if any(len(group) > 1 and objects.shared_persistence(group) for group in choosing):
-            answer = self._api.get("/mgmt/tm/ltm/persistence/source-addr")
-            across = answer.parse(objects.match_across_services, "persistence profiles")
-        return judge.persistence_findings(choosing, across)
-
-    def _rule(self, name: str) -> str:
-        answer = self._api.get(self._path(name, "ltm/rule"))
-        return answer.parse(lambda body: str(body.get("apiAnonymous", "")), "iRule")
-
-    def _policy_findings(self, servers: Sequence[objects.VirtualServer]) -> list[Finding]:
-        """Report attached LTM policies that translate. Sends no request where none is attached."""
-        findings: list[Finding] = []
-        if all(server.policies == frozenset() for server in servers):
-            return findings
-        translating = self._api.get("/mgmt/tm/ltm/policy?expandSubcollections=true").parse(
-            objects.translating_policies, "LTM policies"
-        )
-        for server in servers if translating else ():
-            attached = server.policies
-            if attached is None:
-                answer = self._api.get(f"{self._path(server.service.id)}/policies")
-                attached = frozenset(answer.parse(objects.full_paths, "policies of a virtual server"))
-            findings += judge.policy_findings(server, attached & translating)
-        return findings
-
-    def _owners(self, servers: Sequence[objects.VirtualServer]) -> list[Finding]:
-        """Report virtual servers that an iApp or an AS3 declaration owns. Sends requests only where there may be one."""
-        strict = {name: self._is_strict(name) for name in sorted({server.application for server in servers} - {""})}
-        declared: set[tuple[str, str]] | None = set()
-        if any(server.is_in_folder for server in servers):
-            answer = self._api.exchange("GET", "/mgmt/shared/appsvcs/declare")
-            if answer.status == 200:
-                declared = answer.parse(objects.declared, "AS3 declaration")
-            elif answer.status not in (204, 404):  # nothing declared, or no AS3 on the device
-                declared = None
-        return [finding for server in servers for finding in judge.owner_findings(server, strict, declared)]
-
-    def _is_strict(self, application: str) -> bool:
-        answer = self._api.get(self._path(application, "sys/application/service"))
-        return answer.parse(lambda body: bool(body.get("strictUpdates", "enabled") == "enabled"), "application service")
-
-    def _sync_status(self) -> str:
-        return self._api.get("/mgmt/tm/cm/sync-status").parse(objects.sync_status, "sync status")
+        return [self._flows(f"Some are not cleared: {' '.join(left)}")] if left else []
 
     def _sync(self, group: str) -> None:
         self._api.send("POST", "/mgmt/tm/cm", {"command": "run", "utilCmdArgs": f"config-sync to-group {group}"}).json()
         status = ""
         for poll in range(SYNC_POLLS):
-            former, status = status, self._sync_status()
+            former, status = status, self._reader.sync_status()
             if status != former:
                 self.progress.append(f"Sync to {group}: {status} after {poll * SYNC_PAUSE} s.")
             if status == "In Sync":

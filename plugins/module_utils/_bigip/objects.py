@@ -2,34 +2,43 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""F5 BIG-IP objects as iControl REST shows them, and how they are read. No input or output."""
+"""F5 BIG-IP's virtual servers as iControl REST lists them, and how they are read. No input or output."""
 
 from __future__ import annotations
 
 import contextlib
+import posixpath
 import re
 import typing as t
-from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from urllib.parse import urlsplit
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     ANY_PORT,
-    Server,
+    NOT_UNDERSTOOD,
     Service,
+    Unread,
     Value,
     canonical_address,
 )
-from ansible_collections.aovpn.ikev2.plugins.module_utils._network import OwnAddress, addresses_near
 
 Item: t.TypeAlias = "Mapping[str, t.Any]"
+Domains: t.TypeAlias = "Mapping[str, int]"
+"""The default route domains of partitions, which objects there belong to where they show none."""
+Read = t.TypeVar("Read")
 
 SNAT = "snat"
 """What tmsh users call source address translation."""
 
 NONE = "none"
 """The type of source address translation that leaves the client's address alone."""
+
+COMMON = "Common"
+
+CARRYING_UDP = ("udp", "any")
+"""The protocols of a virtual server that receives UDP."""
 
 NAMED_PORTS = {"any": 0, "isakmp": 500, "ipsec-nat-t": 4500, "ipsec-msft": 4500}
 """How tmsh writes ports. REST has been seen to use numbers; both are read."""
@@ -40,8 +49,8 @@ NAMED_DESTINATION = re.compile(r"(/.+)[:.][\w-]+")
 ANY_ADDRESS = {"any": "0.0.0.0", "any6": "::"}
 
 VIRTUAL_SERVER = (
-    "name,partition,fullPath,destination,ipProtocol,disabled,pool,sourceAddressTranslation,translateAddress,nat64,mirror,"
-    "persist,rules,appService,securityNatPolicy,trafficMatchingCriteria"
+    "name,partition,fullPath,destination,mask,source,ipProtocol,disabled,pool,sourceAddressTranslation,translateAddress,ipForward,"
+    "vlans,vlansEnabled,nat64,mirror,persist,rules,appService,securityNatPolicy,trafficMatchingCriteria"
 )
 """The fields of a virtual server that are needed, for ``$select``."""
 
@@ -60,14 +69,17 @@ class Page:
 
 @dataclass(frozen=True)
 class VirtualServer:
-    """A UDP virtual server: the service, and its other properties that are needed.
+    """A virtual server that carries UDP: the service, and its other properties that are needed.
 
     ``lists`` names what it takes addresses and ports from, where it has none of its own: it serves no address and any port then.
+    ``shown`` is its address as the device shows it, ``source`` the network whose clients it serves (None: all of them).
     ``policies``: the full paths of the attached LTM policies; None where the reading does not show them.
     """
 
     service: Service
     lists: str
+    shown: str
+    source: netaddr.IPNetwork | None
     pool: str
     persistence: tuple[str, ...]
     rules: tuple[str, ...]
@@ -89,21 +101,29 @@ class VirtualServer:
         """Report whether this stands in a folder, as what AS3 declares does; an iApp's folder is its own matter."""
         return bool(self.folder[1]) and not self.application
 
-
-@dataclass(frozen=True)
-class Pool:
-    """A pool. ``allows_snat`` off keeps the source address whatever the virtual server says."""
-
-    members: tuple[tuple[str, int], ...]
-    allows_snat: bool
+    def address(self, domains: Domains) -> str:
+        """Return the first address that this serves, with its route domain."""
+        return located(self.shown, self.folder[0], domains) if self.shown else ""
 
 
 @dataclass(frozen=True)
-class SelfIp(OwnAddress):
-    """A self IP. ``domain`` is its route domain."""
+class Forwarder:
+    """A virtual server on any port that forwards packets to where they are addressed: those from ``source`` to ``network``.
 
-    floating: bool
-    traffic_group: str
+    ``vlans``: those where it listens; where it does not listen, with ``except_vlans``.
+    """
+
+    id: str
+    shown: str
+    network: netaddr.IPNetwork
+    source: netaddr.IPNetwork | None
+    protocol: str
+    vlans: frozenset[str]
+    except_vlans: bool
+
+    def address(self, domains: Domains) -> str:
+        """Return the first address that this serves, with its route domain."""
+        return located(self.shown, self.id.split("/")[1], domains)
 
 
 def rest_name(full_path: str) -> str:
@@ -111,18 +131,64 @@ def rest_name(full_path: str) -> str:
     return full_path.replace("/", "~")
 
 
-def page(body: Item) -> Page:
-    """Read a page of a collection."""
-    following = urlsplit(str(body.get("nextLink", "")))  # on 'localhost', whatever the device is called
+def collection(body: Item) -> list[Item]:
+    """Read the objects of a collection; an empty one has no list of them.
+
+    :raises TypeError: where there is something else in its place.
+    """
+    items = body.get("items", [])
+    if not isinstance(items, list):
+        raise TypeError(f"items are {items!r}")
+    return [dict(item) for item in items]
+
+
+def each(body: Item, read: Callable[[Item], Read]) -> tuple[list[Read], list[Unread]]:
+    """Read the objects of a collection, and name those that cannot be read."""
+    found, unread = [], []
+    for item in collection(body):
+        try:
+            found.append(read(item))
+        except NOT_UNDERSTOOD as error:
+            unread.append(not_understood(item, error))
+    return found, unread
+
+
+def not_understood(item: Item, error: Exception, *names: str) -> Unread:
+    """Name an object that cannot be read, as far as it shows its name."""
+    partition, name, full_path = (item.get(key) for key in ("partition", "name", "fullPath"))
+    if not isinstance(full_path, str):
+        full_path = f"/{partition}/{name}" if isinstance(name, str) else "an object without a name"
+    return Unread(
+        full_path, f"{type(error).__name__}: {error}", (*names, *([name] if isinstance(name, str) and name else ()))
+    )
+
+
+def page(body: Item, path: str) -> Page:
+    """Read a page of the collection at ``path``."""
+    link = body.get("nextLink") or ""
+    following = urlsplit(link)  # on 'localhost', whatever the device is called
+    if link and posixpath.normpath(unquote(following.path)) != path:
+        raise ValueError(f"the next page is said to be at {link!r}")
     return Page(
-        [dict(item) for item in body.get("items", [])],
-        int(body.get("totalItems", 0)),
-        f"{following.path}?{following.query}" if following.query else "",
+        collection(body), int(body.get("totalItems", 0)), f"{path}?{following.query}" if following.query else ""
     )
 
 
 class ForeignPort(ValueError):
     """A port written as a name that none of IKE's ports has, such as ``domain``."""
+
+
+def located(shown: str, partition: str, domains: Domains) -> str:
+    """Return an address with its route domain. One that the device shows without is in its partition's default one."""
+    host, percent, domain = shown.partition("%")
+    return canonical_address(ANY_ADDRESS.get(host, host) + (percent + domain or f"%{domains.get(partition, 0)}"))
+
+
+def network(shown: str) -> netaddr.IPNetwork:
+    """Read a network such as ``10.70.7.0%2/24``, without its route domain; ``any`` is every IPv4 address."""
+    address, slash, length = shown.partition("/")
+    host = address.partition("%")[0]
+    return netaddr.IPNetwork(f"{ANY_ADDRESS[host]}/0" if host in ANY_ADDRESS else host + slash + length)
 
 
 def parse_destination(destination: str, addresses: Mapping[str, str] | None = None) -> tuple[str, int]:
@@ -134,16 +200,28 @@ def parse_destination(destination: str, addresses: Mapping[str, str] | None = No
     :raises ForeignPort: where the port's name is not known.
     :raises ValueError: where it is not a destination otherwise.
     """
+    address, port = _split_destination(destination, addresses or {})
+    return located(address, "", {}), port
+
+
+def _split_destination(destination: str, addresses: Mapping[str, str]) -> tuple[str, int]:
     text = destination.rpartition("/")[2]
     # IPv4 has one colon, before the port; IPv6 has several and a dot there. A name such as 'any6' may stand for the address.
-    address, port = _split_port(text, "." if text.count(":") > 1 or text.startswith("any6") else ":")
-    named = (addresses or {}).get(f"{destination.rpartition('/')[0]}/{address}")
-    return named or _address(address), port
+    address, port = split_port(text, "." if text.count(":") > 1 or text.startswith("any6") else ":")
+    return addresses.get(f"{destination.rpartition('/')[0]}/{address}", address), port
+
+
+def split_port(text: str, separator: str) -> tuple[str, int]:
+    """Split what stands before and after the last separator, and read that as a port."""
+    address, _dummy, port = text.rpartition(separator)
+    if address and port not in NAMED_PORTS and re.fullmatch(r"[a-z][a-z0-9-]*", port):
+        raise ForeignPort(f"the port {port!r} is not known")
+    return address, NAMED_PORTS[port] if port in NAMED_PORTS else int(port)
 
 
 def names_an_address(item: Item) -> bool:
-    """Report whether a UDP virtual server's destination has the name of a virtual address in place of an address."""
-    if item.get("ipProtocol") != "udp" or item.get("trafficMatchingCriteria", NONE) != NONE:
+    """Report whether a virtual server's destination has the name of a virtual address in place of an address."""
+    if item.get("ipProtocol") not in CARRYING_UDP or _criteria(item):
         return False
     destination = str(item.get("destination"))
     try:
@@ -155,51 +233,96 @@ def names_an_address(item: Item) -> bool:
     return False
 
 
-def virtual_servers(items: Iterable[Item], addresses: Mapping[str, str]) -> list[VirtualServer]:
-    """Read the UDP virtual servers, except those on a named port that is none of IKE's.
+def partition_of(item: Item) -> str:
+    """Return the partition of an object."""
+    partition = item.get("partition")
+    return (
+        partition if isinstance(partition, str) else str(item.get("fullPath", "")).partition("/")[2].partition("/")[0]
+    )
+
+
+def virtual_servers(items: Iterable[Item], addresses: Mapping[str, str]) -> tuple[list[VirtualServer], list[Unread]]:
+    """Read the virtual servers that carry UDP, except those on a named port that is none of IKE's, and name those that cannot be read.
 
     ``addresses``: those of virtual addresses, by full path.
     """
+    found, unread = [], []
+    for item in items:
+        # What has no readable protocol may carry UDP.
+        if isinstance(protocol := item.get("ipProtocol"), str) and protocol not in CARRYING_UDP:
+            continue
+        try:
+            found.append(_virtual_server(item, addresses))
+        except ForeignPort:
+            continue
+        except NOT_UNDERSTOOD as error:
+            unread.append(not_understood(item, error, *_address_of(item, addresses)))
+    return found, unread
+
+
+def forwarders(items: Iterable[Item]) -> list[Forwarder]:
+    """Read the enabled virtual servers on any port that forward; what cannot be read is none."""
     found = []
     for item in items:
-        if item.get("ipProtocol") == "udp":
-            with contextlib.suppress(ForeignPort):
-                found.append(_virtual_server(item, addresses))
+        with contextlib.suppress(*NOT_UNDERSTOOD):
+            found += _forwarder(item)
     return found
 
 
+def _address_of(item: Item, addresses: Mapping[str, str]) -> list[str]:
+    try:
+        return [parse_destination(item["destination"], addresses)[0]]
+    except NOT_UNDERSTOOD:
+        return []
+
+
+def _criteria(item: Item) -> str:
+    return _none_or(item.get("trafficMatchingCriteria", NONE))
+
+
+def _none_or(value: t.Any) -> str:
+    return "" if value in (None, NONE) else str(value)
+
+
 def _virtual_server(item: Item, addresses: Mapping[str, str]) -> VirtualServer:
+    if item["ipProtocol"] not in CARRYING_UDP:
+        raise ValueError(f"ipProtocol is {item['ipProtocol']!r}")
     translation = item["sourceAddressTranslation"]
-    kind, pool = str(translation["type"]), str(translation.get("pool", NONE))
-    value: Value = kind if pool in ("", NONE) else {"type": kind, "pool": pool}
-    criteria = str(item.get("trafficMatchingCriteria", NONE))
-    lists = "" if criteria == NONE else criteria
-    address, port = "", ANY_PORT
+    kind, pool = _text(translation["type"]), _none_or(translation.get("pool", NONE))
+    value: Value = {"type": kind, "pool": pool} if pool else kind
+    lists, shown, port = _criteria(item), "", ANY_PORT
     if not lists:
         try:
-            address, port = parse_destination(str(item["destination"]), addresses)
+            shown, port = _split_destination(_text(item["destination"]), addresses)
+            located(shown, "", {})
         except ForeignPort:
             raise
         except ValueError:
             if not names_an_address(item):
                 raise
-            lists = str(item["destination"])  # a name without a virtual address is treated like a list
+            # A name without a virtual address is treated like a list.
+            lists, shown, port = str(item["destination"]), "", ANY_PORT
     service = Service(
-        id=str(item["fullPath"]),
-        address=address,
+        id=_text(item["fullPath"]),
+        address=_served(shown, item) if shown else "",
         port=port,
         settings={SNAT: value},
         source_preserved=kind == NONE,
         enabled=not item.get("disabled", False),
-        names=(str(item["name"]),),
+        forwards=_forwards(item),
+        names=(_text(item["name"]),),
     )
+    source = None if lists else _source(item)
+    attached = {_text(profile["fullPath"]) for profile in collection(item.get("profilesReference", {}))}
     return VirtualServer(
         service,
         lists=lists,
-        pool=str(item.get("pool", "")),
-        persistence=tuple(_full_path(profile) for profile in item.get("persist", [])),
-        rules=tuple(str(rule) for rule in item.get("rules", [])),
-        application=str(item.get("appService", "")),
+        shown=shown,
+        source=source,
+        pool=_none_or(item.get("pool")),
+        persistence=tuple(_full_path(profile) for profile in _list(item, "persist")),
+        rules=tuple(_text(rule) for rule in _list(item, "rules")),
+        application=_none_or(item.get("appService")),
         nat64=item.get("nat64") == "enabled",
         translates_destination=item.get("translateAddress", "enabled") == "enabled",
         mirrored=item.get("mirror") == "enabled",
@@ -209,12 +332,61 @@ def _virtual_server(item: Item, addresses: Mapping[str, str]) -> VirtualServer:
             for key, value in item.get("securityNatPolicy", {}).items()
             if "Reference" not in key
         ),
-        policies=(
-            frozenset(full_paths(item.get("policiesReference", {})))
-            if full_paths(item.get("profilesReference", {}))
-            else None
-        ),
+        policies=full_paths(item.get("policiesReference", {})) if attached else None,
     )
+
+
+def _forwarder(item: Item) -> list[Forwarder]:
+    shown, port = _split_destination(_text(item["destination"]), {})
+    served = network(_served(shown, item))
+    if item.get("disabled") or port != ANY_PORT or _criteria(item):
+        return []
+    # Before a pool of routers, any address is left as it is.
+    if not _forwards(item) and (item["translateAddress"] != "disabled" or served.prefixlen):
+        return []
+    return [
+        Forwarder(
+            _text(item["fullPath"]),
+            shown,
+            served,
+            _source(item),
+            _text(item["ipProtocol"]),
+            frozenset(map(str, _list(item, "vlans"))),
+            except_vlans=not item.get("vlansEnabled", False),
+        )
+    ]
+
+
+def _forwards(item: Item) -> bool:
+    return item.get("ipForward") is True
+
+
+def _served(shown: str, item: Item) -> str:
+    """Return the address that a virtual server serves; a network with its mask, such as ``10.60.9.0%2/24``."""
+    address = located(shown, "", {})
+    host, mask = address.partition("%")[0], _none_or(item.get("mask"))
+    if mask in ANY_ADDRESS or (not mask and host in ANY_ADDRESS.values()):
+        return f"{address}/0"
+    served = netaddr.IPNetwork(f"{host}/{mask}" if mask else host)
+    return address if served.size == 1 else f"{address}/{served.prefixlen}"
+
+
+def _source(item: Item) -> netaddr.IPNetwork | None:
+    source = network(_text(item["source"])) if item.get("source", NONE) != NONE else None
+    return source if source and source.prefixlen else None
+
+
+def _text(value: t.Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _list(item: Item, key: str) -> list[t.Any]:
+    value = item.get(key, [])
+    if not isinstance(value, list):
+        raise TypeError(f"{key} is {value!r}")
+    return value
 
 
 def _full_path(reference: Item) -> str:
@@ -222,177 +394,6 @@ def _full_path(reference: Item) -> str:
     return "".join(f"/{part}" for part in parts if part)
 
 
-def pools(body: Item, wanted: Container[str]) -> dict[str, Pool]:
-    """Read the pools that are wanted with their members (``expandSubcollections``), by full path.
-
-    A member by domain name has no address; those that it resolves to are members of their own.
-    """
-    return {
-        str(pool["fullPath"]): Pool(
-            tuple(
-                # A member's name may be its node's, so the address is its own field; the port stands only in the name.
-                (canonical_address(member["address"]), _member_port(str(member["name"])))
-                for member in pool.get("membersReference", {}).get("items", [])
-                if member["address"] not in ANY_ADDRESS
-            ),
-            pool.get("allowSnat", "yes") == "yes",
-        )
-        for pool in body.get("items", [])
-        if pool["fullPath"] in wanted
-    }
-
-
-def self_ips(body: Item) -> list[SelfIp]:
-    """Read self IPs."""
-    return [_self_ip(item) for item in body.get("items", [])]
-
-
-def _self_ip(item: Item) -> SelfIp:
-    address, _dummy, length = str(item["address"]).partition("/")
-    host, percent, domain = address.partition("%")
-    network = netaddr.IPNetwork(f"{host}/{length}")
-    return SelfIp(
-        canonical_address(address), network, percent + domain, item["floating"] == "enabled", str(item["trafficGroup"])
-    )
-
-
-def devices(body: Item) -> list[Item]:
-    """Read the devices of the trust domain."""
-    return [dict(item) for item in body.get("items", [])]
-
-
-def own_device(devices: Iterable[Item]) -> Item:
-    """Return the device that was asked; empty where none is marked so."""
-    # selfDevice is the string "true".
-    return next((device for device in devices if str(device.get("selfDevice")).lower() == "true"), {})
-
-
-def addresses(body: Item) -> dict[str, str]:
-    """Read the addresses of virtual addresses, by full path."""
-    return {str(item["fullPath"]): _address(str(item["address"])) for item in body.get("items", [])}
-
-
-def traffic_groups(body: Item) -> dict[str, str]:
-    """Read the traffic groups of virtual addresses."""
-    return {_address(str(item["address"])): str(item["trafficGroup"]) for item in body.get("items", [])}
-
-
-def match_across_services(body: Item) -> dict[str, bool]:
-    """Read source address persistence profiles: which of them match across services, by full path."""
-    return {str(item["fullPath"]): item["matchAcrossServices"] == "enabled" for item in body.get("items", [])}
-
-
-def full_paths(body: Item) -> set[str]:
+def full_paths(body: Item) -> frozenset[str]:
     """Read the full paths of a collection's objects."""
-    return {str(item["fullPath"]) for item in body.get("items", [])}
-
-
-def translating_policies(body: Item) -> set[str]:
-    """Read LTM policies down to their actions (``expandSubcollections``): the full paths of those that translate the source."""
-    return {
-        str(policy["fullPath"])
-        for policy in body.get("items", [])
-        for rule in policy.get("rulesReference", {}).get("items", [])
-        for action in rule.get("actionsReference", {}).get("items", [])
-        if _translates(action)
-    }
-
-
-def _translates(action: Item) -> bool:
-    # Public clients have 'snat' and 'snatpool' with a word or a name; flags such as 'snatAutomap' are read as well.
-    return any(
-        key.lower().startswith("snat") and key != "snatNone" and value not in (None, False, "", NONE)
-        for key, value in action.items()
-    )
-
-
-def member_addresses(server: VirtualServer, known: Mapping[str, Pool]) -> set[str]:
-    """Return the addresses of the servers behind a virtual server."""
-    pool = known.get(server.pool)
-    return {address for address, _port in pool.members} if pool else set()
-
-
-def server_networks(servers: Iterable[VirtualServer], known: Mapping[str, Pool], own: Sequence[SelfIp]) -> list[SelfIp]:
-    """Choose the self IPs in whose subnets the servers are."""
-    members = {address for server in servers for address in member_addresses(server, known)}
-    return [item for item in own if any(item.is_near(address) for address in members)]
-
-
-def choosing(servers: Sequence[VirtualServer], known: Mapping[str, Pool]) -> list[list[VirtualServer]]:
-    """Group the virtual servers by address; only those between whose servers a client's two ports could be split."""
-    groups = [
-        [server for server in servers if server.service.address == address]
-        for address in dict.fromkeys(server.service.address for server in servers)
-    ]
-    return [
-        group
-        for group in groups
-        if (len(group) > 1 or group[0].service.port == ANY_PORT)
-        and len(set().union(*(member_addresses(server, known) for server in group))) > 1
-    ]
-
-
-def shared_persistence(group: Iterable[VirtualServer]) -> tuple[str, ...]:
-    """Return the persistence profiles that all of these have; empty where they have none or differ."""
-    profiles = {server.persistence for server in group}
-    return next(iter(profiles)) if len(profiles) == 1 else ()
-
-
-def sync_status(body: Item) -> str:
-    """Read the one status that all device groups come to."""
-    (entry,) = body["entries"].values()
-    return str(entry["nestedStats"]["entries"]["status"]["description"])
-
-
-def declared(body: Item) -> set[tuple[str, str]]:
-    """Read which tenants and applications an AS3 declaration holds."""
-    tenants = body.get("declaration", body)
-    return {
-        (name, application)
-        for name, tenant in tenants.items()
-        if isinstance(tenant, dict)
-        for application, content in tenant.items()
-        if isinstance(content, dict)
-    }
-
-
-def with_servers(
-    server: VirtualServer, known: Mapping[str, Pool], own: Sequence[SelfIp], traffic_group: str | None
-) -> Service:
-    """Return the service with its servers; ``traffic_group`` None is a device without a partner."""
-    pool = known.get(server.pool)
-    return replace(
-        server.service,
-        servers=tuple(
-            Server(address, port or server.service.port, gateways(address, own, traffic_group))
-            for address, port in (pool.members if pool else ())
-        ),
-    )
-
-
-def gateways(server: str, own: Sequence[SelfIp], traffic_group: str | None) -> tuple[str, ...]:
-    """Choose the self IPs that may be a server's default gateway.
-
-    That is the floating one in its subnet which moves to the other unit together with the virtual address, by its
-    traffic group. A device without a partner (None) may have none that floats, and any self IP serves there.
-    """
-    floating = addresses_near(
-        (item for item in own if item.floating and traffic_group in (None, item.traffic_group)), server
-    )
-    return floating or (addresses_near(own, server) if traffic_group is None else ())
-
-
-def _address(text: str) -> str:
-    host, percent, domain = text.partition("%")
-    return canonical_address(ANY_ADDRESS.get(host, host) + percent + domain)
-
-
-def _split_port(text: str, separator: str) -> tuple[str, int]:
-    address, _dummy, port = text.rpartition(separator)
-    if address and port not in NAMED_PORTS and re.fullmatch(r"[a-z][a-z0-9-]*", port):
-        raise ForeignPort(f"the port {port!r} is not known")
-    return address, NAMED_PORTS[port] if port in NAMED_PORTS else int(port)
-
-
-def _member_port(name: str) -> int:
-    return _split_port(name, "." if name.count(":") > 1 else ":")[1]
+    return frozenset(_text(item["fullPath"]) for item in collection(body))

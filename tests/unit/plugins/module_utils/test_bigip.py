@@ -16,12 +16,13 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.adapter import PAGE, BigIp
+from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.adapter import BigIp
 from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.objects import (
     ATTACHED,
     VIRTUAL_SERVER,
     parse_destination,
 )
+from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.reader import PAGE
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Http
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import InvalidInput, Order, Snapshot
@@ -58,9 +59,25 @@ def virtual(name: str, port: int, translation: t.Any, **more: t.Any) -> dict[str
     }
 
 
+FORWARDING = {
+    "name": "forward",
+    "partition": "Common",
+    "fullPath": "/Common/forward",
+    "destination": "/Common/0.0.0.0:0",
+    "mask": "any",
+    "source": "0.0.0.0/0",
+    "ipProtocol": "any",
+    "ipForward": True,
+    "translateAddress": "disabled",
+    "sourceAddressTranslation": {"type": "none"},
+}
+"""What the servers' own packets need, where this device is their default gateway."""
+
+
 def reading(*items: dict[str, t.Any]) -> Expect:
-    """Expect the one read of all virtual servers."""
-    body = {"kind": "tm:ltm:virtual:virtualcollectionstate", **({"items": list(items)} if items else {})}
+    """Expect the one read of all virtual servers; where there are any, one of them forwards."""
+    listed = [*items, FORWARDING] if items else []
+    body = {"kind": "tm:ltm:virtual:virtualcollectionstate", **({"items": listed} if items else {})}
     return Expect("GET", f"/mgmt/tm/ltm/virtual?$select={VIRTUAL_SERVER}&$top={PAGE}", body, headers=WITH_TOKEN)
 
 
@@ -78,7 +95,7 @@ EXPANDED = f"$select={VIRTUAL_SERVER},{ATTACHED}&expandSubcollections=true"
 
 def reread(*items: dict[str, t.Any], policies: t.Sequence[str] = ()) -> Expect:
     """Expect the read of all virtual servers with what is attached to each."""
-    listed = [attached(item, policies) for item in items]
+    listed = [attached(item, policies) for item in (*items, FORWARDING)]
     return Expect("GET", f"/mgmt/tm/ltm/virtual?{EXPANDED}&$top={PAGE}", {"items": listed}, headers=WITH_TOKEN)
 
 
@@ -122,6 +139,12 @@ FLOATING = {"address": "10.10.0.1/24", "floating": "enabled", "trafficGroup": GR
 OWN = {"address": "10.10.0.2/24", "floating": "disabled", "trafficGroup": "/Common/traffic-group-local-only"}
 ACTIVE = {"name": "a.example.net", "selfDevice": "true", "failoverState": "active"}
 PARTNER = {"name": "b.example.net", "selfDevice": "false", "failoverState": "standby"}
+GROUP_OF_UNITS = {
+    "fullPath": "/Common/units",
+    "type": "sync-failover",
+    "autoSync": "enabled",
+    "devicesReference": {"items": [{"name": "a.example.net"}, {"name": "b.example.net"}]},
+}
 PERSISTENCE = {"fullPath": "/Common/ike", "matchAcrossServices": "enabled"}
 
 
@@ -160,20 +183,26 @@ def guards(
     sync: str = "In Sync",
     changing: bool = False,
     group: str = GROUP,
+    units: t.Mapping[str, t.Any] = GROUP_OF_UNITS,
+    addresses: bool = True,
+    before: t.Sequence[Expect] = (),
 ) -> list[Expect]:
     """Expect the reads that a change is judged by; those of a pair of devices only where there is one.
 
-    A change that follows looks at LTM policies when it is made.
+    A change that follows looks at LTM policies when it is made, and a lone device is not asked for its virtual addresses then.
+    ``addresses``: off where these were asked for already.
     """
     if more is None:
         more = [get("ltm/persistence/source-addr", PERSISTENCE)]
     pair = len(devices) > 1
     address = {"address": "203.0.113.10", "trafficGroup": group}
     return [
+        *before,
         get("ltm/pool?expandSubcollections=true", *pools),
         get("net/self", *self_ips),
         get("cm/device", *devices),
-        *([get("ltm/virtual-address", address)] if pair else []),
+        *([get("cm/device-group?expandSubcollections=true", dict(units))] if pair else []),
+        *([get("ltm/virtual-address", address)] if addresses and (pair or not changing) else []),
         *([status(sync)] if pair else []),
         get("ltm/snat", *snats),
         *([] if changing else [get("ltm/policy?expandSubcollections=true", *policies)]),
@@ -438,7 +467,7 @@ def test_without_a_floating_self_ip_a_lone_device_serves_with_its_own(expecting:
 
 def test_a_partition_is_asked_for_and_checked_again(expecting: Expecting) -> None:
     listed = reading(*RIGHT, virtual("other", 500, "automap", partition="Elsewhere", fullPath="/Elsewhere/other"))
-    listed.path = f"/mgmt/tm/ltm/virtual?$filter=partition eq Common&$select={VIRTUAL_SERVER}&$top={PAGE}"
+    listed.path = f"/mgmt/tm/ltm/virtual?$filter=partition eq 'Common'&$select={VIRTUAL_SERVER}&$top={PAGE}"
     expecting([LOGIN, listed, LOGOUT])
     assert [service.id for service in go(Order(), partition="Common").services] == ["/Common/vs500", "/Common/vs4500"]
 
@@ -451,7 +480,7 @@ def test_the_pair_of_devices_adds_traffic_group_and_sync_status(expecting: Expec
     assert result.findings == []
 
 
-@pytest.mark.parametrize(("pools", "more", "requests"), [(LONE, [], 15), (POOLS, None, 16)])
+@pytest.mark.parametrize(("pools", "more", "requests"), [(LONE, [], 16), (POOLS, None, 17)])
 def test_one_of_a_pair_of_devices_is_asked_for_its_traffic_group_and_its_sync_status_before_a_change(
     expecting: Expecting, pools: t.Any, more: list[Expect] | None, requests: int
 ) -> None:
@@ -613,8 +642,8 @@ def test_pages_are_read_to_the_end(expecting: Expecting) -> None:
 def test_thousands_of_virtual_servers_take_two_pages_more_at_most_and_a_pair_is_read_again_by_name(
     expecting: Expecting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in {"PAGE": 1, "FEW": 3}.items():
-        monkeypatch.setattr(f"ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.adapter.{name}", value)
+    for name, value in {"reader.PAGE": 1, "adapter.FEW": 3}.items():
+        monkeypatch.setattr(f"ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.{name}", value)
     listing = f"/mgmt/tm/ltm/virtual?$select={VIRTUAL_SERVER}&$top="
 
     def page(query: str, *items: dict[str, t.Any], following: str = "") -> Expect:
@@ -849,7 +878,7 @@ def test_a_name_that_no_address_has_is_told_and_a_port_that_is_not_ours_is_no_ma
         virtual("gone", 500, "automap", destination="/Common/gone:500"),
         virtual("names", 53, "automap", destination="/Common/203.0.113.10:domain"),
     ]
-    expecting([LOGIN, reading(*BROKEN, *strangers), ADDRESSES, *guards(), LOGOUT])
+    expecting([LOGIN, reading(*BROKEN, *strangers), ADDRESSES, *guards(addresses=False), LOGOUT])
     found = [(finding.code, finding.object) for finding in go(Order(state="gathered")).findings]
     assert found == [("unsupported_mode", "/Common/gone"), ("not_selected", "/Common/gone")]
 
@@ -1033,6 +1062,9 @@ def test_an_application_services_own(expecting: Expecting, strict: str, severity
     assert told(expecting, *servers, more=more) == [("managed_elsewhere", severity, "/Common/vs500")]
 
 
+TENANT = get("auth/partition", {"name": "Common"}, {"name": "T", "defaultRouteDomain": 0})
+
+
 @pytest.mark.parametrize(
     ("code", "answer", "expected"),
     [
@@ -1049,7 +1081,7 @@ def test_a_declarations_own(expecting: Expecting, code: int, answer: t.Any, expe
     declaration = Expect("GET", "/mgmt/shared/appsvcs/declare", answer, code, headers=WITH_TOKEN)
     more = [get("ltm/persistence/source-addr", PERSISTENCE), declaration]
     names = ("/T/A/vs500", "/T/A/vs4500")
-    found = told(expecting, *servers, more=more)
+    found = told(expecting, *servers, more=more, before=[TENANT])
     assert found == [("managed_elsewhere", severity, name) for severity in expected for name in names]
 
 
@@ -1057,7 +1089,9 @@ def test_a_declaration_is_asked_for_again_with_a_new_token(expecting: Expecting)
     servers = [virtual(f"vs{port}", port, "automap", fullPath=f"/T/A/vs{port}", partition="T") for port in (500, 4500)]
     gone = Expect("GET", "/mgmt/shared/appsvcs/declare", EXPIRED, 401, headers=WITH_TOKEN)
     declared = Expect("GET", gone.path, {"class": "ADC", "T": {"A": {}}}, headers=WITH_TOKEN)
-    expecting([LOGIN, reading(*servers), *guards(changing=True), gone, LOGIN, LOGOUT, declared, LOGOUT])
+    expecting(
+        [LOGIN, reading(*servers), *guards(changing=True, before=[TENANT]), gone, LOGIN, LOGOUT, declared, LOGOUT]
+    )
     with pytest.raises(RunFailed, match="managed_elsewhere"):
         go(Order(return_path=GOOD))
 
@@ -1105,12 +1139,15 @@ def test_any_port_is_meant_only_when_its_address_is_named(expecting: Expecting) 
         {"rules": 5},
     ],
 )
-def test_a_virtual_server_that_is_not_understood_is_an_error_in_words(
+def test_a_virtual_server_that_is_not_understood_is_an_error_in_words_where_it_is_asked_for(
     expecting: Expecting, broken: dict[str, t.Any]
 ) -> None:
-    expecting([LOGIN, reading(virtual("vs500", 500, "automap", **broken)), LOGOUT])
-    with pytest.raises(RunFailed, match=f"BIG-IP {HOST} described its virtual servers in a way that is not understood"):
-        go(Order())
+    listed = [reading(virtual("vs500", 500, "automap", **broken)), LOGOUT]
+    expecting([LOGIN, *listed])
+    with pytest.raises(RunFailed, match=f"BIG-IP {HOST} described /Common/vs500 in a way that is not understood"):
+        go(Order(services=("vs500",)))
+    expecting([LOGIN, *listed])
+    assert [(finding.code, finding.object) for finding in go(Order()).findings] == [("not_read", "/Common/vs500")]
 
 
 @pytest.mark.parametrize(

@@ -464,6 +464,9 @@ def test_servers_out_of_service_do_not_block_and_do_not_count() -> None:
     assert finding.code == "server_sets_differ"
     direct = [replace(service, servers=behind(direct=True)) for service in pair()]
     assert go(Memory(direct), Order(return_path={"10.10.0.11": GATEWAY})).findings == []
+    # In service on one port, it is judged like any other.
+    with pytest.raises(RunFailed, match=r"return_path_unverified at 10\.10\.0\.12"):
+        go(Memory(one_port), Order(return_path={"10.10.0.11": GATEWAY}))
 
 
 def test_a_server_without_an_address_stops_a_change_and_is_a_server_all_the_same() -> None:
@@ -574,3 +577,34 @@ def test_an_address_that_does_not_move_to_the_other_unit_is_no_gateway() -> None
     memory = Memory([replace(service, servers=behind) for service in pair()])
     with pytest.raises(RunFailed, match=rf"return_path_wrong.* that both units .* share, and it names none; {GATEWAY}"):
         go(memory, Order(return_path=GOOD))
+
+
+NETWORK = "10.60.9.0/24"
+
+
+def test_a_network_is_named_by_its_first_address_and_changed_like_any_service() -> None:
+    memory = Memory(pair(NETWORK))
+    looked = go(memory, Order(state="gathered", addresses=("10.60.9.0",)))
+    assert [str(service) for service in looked.services] == [
+        f"{NETWORK}-{port} ({NETWORK}, udp {port})" for port in (500, 4500)
+    ]
+    assert go(memory, Order(return_path=GOOD, addresses=("10.60.9.0",)), check_mode=True).changed
+    with pytest.raises(RunFailed, match=r"no UDP service .* at 10\.60\.9\.7\..*\(10\.60\.9\.0/24, udp 500\)"):
+        go(memory, Order(addresses=("10.60.9.7",)))
+    assert go(memory).changed
+    assert memory.values() == ["kept", "kept"]
+
+
+def test_what_only_forwards_packets_is_changed_when_it_is_named_and_told_where_it_translates() -> None:
+    forwarding = [replace(service, forwards=True, servers=()) for service in pair(NETWORK)]
+    everything = replace(forwarding[0], id="everything", address="0.0.0.0/0", port=0)
+    harmless = replace(everything, id="harmless", settings={"snat": "kept"}, source_preserved=True)
+    memory = Memory([*pair(), *forwarding, everything, harmless])
+    result = go(memory)
+    assert [(finding.code, finding.severity, finding.object) for finding in result.findings] == [
+        ("not_selected", "info", name) for name in (f"{NETWORK}-500", f"{NETWORK}-4500", "everything")
+    ]
+    assert memory.values() == ["kept", "kept", "hidden", "hidden", "hidden", "kept"]
+    with pytest.raises(RunFailed, match="names no server behind this service"):
+        go(memory, Order(services=("everything",), return_path=GOOD))
+    assert not go(memory, Order(services=("harmless",))).changed
