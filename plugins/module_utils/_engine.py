@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils import _plan as plan
+from ansible_collections.aovpn.ikev2.plugins.module_utils import _select as select
 from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import Adapter
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     Blocked,
@@ -136,8 +137,8 @@ def _run(adapter: Adapter, order: Order, result: Result, *, check_mode: bool) ->
     gathering = order.state == "gathered"
     reading = adapter.read()
     result.findings.extend(reading.findings)
-    result.findings.extend(plan.unread_findings(reading, order, adapter.label))
-    selected, findings = plan.select(reading.services, order, adapter.label)
+    result.findings.extend(select.unread_findings(reading, order, adapter.label))
+    selected, findings = select.select(reading.services, order, adapter.label)
     result.findings.extend(findings)
     result.findings.extend(adapter.inspect(selected))
     result.before = result.services = tuple(selected)

@@ -31,7 +31,8 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     Unreachable,
     Unread,
 )
-from ansible_collections.aovpn.ikev2.plugins.module_utils._plan import select, server_findings
+from ansible_collections.aovpn.ikev2.plugins.module_utils._plan import server_findings
+from ansible_collections.aovpn.ikev2.plugins.module_utils._select import select
 
 GATEWAY = "10.10.0.1"
 GOOD = {"10.10.0.11": GATEWAY, "10.10.0.12": GATEWAY}
