@@ -151,7 +151,7 @@ class ActionModule(ServerAction):
                 self.powershell("change_routes.ps1", Steps=_plain(plan.rollback), Remember=[*before.remembered])
 
         with contextlib.suppress(Lost, PlanError):
-            self.again(due, roll_back)
+            self.again(due + GRACE, roll_back)
         try:
             ended = self._until(due + GRACE, lambda found: not found.pending)
             after = ended or self._gather()

@@ -86,7 +86,7 @@ class Server:
         connection = types.SimpleNamespace(_shell=shell, get_option=lambda _name: 5986)
         task = types.SimpleNamespace(args=options, check_mode=check_mode, async_val=0, action="test")
         action = plugin.ActionModule(task, connection, None, None, None, None)
-        action._execute_module = self.execute
+        action._execute_module, action._load_name = self.execute, "test"
         try:
             result: dict[str, t.Any] = action.run(task_vars={"inventory_hostname": "rras1"})
         except AnsibleActionFail as error:
