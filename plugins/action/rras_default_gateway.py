@@ -34,6 +34,8 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.steps import 
 GRACE = 90.0
 """How many seconds after its time the rollback may take until the server is given up; time for one more attempt."""
 
+LOOK = "Look at the scheduled task 'aovpn.ikev2 rollback' on the server: run it, or delete it if the routes are right"
+
 ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "gateway": {"type": "str"},
     "interface_alias": {"type": "str"},
@@ -83,15 +85,12 @@ class ActionModule(ServerAction):
         if pending.due_in is not None and (network := self._until(end, lambda found: not found.pending)):
             return network
         why = "does not run by itself" if pending.due_in is None else "was due and has not run"
-        raise PlanError(
-            f"an earlier change of the gateway has not ended, and its rollback {why}."
-            " Look at the scheduled task 'aovpn.ikev2 rollback' on the server: run it, or delete it if the routes are right."
-        )
+        raise PlanError(f"an earlier change of the gateway has not ended, and its rollback {why}. {LOOK}.")
 
     # The change: preserve, arm, apply, reconnect, confirm; or roll back
 
     def _change(self, network: Network, plan: Plan, plan_for: Planner, timeout: int) -> Network:
-        armed = False
+        switching = False
         due = time.monotonic() + timeout
 
         def has_switched(found: Network) -> bool:
@@ -108,7 +107,6 @@ class ActionModule(ServerAction):
                 self.powershell("change_routes.ps1", Steps=_plain(plan.preserve), Remember=[*plan.remember])
             # The last quarter of the time belongs to the rollback: what is not confirmed by then is left to it.
             end = time.monotonic() + 0.75 * timeout
-            armed = True
             self.powershell(
                 "arm_rollback.ps1",
                 Steps=_plain(plan.rollback),
@@ -118,6 +116,7 @@ class ActionModule(ServerAction):
                 EndScript=text_of("end_change.ps1"),
             )
             due = time.monotonic() + timeout
+            switching = True
             if plan.switch:
                 with contextlib.suppress(Lost):
                     self.powershell("apply_detached.ps1", Steps=_plain(plan.switch))
@@ -133,13 +132,14 @@ class ActionModule(ServerAction):
                     f"the routes were changed without an error, and yet these steps are left: {'; '.join(map(str, left))}"
                 )
         except (PlanError, Lost) as error:
-            return self._undone(str(error), due, armed, network, plan, plan_for)
+            return self._undone(str(error), due, switching, network, plan)
         return after
 
-    def _undone(self, reason: str, due: float, armed: bool, before: Network, plan: Plan, plan_for: Planner) -> Network:
+    def _undone(self, reason: str, due: float, switching: bool, before: Network, plan: Plan) -> Network:
         """Roll back if the server answers, else wait until it has rolled back by itself, and report what stands.
 
-        Returns the network where the change turns out to have been confirmed, and only the answer was lost.
+        ``switching``: the rollback was armed, and the default gateway may have been changed. Returns the network where the change turns out to
+        have been confirmed, and only the answer was lost.
 
         :raises PlanError: in all other cases.
         """
@@ -147,26 +147,30 @@ class ActionModule(ServerAction):
         def roll_back() -> None:
             if self._gather().pending:
                 self.powershell("end_change.ps1", RollBack=True)
-            elif not armed:
+            elif not switching:
                 self.powershell("change_routes.ps1", Steps=_plain(plan.rollback), Remember=[*before.remembered])
 
         with contextlib.suppress(Lost, PlanError):
-            self.again(due, roll_back)
-        after = self._until(due + GRACE, lambda found: not found.pending)
-        if after is None:
+            self.again(due + GRACE, roll_back)
+        try:
+            ended = self._until(due + GRACE, lambda found: not found.pending)
+            after = ended or self._gather()
+        except (PlanError, Lost) as error:
             raise PlanError(
-                f"{reason}. The server does not answer. It was due to restore its old default gateway {GRACE:.0f} s ago,"
-                " and does so at its next start in any case. Look at it from its console.",
+                f"{reason}. What stands now is not known: {error}. A gateway that was not confirmed is undone by the server itself,"
+                " at its next start at the latest. Look at it from its console.",
                 "unknown",
                 plan.changes,
-            )
-        if not plan_for(after).steps:
+            ) from error
+        if ended and stands(after, plan.steps):
             return after
         back = stands(after, plan.rollback)
         standing = (
             "the routes are what they were before"
             if back
             else "the routes are neither the old nor the new ones: look at them"
+            if ended
+            else f"its rollback has not ended. {LOOK}"
         )
         raise PlanError(
             f"{reason}. The change was not confirmed, and {standing}.",

@@ -85,7 +85,7 @@ def is_run_of(entry: Entry, script: str) -> bool:
 
 def play(ansible: Ansible, **options: t.Any) -> Run:
     """Run the task on all servers at once."""
-    return ansible.command("ansible-playbook", "play.yml", "--forks", "12", **options)
+    return ansible.command("ansible-playbook", "play.yml", "--forks", "12", "-v", **options)
 
 
 def settle(ansible: Ansible) -> None:
@@ -105,6 +105,27 @@ def settle(ansible: Ansible) -> None:
         memory = find_value(host.state, MARKER_KEY, ADDED_ROUTES)
         known = sorted(f"{item['dest']} {item['next_hop']} External" for item in given)
         assert (memory["data"] if memory else []) == known, host.name
+
+
+CHANGES = [("0.0.0.0/0", OLD, NEW), ("172.16.0.9/32", None, OLD)]
+
+
+def listed(result: dict[str, t.Any]) -> list[tuple[t.Any, ...]]:
+    """Return a result's changes in short."""
+    return [(change["id"], change["before"], change["after"]) for change in result["changes"]]
+
+
+def judge(ansible: Ansible, run: Run, before: dict[str, set[tuple[t.Any, ...]]]) -> None:
+    """See that each result says what stands on its server, once that has settled."""
+    for host in ansible.lab.servers:
+        result, counts = run.results[host.name], run.recap[host.name]
+        failed = counts["failed"] + counts["unreachable"] > 0
+        state = result["final_state"]
+        assert result.get("undone") == (True if failed else None), (host.name, result)
+        assert state in (("unchanged", "rolled_back") if failed else ("changed",)), (host.name, result)
+        differing = {line[1] for line in table(host) ^ before[host.name]}
+        assert {change[0] for change in listed(result)} == differing, host.name
+        assert set(CHANGES if differing else []) <= set(listed(result)), host.name
 
 
 def gateways(host: WindowsHost) -> set[str]:
@@ -145,9 +166,11 @@ def test_a_connection_that_is_lost_at_any_step(started: t.Callable[..., Ansible]
     for host in ansible.lab.servers:
         step, _dummy, kind = host.name.partition("_")
         host.fault(**at(step), **FAULTS[kind])
+    before = {host.name: table(host) for host in ansible.lab.servers}
     first = play(ansible, cut_off=True)
     assert set(first.recap) == set(names)
     settle(ansible)
+    judge(ansible, first, before)
     found = {host.name: gateways(host) for host in ansible.lab.servers}
     # What is lost before the change is not changed; what is lost for a moment after it goes on.
     for step in ("gather", "preserve", "arm"):
@@ -205,8 +228,10 @@ def test_what_happens_to_a_server_meanwhile(started: t.Callable[..., Ansible]) -
     for name, step in (("rebooted", "reconnect"), ("rebooted_late", "end")):
         fault = hosts[name].fault(**at(step), delay=0.5)
         threading.Thread(target=reboot_when, args=(hosts[name], fault), daemon=True).start()
+    before = {name: table(host) for name, host in hosts.items()}
     run = play(ansible, cut_off=True)
     settle(ansible)
+    judge(ansible, run, before)
     assert {name: gateways(host) for name, host in hosts.items()} == {
         "cut_off": {OLD},
         "kept": {NEW},
@@ -382,6 +407,53 @@ REFUSALS: dict[str, tuple[dict[str, t.Any], dict[str, t.Any], str]] = {
     "no_rras": ({"gateway": NEW}, {"services": {}}, "not an RRAS server: the service RemoteAccess is not there"),
     "linux": ({"gateway": NEW}, {}, "The connection is not one to a Windows server"),
 }
+
+
+def test_gathered_check_mode_and_the_real_run_list_the_same_changes(started: t.Callable[..., Ansible]) -> None:
+    """One server needs the change, one is right in the active store alone, one is right, and one refuses the change."""
+    ansible = started("old", "active", "right", "mere_user", "psrp")
+    hosts = t.cast(Servers, ansible.lab).hosts
+    for name, stores in {"active": ["active"], "right": ["active", "persistent"]}.items():
+        for store in stores:
+            hosts[name].state["routes"][store][-2]["next_hop"] = NEW
+    hosts["mere_user"].state["administrator"] = False
+    expected = {
+        "old": CHANGES,
+        "active": [("0.0.0.0/0", OLD, NEW)],
+        "right": [],
+        "mere_user": CHANGES[:1],
+        "psrp": CHANGES,
+    }
+    wanted = {"gateway": NEW, "rollback_timeout": TIMEOUT}
+    for file, options in {"look.yml": {**wanted, "state": "gathered"}, "bare.yml": {"state": "gathered"}}.items():
+        tasks = [{"aovpn.ikev2.rras_default_gateway": options}]
+        frame = {"hosts": "rras", "gather_facts": False, "tasks": tasks}
+        (ansible.folder / file).write_text(yaml.safe_dump([frame]), encoding="utf-8")
+    bare = ansible.command("ansible-playbook", "bare.yml", "-v").results
+    assert {name: (result["changes"], result["findings"]) for name, result in bare.items()} == {
+        name: ([], []) for name in hosts
+    }
+    gathered = ansible.command("ansible-playbook", "look.yml", "-v").results
+    assert {name: listed(result) for name, result in gathered.items()} == expected
+    assert {(result["final_state"], result["changed"]) for result in gathered.values()} == {("unchanged", False)}
+    reasons = [(item["code"], item["severity"]) for item in gathered["mere_user"]["findings"]]
+    assert reasons == [("change_refused", "blocker")]
+    checked = ansible.command("ansible-playbook", "play.yml", "--check", "-v")
+    assert ansible.lab.writing() == []
+    real = play(ansible)
+    for run, state in ((checked, "unchanged"), (real, "changed")):
+        results = run.results
+        refused = results.pop("mere_user")
+        assert (refused["final_state"], refused["undone"], refused["changes"]) == ("unchanged", True, [])
+        assert {name: listed(result) for name, result in results.items()} == {name: expected[name] for name in results}
+        assert {name: result["final_state"] for name, result in results.items()} == {
+            **dict.fromkeys(results, state),
+            "right": "unchanged",
+        }
+    for arguments in ((), ("--check",)):
+        again = ansible.command("ansible-playbook", "play.yml", "-v", *arguments).results
+        assert {name: result["changes"] for name, result in again.items()} == {name: [] for name in hosts}
+        assert {result["changed"] for result in again.values()} == {False}
 
 
 def test_what_cannot_be_done_is_said_before_anything_changes(started: t.Callable[..., Ansible]) -> None:

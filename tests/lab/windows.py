@@ -479,12 +479,16 @@ class WindowsHost(WinRMHost):
 
     def start(self, ca: CertificateAuthority) -> None:
         """Read the scripts, then serve, and let scheduled tasks fire."""
-        self._scripts = {
-            normal(path.read_text(encoding="utf-8")): path.name for path in sorted(self.folder.glob("*.ps1"))
-        }
+        self.read_scripts()
         super().start(ca)
         self._stopped.clear()
         threading.Thread(target=self._watch_tasks, daemon=True, name=f"{self.name} tasks").start()
+
+    def read_scripts(self) -> None:
+        """Read the scripts, so that they are recognised."""
+        self._scripts = {
+            normal(path.read_text(encoding="utf-8")): path.name for path in sorted(self.folder.glob("*.ps1"))
+        }
 
     def stop(self) -> None:
         """Stop serving, and scheduled tasks."""
@@ -494,14 +498,19 @@ class WindowsHost(WinRMHost):
     def _watch_tasks(self) -> None:
         while not self._stopped.wait(0.05):
             with self.lock:
-                fired = self._run_tasks(lambda task: task["due"] is not None and task["due"] <= time.time())
+                fired = self.run_due_tasks()
             if fired:
                 self.tell(None)
+
+    def run_due_tasks(self) -> list[str]:
+        """Run the scheduled tasks that are due, and name them."""
+        return self._run_tasks(lambda task: task["due"] is not None and task["due"] <= time.time())
 
     def _run_tasks(self, is_due: Callable[[Result], bool]) -> list[str]:
         due = [name for name, task in self.state["tasks"].items() if is_due(task)]
         for name in due:
-            task = self.state["tasks"][name]
+            if not (task := self.state["tasks"].get(name)):
+                continue  # one that ran before it has removed it
             task["due"] = task["every"] and time.time() + task["every"]
             self.state["fired"].append(name)
             try:

@@ -57,7 +57,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Step:
-    """A module of ansible.windows that makes one part of the change; ``what`` is what messages call it."""
+    """A module of ansible.windows that makes one part of the change. ``what`` says in messages what it does."""
 
     what: str
     module: str
@@ -101,14 +101,14 @@ def plan_limit(facts: ServerFacts, wanted: Wanted) -> Plan:
     steps = []
     if changes and pending:
         # Before the value: whatever ends the run from here on, the next one knows that IKEEXT has not read it. One that is stopped reads it when it starts.
-        steps.append(Step("the mark of the pending restart", "win_regedit", {**MARK, "data": facts.now}))
+        steps.append(Step("marking the restart of IKEEXT as pending", "win_regedit", {**MARK, "data": facts.now}))
     if changes:
         value = {"state": "absent"} if wanted.limit is None else {"data": wanted.limit, "type": "dword"}
-        steps.append(Step(f"the value {SETTING}", "win_regedit", {**VALUE, **value}))
+        steps.append(Step(f"setting {SETTING}", "win_regedit", {**VALUE, **value}))
     if restarts:
-        steps.append(Step(f"the restart of {SERVICE}", "win_service", {"name": SERVICE, "state": "restarted"}))
+        steps.append(Step(f"restarting {SERVICE}", "win_service", {"name": SERVICE, "state": "restarted"}))
     if restarts or (facts.restart_marked and not pending):
-        steps.append(Step("the removal of the mark", "win_regedit", {**MARK, "state": "absent"}))
+        steps.append(Step("removing the mark of the pending restart", "win_regedit", {**MARK, "state": "absent"}))
     left = pending and not restarts
     after = replace(facts, ike_limit=wanted.limit, restart_owed=left, restart_marked=left)
     return Plan(after, tuple(steps), changes, restarts)

@@ -101,25 +101,24 @@ class ServerAction(ActionBase, abc.ABC):
         :raises Lost: where there was no answer.
         """
         arguments = {"script": text_of(script), "parameters": parameters, "depth": 5}
-        return self.module("win_powershell", arguments, script).get("result")
+        return self.module("win_powershell", arguments, f"running {script}").get("result")
 
-    def module(self, name: str, arguments: Mapping[str, t.Any], what: str = "") -> Mapping[str, t.Any]:
-        """Run a module of ansible.windows, and return its result; ``what`` is what messages call it.
+    def module(self, name: str, arguments: Mapping[str, t.Any], what: str) -> Mapping[str, t.Any]:
+        """Run a module of ansible.windows, and return its result. ``what`` says in messages what it does.
 
         :raises PlanError: where it failed.
         :raises Lost: where there was no answer, once the connection is known to be needed anew.
         """
-        what = what or name
         try:
             answer: dict[str, t.Any] = self._execute_module(
                 module_name=f"ansible.windows.{name}", module_args={**arguments}, task_vars=self._task_vars
             )
         except Exception as error:  # whatever a connection plugin raises
             self._hang_up()
-            raise Lost(f"the server did not answer to {what} ({error})") from error
+            raise Lost(f"the server did not answer while {what} ({error})") from error
         if "module_stdout" in answer or answer.get("unreachable"):
             self._hang_up()
-            raise Lost(f"the server did not answer to {what} ({answer.get('msg', 'no reason given')})")
+            raise Lost(f"the server did not answer while {what} ({answer.get('msg', 'no reason given')})")
         if answer.get("failed") or answer.get("error"):
             errors = [str(error.get("output", error)).strip() for error in answer.get("error", [])]
             raise PlanError(f"{what} failed: {'; '.join(errors) or answer.get('msg', 'no reason given')}")
