@@ -233,7 +233,7 @@ def _due(change: Facts) -> str:
     elif name == "NextHop":
         what = "the default gateway" if of == DEFAULT_ROUTE else f"the gateway of {of}"
         if change["after"] is None:
-            return f"the route {of} by {before} has to be removed"
+            return f"the route {of} via {before} has to be removed"
     return f"{what} is {before} and has to be {setting(change['after'])}"
 
 

@@ -239,7 +239,7 @@ def test_what_happens_to_a_server_meanwhile(started: t.Callable[..., Ansible]) -
     assert hosts["slow"].state["fired"] == [APPLY]
     told = " ".join(run.output.split())
     assert (
-        "cut_off: the server was not reached by the new gateway. The change was not confirmed, and the routes are what they were before."
+        "cut_off: the server did not answer through the new gateway. The change was not confirmed, and the routes are what they were before."
         in told
     )
     assert "refused: the task that changes the routes ended with 0x1. The change was not confirmed" in told
@@ -375,11 +375,11 @@ REFUSALS: dict[str, tuple[dict[str, t.Any], dict[str, t.Any], str]] = {
     "ipv6": ({"gateway": "2001:db8::1"}, {}, "only the IPv4 default gateway is managed"),
     "offlink": ({"gateway": "10.99.0.1"}, {}, "is in no subnet of this server's interfaces"),
     "own": ({"gateway": "10.10.0.11"}, {}, "is an address of this server itself"),
-    "alias": ({"gateway": NEW, "interface_alias": "Nothing"}, {}, "No interface has the alias 'Nothing'"),
+    "alias": ({"gateway": NEW, "interface_alias": "Nothing"}, {}, "No interface matches 'interface_alias' 'Nothing'"),
     "overlap": ({"gateway": NEW, "preserve_routes": ["10.0.0.0/8", "10.1.0.0/16"]}, {}, "which overlap"),
     "hasty": ({"gateway": NEW, "rollback_timeout": 1}, {}, "'rollback_timeout' is 1; it takes 5 to 3600 seconds"),
     "mere_user": ({"gateway": NEW}, {"administrator": False}, "is not an administrator of this server"),
-    "no_rras": ({"gateway": NEW}, {"services": {}}, "not an RRAS server: the service RemoteAccess is not there"),
+    "no_rras": ({"gateway": NEW}, {"services": {}}, "not an RRAS server: the service RemoteAccess is missing"),
     "linux": ({"gateway": NEW}, {}, "The connection is not one to a Windows server"),
 }
 

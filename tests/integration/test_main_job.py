@@ -102,7 +102,7 @@ def test_check_mode_predicts_every_change_and_makes_none(ansible: Ansible, lab: 
     for line in (
         '-    "/Common/vs_ikev2_500": "automap"',
         '+    "sg_ikev2_500": "YES"',
-        "+0.0.0.0/0 by 10.10.0.1 on interface 4",
+        "+0.0.0.0/0 via 10.10.0.1 on interface 4",
     ):
         assert line in run.output
 

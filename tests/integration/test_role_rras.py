@@ -127,11 +127,11 @@ def test_the_way_back_gives_exactly_the_routes_of_before(ansible: Ansible, lab: 
     given = ("--limit", "rras1", "-e", json.dumps({"kept": kept}))
     checked = ansible.playbook(back, *given, "--check", "--diff")
     assert checked.changed == {"rras1": 1}
-    assert "+0.0.0.0/0 by 10.10.0.254 on interface 4" in checked.output
-    assert "-172.16.0.9/32 by 10.10.0.254 on interface 4" in checked.output
+    assert "+0.0.0.0/0 via 10.10.0.254 on interface 4" in checked.output
+    assert "-172.16.0.9/32 via 10.10.0.254 on interface 4" in checked.output
     run = ansible.playbook(back, *given)
     assert run.changed == {"rras1": 1}, run.output
-    assert "172.30.0.0/16 by 10.10.0.254 was added" in run.output
+    assert "172.30.0.0/16 via 10.10.0.254 was added" in run.output
 
     def table(routes: dict[str, list[dict[str, t.Any]]]) -> set[tuple[t.Any, ...]]:
         return {(store, item["dest"], item["next_hop"], item["metric"]) for store in routes for item in routes[store]}
@@ -154,7 +154,7 @@ def test_what_stands_in_the_way_is_said_before_anything_changes(ansible: Ansible
     run = ansible.playbook(play(tmp_path, ("ike_limit", LIMIT)))
     assert run.code == 2
     assert "is not an administrator of this server. These running services depend on IKEEXT" in run.output
-    assert "rras2: the limit is left alone: This is not an RRAS server" in run.output
+    assert "rras2: the limit was not changed. This is not an RRAS server" in run.output
     lab.write_inventory({"rras1": {"rras_ike_limit": 0}, "rras2": {"rras_ike_limit": "many"}})
     run = ansible.playbook(play(tmp_path, ("main", LIMIT)))
     assert "rras_ike_limit is 0, and has to be a number from 1 to 4294967295" in run.output

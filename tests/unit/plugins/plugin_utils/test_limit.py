@@ -110,8 +110,8 @@ def test_the_change_is_listed_with_the_registrys_own_name() -> None:
 
 WITHOUT_RRAS = {"IKEEXT": RUNNING}
 REFUSED: list[tuple[ServerFacts, str]] = [
-    (replace(IDLE, services=WITHOUT_RRAS), "not an RRAS server: the service RemoteAccess is not there"),
-    (replace(IDLE, services={"RemoteAccess": RUNNING}), "not an RRAS server: the service IKEEXT is not there"),
+    (replace(IDLE, services=WITHOUT_RRAS), "not an RRAS server: the service RemoteAccess is missing"),
+    (replace(IDLE, services={"RemoteAccess": RUNNING}), "not an RRAS server: the service IKEEXT is missing"),
     (
         replace(IDLE, services={**IDLE.services, "RemoteAccess": {**RUNNING, "start": "disabled"}}),
         "not an RRAS server: the service RemoteAccess is disabled",

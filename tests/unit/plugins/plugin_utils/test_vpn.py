@@ -102,7 +102,7 @@ def test_other_causes_of_error_809_are_told() -> None:
     "vpn", [None, [], {}, raw(services=[]), raw(associations={"198.51.100.7": "x"}), raw(ike_limit="many")]
 )
 def test_other_answers_are_refused(vpn: t.Any) -> None:
-    with pytest.raises(PlanError, match=r"the VPN server's figures are not understood"):
+    with pytest.raises(PlanError, match=r"the server's facts cannot be read"):
         ServerFacts.parse(vpn)
 
 
