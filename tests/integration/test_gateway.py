@@ -372,9 +372,9 @@ def table(host: WindowsHost) -> set[tuple[t.Any, ...]]:
 
 REFUSALS: dict[str, tuple[dict[str, t.Any], dict[str, t.Any], str]] = {
     "nonsense": ({"gateway": "nonsense"}, {}, "'nonsense', which is not an IP address"),
-    "ipv6": ({"gateway": "2001:db8::1"}, {}, "only the IPv4 default gateway is managed"),
-    "offlink": ({"gateway": "10.99.0.1"}, {}, "is in no subnet of this server's interfaces"),
-    "own": ({"gateway": "10.10.0.11"}, {}, "is an address of this server itself"),
+    "ipv6": ({"gateway": "2001:db8::1"}, {}, "Only the IPv4 default gateway is managed"),
+    "offlink": ({"gateway": "10.99.0.1"}, {}, "is not in a subnet of this server"),
+    "own": ({"gateway": "10.10.0.11"}, {}, "is this server's own address"),
     "alias": ({"gateway": NEW, "interface_alias": "Nothing"}, {}, "No interface matches 'interface_alias' 'Nothing'"),
     "overlap": ({"gateway": NEW, "preserve_routes": ["10.0.0.0/8", "10.1.0.0/16"]}, {}, "which overlap"),
     "hasty": ({"gateway": NEW, "rollback_timeout": 1}, {}, "'rollback_timeout' is 1; it takes 5 to 3600 seconds"),

@@ -106,7 +106,7 @@ def test_a_snapshot_is_its_owners_alone(ansible: Ansible) -> None:
     assert snapshot.stat().st_size == second_one.stat().st_size
     second_one.unlink()
     strange = ansible.module("snapshot_file", {"state": "absent", "path": str(taken[-1])})
-    assert "is not removed: This is not a snapshot" in strange.output
+    assert "was not removed: This is not a snapshot" in strange.output
     assert sorted(folder.iterdir()) == taken
     impossible = ansible.module("snapshot_file", {**given, "directory": str(snapshot)})
     assert impossible.code != 0

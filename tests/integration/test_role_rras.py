@@ -157,7 +157,7 @@ def test_what_stands_in_the_way_is_said_before_anything_changes(ansible: Ansible
     assert "rras2: the limit was not changed. This is not an RRAS server" in run.output
     lab.write_inventory({"rras1": {"rras_ike_limit": 0}, "rras2": {"rras_ike_limit": "many"}})
     run = ansible.playbook(play(tmp_path, ("main", LIMIT)))
-    assert "rras_ike_limit is 0, and has to be a number from 1 to 4294967295" in run.output
+    assert "rras_ike_limit is 0. It has to be a number from 1 to 4294967295" in run.output
     assert "rras_ike_limit" in run.output.partition("rras2")[2]
     assert {host: counts["failed"] for host, counts in run.recap.items()} == {"rras1": 1, "rras2": 1}
     assert lab.writing() == []

@@ -119,7 +119,7 @@ REFUSED: list[tuple[ServerFacts, str]] = [
     (replace(IDLE, administrator=False), "is not an administrator of this server"),
     (
         replace(IDLE, services={**IDLE.services, "IKEEXT": {**RUNNING, "dependents": ["PolicyAgent", "Other"]}}),
-        "depend on IKEEXT, and would be stopped with it: PolicyAgent, Other. Stop them first",
+        "depend on IKEEXT and would be stopped with it: PolicyAgent, Other. Stop them first",
     ),
 ]
 
@@ -140,7 +140,7 @@ def test_what_is_refused(facts: ServerFacts, words: str) -> None:
 
 @pytest.mark.parametrize("limit", [0, -1, 4294967296])
 def test_a_limit_that_the_registry_cannot_hold(limit: int) -> None:
-    with pytest.raises(PlanError, match=rf"'limit' is {limit}, and has to be a number from 1 to 4294967295"):
+    with pytest.raises(PlanError, match=rf"'limit' is {limit}. It has to be a number from 1 to 4294967295"):
         Wanted.parse(limit, False)
 
 

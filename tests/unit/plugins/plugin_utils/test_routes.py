@@ -184,15 +184,15 @@ def test_the_interface_is_found(options: dict[str, str]) -> None:
     [
         ({"gateway": "nonsense"}, "'nonsense', which is not an IP address"),
         ({"gateway": "10.10.0"}, "which is not an IP address"),
-        ({"gateway": "2001:db8::1"}, "only the IPv4 default gateway is managed"),
-        ({"gateway": "172.16.0.1"}, "is in no subnet of this server's interfaces"),
-        ({"gateway": "10.10.0.11"}, "is an address of this server itself"),
+        ({"gateway": "2001:db8::1"}, "Only the IPv4 default gateway is managed"),
+        ({"gateway": "172.16.0.1"}, "is not in a subnet of this server"),
+        ({"gateway": "10.10.0.11"}, "is this server's own address"),
         ({"interface_alias": "Nothing"}, "No interface matches 'interface_alias' 'Nothing'.*External.*Internal"),
         ({"mac": "00-00-00-00-00-00"}, "No interface matches .* 'mac' '00-00-00-00-00-00'"),
-        ({"interface_alias": "Internal"}, "is in no subnet"),
-        ({"preserve_routes": ["nonsense"]}, "'preserve_routes' holds 'nonsense'"),
+        ({"interface_alias": "Internal"}, "is not in a subnet"),
+        ({"preserve_routes": ["nonsense"]}, "'preserve_routes' contains 'nonsense'"),
         ({"preserve_routes": ["0.0.0.0/0"]}, "not the default route"),
-        ({"preserve_routes": ["10.0.0.1/8"]}, "'preserve_routes' holds '10.0.0.1/8'"),
+        ({"preserve_routes": ["10.0.0.1/8"]}, "'preserve_routes' contains '10.0.0.1/8'"),
         ({"preserve_routes": ["2001:db8::/32"]}, "IPv4 prefixes"),
         ({"preserve_routes": ["172.16.0.0/12", "172.20.0.0/16"]}, "172.20.0.0/16 and 172.16.0.0/12, which overlap"),
     ],
@@ -402,12 +402,12 @@ def test_a_metric_comes_back_too() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"addresses": ["10.10.0.12"]}, r"taken from a server with the addresses 10\.10\.0\.12\. This one has none"),
+        ({"addresses": ["10.10.0.12"]}, r"taken from a server with the addresses 10\.10\.0\.12\. This server has none"),
         ({"routes": [{**network(DEFAULT).as_dict()["routes"][0], "interface": "WAN"}]}, "interface 'WAN'.*External"),
         ({"routes": None}, "'snapshot' is not what this module returns"),
         ({"routes": [{"destination": "0.0.0.0/0"}]}, "'snapshot' is not what this module returns.*KeyError"),
         ({"routes": [{**network(DEFAULT).as_dict()["routes"][0], "store": "x"}]}, "the store 'x'"),
-        ({"routes": network(route("0.0.0.0/0", "10.99.0.1", 4)).as_dict()["routes"]}, "10.99.0.1 .*is in no subnet"),
+        ({"routes": network(route("0.0.0.0/0", "10.99.0.1", 4)).as_dict()["routes"]}, "10.99.0.1 .*is not in a subnet"),
     ],
 )
 def test_a_snapshot_that_does_not_fit_is_refused(change: dict[str, t.Any], words: str) -> None:
@@ -420,7 +420,7 @@ def test_a_restoration_is_for_administrators_and_not_for_dhcp() -> None:
     with pytest.raises(PlanError, match="not an administrator"):
         plan_restoration(network(administrator=False), snapshot)
     leased = network(route("0.0.0.0/0", NEW, 4), interfaces=[{**EXTERNAL, "dhcp": True}])
-    with pytest.raises(PlanError, match="from DHCP"):
+    with pytest.raises(PlanError, match="configured by DHCP"):
         plan_restoration(leased, snapshot)
     assert plan_restoration(leased, snapshot, allow_dhcp=True).steps
     assert plan_restoration(leased, leased.as_dict()).steps == ()
@@ -444,7 +444,7 @@ def test_a_gateway_on_several_interfaces_needs_a_name() -> None:
 
 def test_dhcp_is_refused_unless_allowed() -> None:
     leased = network(DEFAULT, interfaces=[{**EXTERNAL, "dhcp": True}])
-    with pytest.raises(PlanError, match="from DHCP"):
+    with pytest.raises(PlanError, match="configured by DHCP"):
         plan_default_gateway(leased, wanted())
     assert plan_default_gateway(leased, wanted(allow_dhcp=True)).steps
 
@@ -590,9 +590,9 @@ def test_gathered_lists_what_present_changes(before: Network, ask: Wanted) -> No
     [
         ({"administrator": False}, {}, "not an administrator"),
         ({"remote_access": "disabled"}, {}, "not an RRAS server"),
-        ({"interfaces": [{**EXTERNAL, "dhcp": True}]}, {}, "from DHCP"),
-        ({}, {"gateway": "10.99.0.1"}, "is in no subnet"),
-        ({}, {"gateway": "10.10.0.11"}, "an address of this server itself"),
+        ({"interfaces": [{**EXTERNAL, "dhcp": True}]}, {}, "configured by DHCP"),
+        ({}, {"gateway": "10.99.0.1"}, "is not in a subnet"),
+        ({}, {"gateway": "10.10.0.11"}, "this server's own address"),
         ({}, {"interface_alias": "Nothing"}, "No interface matches 'interface_alias' 'Nothing'"),
     ],
 )
