@@ -166,7 +166,7 @@ def test_a_load_balancer_after_whose_change_nobody_answers_is_put_back(broken: S
     arguments = ("--tags", "load_balancers", "--limit", "bigip,rras", "-e", json.dumps(blind))
     run = broken.playbook("remediate", *arguments)
     assert run.code != 0
-    assert "answered IKE_SA_INIT before the change, and does not any more" in run.output
+    assert "answered IKE_SA_INIT before the change, but no longer does" in run.output
     report = run.report("remediate")["load_balancers"]["bigip"]
     assert report["outcome"] == "undone"
     assert [service["source_preserved"] for service in report["services"]] == [False, False]
