@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The role rras: a restart of IKEEXT that is owed, what stands in its way, and the way back."""
+"""The role rras: a pending restart of IKEEXT, what prevents it, and the rollback."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def starts(lab: Lab) -> list[int]:
 
 
 def limits(lab: Lab) -> list[tuple[int | None, int | None]]:
-    """Give the limit in the registry, and the one that IKEEXT has read."""
+    """Return the limit in the registry, and the one that IKEEXT has read."""
     return [
         ((find_value(state, IKEEXT_KEY, IKE_LIMIT) or {}).get("data"), state["services"]["IKEEXT"]["ike_limit"])
         for state in (server.state for server in lab.servers)
     ]
 
 
-def test_a_restart_that_is_owed_is_done_once(servers: t.Callable[..., Ansible], tmp_path: Path) -> None:
+def test_a_pending_restart_is_made_once(servers: t.Callable[..., Ansible], tmp_path: Path) -> None:
     """One server has tunnels, another is rebooted with them; then the play dies around the value and the restart; on the last, IKEEXT is stopped."""
     ansible = servers("tunnels", "rebooted", "no_value", "no_restart", "no_start", "stopped")
     hosts = {host.name: host for host in ansible.lab.servers}
@@ -73,18 +73,18 @@ def test_a_restart_that_is_owed_is_done_once(servers: t.Callable[..., Ansible], 
     hosts["rebooted"].reboot()
 
     # The value is right by now, and still all know.
-    owed = {"tunnels": 0, "rebooted": 0, "no_value": 1, "no_restart": 1, "no_start": 1, "stopped": 0}
-    assert ansible.playbook(limit, "--check").changed == owed
-    assert ansible.playbook(limit).changed == owed
+    pending = {"tunnels": 0, "rebooted": 0, "no_value": 1, "no_restart": 1, "no_start": 1, "stopped": 0}
+    assert ansible.playbook(limit, "--check").changed == pending
+    assert ansible.playbook(limit).changed == pending
     assert limits(ansible.lab) == [(50000, None), *[(50000, 50000)] * 4, (50000, None)]
     assert starts(ansible.lab) == [1, 2, 2, 2, 2, 1]
     assert told_facts(ansible, tmp_path, "tunnels")["restart_owed"] is True
 
     limit = play(tmp_path, ("ike_limit", {**LIMIT, "rras_restart_with_sessions": True}))
-    assert ansible.playbook(limit).changed == {**dict.fromkeys(owed, 0), "tunnels": 1}
+    assert ansible.playbook(limit).changed == {**dict.fromkeys(pending, 0), "tunnels": 1}
     assert limits(ansible.lab) == [*[(50000, 50000)] * 5, (50000, None)]
     written = len(ansible.lab.writing())
-    assert ansible.playbook(limit).changed == dict.fromkeys(owed, 0)
+    assert ansible.playbook(limit).changed == dict.fromkeys(pending, 0)
     assert starts(ansible.lab) == [*[2] * 5, 1]
     assert hosts["stopped"].state["services"]["IKEEXT"]["state"] == "stopped"
     assert len(ansible.lab.writing()) == written
@@ -109,7 +109,7 @@ def told_facts(ansible: Ansible, folder: Path, host: str = "rras1") -> dict[str,
     return facts
 
 
-def test_the_way_back_gives_exactly_the_routes_of_before(ansible: Ansible, lab: Lab, tmp_path: Path) -> None:
+def test_a_restoration_restores_exactly_the_old_routes(ansible: Ansible, lab: Lab, tmp_path: Path) -> None:
     """Two default routes with different metrics, peers beyond the old one; and, since, a route of somebody else's."""
     state = lab.rras1.state
     other = {"dest": "0.0.0.0/0", "next_hop": "192.168.10.1", "if_index": 7, "metric": 900, "protocol": "NetMgmt"}

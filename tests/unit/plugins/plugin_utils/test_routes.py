@@ -50,7 +50,7 @@ BOTH = ("ActiveStore", "PersistentStore")
 def route(
     destination: str, next_hop: str, index: int, stores: tuple[str, ...] = BOTH, metric: int = 256
 ) -> list[dict[str, t.Any]]:
-    """Give a route in these stores."""
+    """Return a route in these stores."""
     return [
         {"store": store, "destination": destination, "next_hop": next_hop, "interface_index": index, "metric": metric}
         for store in stores
@@ -63,7 +63,7 @@ def network(
     peers: t.Sequence[str] = (),
     **more: t.Any,
 ) -> Network:
-    """Give a server's network as it is read."""
+    """Return a server's network as it is read."""
     on_link = route("10.10.0.0/24", "0.0.0.0", 4, ("ActiveStore",)) + route(
         "192.168.10.0/24", "0.0.0.0", 7, ("ActiveStore",)
     )
@@ -83,7 +83,7 @@ def network(
 
 
 def wanted(gateway: str = NEW, **options: t.Any) -> Wanted:
-    """Give what a task asks for."""
+    """Return what a task asks for."""
     defaults: dict[str, t.Any] = {
         "interface_alias": None,
         "mac": None,
@@ -95,7 +95,7 @@ def wanted(gateway: str = NEW, **options: t.Any) -> Wanted:
 
 
 def steps(plan: Plan) -> list[tuple[t.Any, ...]]:
-    """Give a plan's steps in short."""
+    """Return a plan's steps in short."""
     return [(step.action, step.store, step.destination, step.next_hop, step.interface_index) for step in plan.steps]
 
 
@@ -140,7 +140,7 @@ def test_what_uses_the_old_default_keeps_it() -> None:
     )
 
 
-def test_another_interfaces_default_is_told_and_removed_only_on_request() -> None:
+def test_another_interfaces_default_is_reported_and_removed_only_on_request() -> None:
     two = network(DEFAULT, route("0.0.0.0/0", "192.168.10.1", 7), peers=["172.16.0.9"])
     told = plan_default_gateway(two, wanted())
     assert [(finding.code, finding.object) for finding in told.findings] == [("other_default_route", "Internal")]
@@ -210,12 +210,12 @@ def test_what_cannot_be_planned_is_said(options: dict[str, t.Any], words: str) -
         ({"remote_access": "disabled"}, "not an RRAS server: the service RemoteAccess is disabled"),
     ],
 )
-def test_a_server_that_is_not_to_be_changed_is_told(more: dict[str, t.Any], words: str) -> None:
+def test_a_server_that_must_not_be_changed_is_reported(more: dict[str, t.Any], words: str) -> None:
     with pytest.raises(PlanError, match=words):
         plan_default_gateway(network(DEFAULT, **more), wanted())
 
 
-def test_ipv6_and_a_change_under_way_are_told() -> None:
+def test_ipv6_and_a_change_under_way_are_reported() -> None:
     busy = network(
         DEFAULT,
         ipv6_defaults=[{"next_hop": "fe80::1", "interface_index": 4, "metric": 256}],
@@ -239,7 +239,7 @@ def test_a_prefix_is_kept_as_a_whole_beside_a_longer_route() -> None:
 
 
 def way(routes: t.Iterable[Route], address: str) -> tuple[str, int] | None:
-    """Give the next hop and the interface by which a packet leaves."""
+    """Return the next hop and the interface by which a packet leaves."""
     matching = [item for item in routes if item.store == "ActiveStore" and address in item.destination]
     best = max(matching, key=lambda item: (item.destination.prefixlen, -item.metric), default=None)
     return (best.next_hop, best.interface_index) if best else None
@@ -291,9 +291,9 @@ def test_whatever_had_to_stay_reachable_stays_so(before: Network, ask: Wanted) -
 
 
 def between(network: Network, steps: t.Sequence[Step], done: int, halfway: bool) -> Network:
-    """Give the network as it is when a change has ended somewhere in between."""
+    """Return the network as it is when a change has ended somewhere in between."""
     found = predict(network, steps[:done])
-    if halfway:  # a route that is made anew for the persistent store's sake is gone for a moment
+    if halfway:  # a route that is replaced for the persistent store's sake is gone for a moment
         lost = [step for step in steps[done : done + 1] if step.store == "both"]
         found = predict(found, [replace(step, action="remove", store="ActiveStore") for step in lost])
     return found
@@ -301,7 +301,7 @@ def between(network: Network, steps: t.Sequence[Step], done: int, halfway: bool)
 
 @settings(max_examples=500)
 @given(tables(), ASKED, st.integers(0, 30), st.booleans())
-def test_the_way_back_leads_back_from_anywhere(before: Network, ask: Wanted, done: int, halfway: bool) -> None:
+def test_the_rollback_restores_from_any_point(before: Network, ask: Wanted, done: int, halfway: bool) -> None:
     plan = plan_default_gateway(before, ask)
     found = between(before, plan.steps, done, halfway)
     assert set(predict(found, plan.rollback).routes) == set(before.routes)
@@ -349,7 +349,7 @@ def test_a_restoration_touches_default_routes_and_our_own_and_can_itself_be_undo
 
 @settings(max_examples=300)
 @given(tables(), ASKED)
-def test_whoever_goes_by_the_old_gateway_does_so_all_the_way_back(before: Network, ask: Wanted) -> None:
+def test_peers_keep_the_old_gateway_throughout_a_restoration(before: Network, ask: Wanted) -> None:
     plan = plan_default_gateway(before, ask)
     changed = replace(predict(before, plan.steps), remembered=plan.remember)
     back = plan_restoration(changed, before.as_dict())
@@ -360,7 +360,7 @@ def test_whoever_goes_by_the_old_gateway_does_so_all_the_way_back(before: Networ
         old = way(before.routes, peer)
         if old is not None and way(changed.routes, peer) == old and alone:
             assert set(ways[: len(back.switch) + 1]) == {old}
-            # For the persistent store's sake, the default route may be made anew once more.
+            # For the persistent store's sake, the default route may be replaced once more.
             assert set(ways) <= {old, None}
 
 
@@ -556,7 +556,7 @@ def test_a_metric_that_comes_back_is_a_change() -> None:
     ]
 
 
-def test_what_stands_of_a_change_that_failed_is_listed_and_nothing_of_others() -> None:
+def test_what_is_left_of_a_failed_change_is_listed_and_nothing_of_others() -> None:
     before = network(DEFAULT, peers=["172.16.0.9"])
     plan = plan_default_gateway(before, wanted())
     theirs = Route("PersistentStore", netaddr.IPNetwork("172.30.0.0/16"), OLD, 4, 256)
