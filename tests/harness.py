@@ -107,7 +107,7 @@ class Ansible:
         return self.command("ansible", "localhost", *given, *more, inventory=False, **options)
 
     def snapshots(self) -> list[Path]:
-        """Give the snapshots that were written."""
+        """Return the snapshots that were written."""
         return sorted((self.folder / "ikev2-snapshots").glob("*.json"))
 
     def build(self, folder: Path) -> Path:
