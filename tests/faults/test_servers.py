@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Every fault at every step of the two modules for VPN servers: what the result says stands is what stands on the server."""
+"""Every fault at every step of the two modules for VPN servers: each result agrees with the server."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Clock:
 
 @dataclass
 class Server:
-    """A server, and what becomes of the calls that reach it. ``fault`` strikes call number ``at``, counted from 0.
+    """A server, and what happens to the calls that reach it. ``fault`` strikes call number ``at``, counted from 0.
 
     ``looked``: whether the last call that read had an answer.
     """
@@ -138,7 +138,7 @@ def listed(result: dict[str, t.Any]) -> set[tuple[t.Any, ...]]:
 
 
 def judge(server: Server, result: dict[str, t.Any], before: t.Any, now: t.Any) -> bool:
-    """See that a result says what stands on the server; return whether that is known."""
+    """Check that a result agrees with the server; return whether the state is known."""
     failed = bool(result.get("failed") or result.get("unreachable"))
     state = result["final_state"]
     assert result.get("undone") == (state in ("unchanged", "rolled_back") if failed else None)
@@ -184,7 +184,7 @@ def test_a_gateway(started: Starter, fault: str, at: int) -> None:
     assert (result["final_state"], result["changes"], last.calls) == ("unchanged", [], ["read_network.ps1"])
 
 
-def test_a_rollback_that_does_not_end_is_told(started: Starter) -> None:
+def test_a_rollback_that_does_not_end_is_reported(started: Starter) -> None:
     """The task that changes the routes and the rollback are both refused."""
     server = started()
     end = HANDLERS["end_change.ps1"]

@@ -116,7 +116,7 @@ def listed(result: dict[str, t.Any]) -> list[tuple[t.Any, ...]]:
 
 
 def judge(ansible: Ansible, run: Run, before: dict[str, set[tuple[t.Any, ...]]]) -> None:
-    """See that each result says what stands on its server, once that has settled."""
+    """Check that each result agrees with its server, once that has settled."""
     for host in ansible.lab.servers:
         result, counts = run.results[host.name], run.recap[host.name]
         failed = counts["failed"] + counts["unreachable"] > 0

@@ -178,7 +178,7 @@ def test_a_server_that_is_lost_on_the_way(servers: t.Callable[..., Ansible]) -> 
     } == {name: state for name, (*_dummy, state) in LOST.items()}
     assert results["restarted"]["restarted"] is True
     assert "setting IkeNumEstablishedForInitialQuery" in results["gone"]["msg"]
-    assert "What stands now is not known" in results["gone"]["msg"]
+    assert "The present state is not known" in results["gone"]["msg"]
     assert "is 50000 and was absent, and a restart of IKEEXT is pending" in results["value"]["msg"]
     assert [limit(hosts[name])[0] for name in ("first", "mark", "value", "restarted", "psrp")] == [
         None,
@@ -196,7 +196,7 @@ def test_a_server_that_is_lost_on_the_way(servers: t.Callable[..., Ansible]) -> 
 
 
 @pytest.mark.each_core
-def test_facts_say_what_is_due_and_what_stands_after_a_change(ansible: Ansible, lab: Lab, tmp_path: Path) -> None:
+def test_facts_say_what_is_due_and_what_holds_after_a_change(ansible: Ansible, lab: Lab, tmp_path: Path) -> None:
     """With the workaround asked for; then without it, when nothing is due for a limit that nobody wants."""
 
     def facts(*entries: str, arguments: t.Sequence[str] = (), **variables: t.Any) -> dict[str, t.Any]:
