@@ -57,7 +57,7 @@ Expecting = Callable[[list[Expect]], None]
 
 @pytest.fixture
 def expecting() -> Iterator[Expecting]:
-    """Give a function that takes the expectations; that all of them were met is checked at the end."""
+    """Return a function that takes the expectations; that all of them were met is checked at the end."""
     with responses.RequestsMock(registry=OrderedRegistry, assert_all_requests_are_fired=True) as mock:
 
         def expect(expectations: list[Expect]) -> None:

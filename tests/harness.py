@@ -41,6 +41,12 @@ class Run:
         """Count the changes by host."""
         return {host: counts["changed"] for host, counts in self.recap.items()}
 
+    @property
+    def results(self) -> dict[str, dict[str, t.Any]]:
+        """Return the last result that a run with -v has shown of each host."""
+        shown = re.findall(r"^(?:ok|changed|fatal): \[(\S+)\](?:: [A-Z]+!)? => (\{.*\})$", self.output, re.MULTILINE)
+        return {host: json.loads(result) for host, result in shown}
+
     def report(self, name: str = "report") -> dict[str, t.Any]:
         """Read a report that the run has written."""
         report: dict[str, t.Any] = json.loads((self.folder / f"{name}.json").read_text(encoding="utf-8"))
@@ -101,7 +107,7 @@ class Ansible:
         return self.command("ansible", "localhost", *given, *more, inventory=False, **options)
 
     def snapshots(self) -> list[Path]:
-        """Give the snapshots that were written."""
+        """Return the snapshots that were written."""
         return sorted((self.folder / "ikev2-snapshots").glob("*.json"))
 
     def build(self, folder: Path) -> Path:

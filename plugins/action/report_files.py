@@ -47,7 +47,7 @@ class ActionModule(ActionBase):
         except OSError as error:
             raise AnsibleActionFail(
                 f"The report cannot be written to {error.filename}: {error.strerror}."
-                " Give 'report_directory' a folder of the controller's in which this user may write."
+                " Set 'report_directory' to a folder on the controller that this user may write to."
             ) from error
         paths = {ending: str(path) for ending, path in written.items()}
         return {**result, "changed": False, **paths, "summary": summary(report, paths["html"])}

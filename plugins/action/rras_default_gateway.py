@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Make an address the default gateway of a Windows server. A lost connection, or a lost controller, undoes the change by itself."""
+"""Make an address the default gateway of a Windows server. If the connection or the controller is lost, the server rolls back by itself."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.steps import 
 )
 
 GRACE = 90.0
-"""How many seconds after its time the rollback may take until the server is given up; time for one more attempt."""
+"""How many seconds a rollback may be overdue until the task gives up; enough for one more attempt."""
+
+LOOK = "Check the scheduled task 'aovpn.ikev2 rollback' on the server. Run it, or delete it if the routes are right"
 
 ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "gateway": {"type": "str"},
@@ -62,7 +64,7 @@ class ActionModule(ServerAction):
         timeout = options["rollback_timeout"]
         if not routes.SHORTEST_TIMEOUT <= timeout <= routes.LONGEST_TIMEOUT:
             raise PlanError(
-                f"Option 'rollback_timeout' is {timeout}; it takes {routes.SHORTEST_TIMEOUT} to {routes.LONGEST_TIMEOUT} seconds."
+                f"Option 'rollback_timeout' is {timeout}. It has to be from {routes.SHORTEST_TIMEOUT} to {routes.LONGEST_TIMEOUT} seconds."
             )
         network = self._gather()
         plan = plan_for(network)
@@ -71,44 +73,40 @@ class ActionModule(ServerAction):
         if self._task.check_mode or not (plan.steps or network.pending):
             return _result(network, predict(network, plan.steps), plan)
         if network.pending:
-            network = self._wait_for_the_end_of(network.pending)
+            network = self._wait_for(network.pending)
             plan = plan_for(network)
             if not plan.steps:
                 return _result(network, network, plan)
         return _result(network, self._change(network, plan, plan_for, timeout), plan, "changed")
 
-    def _wait_for_the_end_of(self, pending: Pending) -> Network:
-        """Wait until a change of another run has ended, confirmed by that run or rolled back."""
+    def _wait_for(self, pending: Pending) -> Network:
+        """Wait until another run's change has been confirmed or rolled back."""
         end = time.monotonic() + (pending.due_in or 0) + GRACE
         if pending.due_in is not None and (network := self._until(end, lambda found: not found.pending)):
             return network
         why = "does not run by itself" if pending.due_in is None else "was due and has not run"
-        raise PlanError(
-            f"an earlier change of the gateway has not ended, and its rollback {why}."
-            " Look at the scheduled task 'aovpn.ikev2 rollback' on the server: run it, or delete it if the routes are right."
-        )
+        raise PlanError(f"an earlier change of the gateway is unfinished, and its rollback {why}. {LOOK}.")
 
     # The change: preserve, arm, apply, reconnect, confirm; or roll back
 
     def _change(self, network: Network, plan: Plan, plan_for: Planner, timeout: int) -> Network:
-        armed = False
+        switching = False
         due = time.monotonic() + timeout
 
         def has_switched(found: Network) -> bool:
-            if time.monotonic() > end:  # the answer may have been long on its way
-                raise PlanError("the server was reached by the new gateway too late")
+            if time.monotonic() > end:  # the answer may have been slow
+                raise PlanError("the server answered through the new gateway too late")
             if found.pending and found.pending.applied:
                 raise PlanError(f"the task that changes the routes ended with {found.pending.applied:#x}")
             if not found.pending:
-                raise PlanError("the rollback ran before the new gateway was seen to work")
+                raise PlanError("the rollback ran before the new gateway was confirmed")
             return stands(found, plan.switch)
 
         try:
             if plan.preserve:
                 self.powershell("change_routes.ps1", Steps=_plain(plan.preserve), Remember=[*plan.remember])
-            # The last quarter of the time belongs to the rollback: what is not confirmed by then is left to it.
+            # The last quarter of the time is left to the rollback.
             end = time.monotonic() + 0.75 * timeout
-            armed = True
             self.powershell(
                 "arm_rollback.ps1",
                 Steps=_plain(plan.rollback),
@@ -118,11 +116,12 @@ class ActionModule(ServerAction):
                 EndScript=text_of("end_change.ps1"),
             )
             due = time.monotonic() + timeout
+            switching = True
             if plan.switch:
                 with contextlib.suppress(Lost):
                     self.powershell("apply_detached.ps1", Steps=_plain(plan.switch))
                 if not self._until(end, has_switched):
-                    raise PlanError("the server was not reached by the new gateway")
+                    raise PlanError("the server did not answer through the new gateway")
             if plan.keep or plan.remember != network.remembered:
                 kept = {"Steps": _plain(plan.keep), "Remember": [*plan.remember], "Armed": True}
                 self.again(end, lambda: self.powershell("change_routes.ps1", **kept))
@@ -130,16 +129,17 @@ class ActionModule(ServerAction):
             after = self.again(end, self._gather)
             if left := plan_for(after).steps:
                 raise PlanError(
-                    f"the routes were changed without an error, and yet these steps are left: {'; '.join(map(str, left))}"
+                    f"no error was reported, but these steps were not carried out: {'; '.join(map(str, left))}"
                 )
         except (PlanError, Lost) as error:
-            return self._undone(str(error), due, armed, network, plan, plan_for)
+            return self._undone(str(error), due, switching, network, plan)
         return after
 
-    def _undone(self, reason: str, due: float, armed: bool, before: Network, plan: Plan, plan_for: Planner) -> Network:
-        """Roll back if the server answers, else wait until it has rolled back by itself, and report what stands.
+    def _undone(self, reason: str, due: float, switching: bool, before: Network, plan: Plan) -> Network:
+        """Roll back if the server answers, else wait until it has rolled back by itself, and report the present state.
 
-        Returns the network where the change turns out to have been confirmed, and only the answer was lost.
+        ``switching``: the rollback was armed, and the default gateway may have been changed. Returns the network where the change turns out to
+        have been confirmed, and only the answer was lost.
 
         :raises PlanError: in all other cases.
         """
@@ -147,29 +147,33 @@ class ActionModule(ServerAction):
         def roll_back() -> None:
             if self._gather().pending:
                 self.powershell("end_change.ps1", RollBack=True)
-            elif not armed:
+            elif not switching:
                 self.powershell("change_routes.ps1", Steps=_plain(plan.rollback), Remember=[*before.remembered])
 
         with contextlib.suppress(Lost, PlanError):
-            self.again(due, roll_back)
-        after = self._until(due + GRACE, lambda found: not found.pending)
-        if after is None:
+            self.again(due + GRACE, roll_back)
+        try:
+            ended = self._until(due + GRACE, lambda found: not found.pending)
+            after = ended or self._gather()
+        except (PlanError, Lost) as error:
             raise PlanError(
-                f"{reason}. The server does not answer. It was due to restore its old default gateway {GRACE:.0f} s ago,"
-                " and does so at its next start in any case. Look at it from its console.",
+                f"{reason}. The present state is not known: {error}. The server itself undoes a gateway that was not confirmed,"
+                " at its next start at the latest. Check the server from its console.",
                 "unknown",
                 plan.changes,
-            )
-        if not plan_for(after).steps:
+            ) from error
+        if ended and stands(after, plan.steps):
             return after
         back = stands(after, plan.rollback)
-        standing = (
+        present = (
             "the routes are what they were before"
             if back
-            else "the routes are neither the old nor the new ones: look at them"
+            else "the routes are neither the old nor the new ones. Check them"
+            if ended
+            else f"its rollback is unfinished. {LOOK}"
         )
         raise PlanError(
-            f"{reason}. The change was not confirmed, and {standing}.",
+            f"{reason}. The change was not confirmed, and {present}.",
             "rolled_back" if back else "changed",
             changes_between(before, after, plan.steps),
             {**_result(before, after, Plan()), "rolled_back": back},
@@ -181,7 +185,7 @@ class ActionModule(ServerAction):
         return Network.parse(self.powershell("read_network.ps1", Ports=self._ports()))
 
     def _ports(self) -> list[int]:
-        """Return the ports by which servers are managed, with the one that this connection was told to use."""
+        """Return the ports of management connections, including this connection's own."""
         try:
             port = int(self._connection.get_option("port") or 0)
         except (KeyError, TypeError, ValueError, AnsibleError):
@@ -189,7 +193,7 @@ class ActionModule(ServerAction):
         return sorted({*MANAGEMENT_PORTS, port} - {0})
 
     def _until(self, end: float, suits: Callable[[Network], bool]) -> Network | None:
-        """Read the server until what is found suits; None where that was not so by ``end``."""
+        """Read the server until it is as wanted; None if it was not by ``end``."""
         while True:
             with contextlib.suppress(Lost):
                 if suits(found := self._gather()):
@@ -200,9 +204,9 @@ class ActionModule(ServerAction):
 
 
 def _planner(options: Mapping[str, t.Any]) -> Planner:
-    """Check the options that say what is wanted, and return what plans it.
+    """Check the options, and return the function that plans what they request.
 
-    :raises PlanError: naming the option.
+    :raises PlanError: with the option that is wrong.
     """
     if options["state"] == "restored":
         return lambda network: routes.plan_restoration(network, options["snapshot"], options["allow_dhcp"])
@@ -231,9 +235,9 @@ def _result(before: Network, after: Network, plan: Plan, final_state: FinalState
 
 
 def _table(network: Network) -> str:
-    """Return the routes that matter as lines that Ansible's diff compares."""
+    """Return the routes as lines for Ansible's diff."""
     lines = {
-        f"{route.destination} by {route.next_hop} on interface {route.interface_index}, metric {route.metric}, {route.store}\n"
+        f"{route.destination} via {route.next_hop} on interface {route.interface_index}, metric {route.metric}, {route.store}\n"
         for route in network.by_gateway()
     }
     return "".join(sorted(lines))

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Set the limit of IKE security associations from one address on a Windows server, and restart IKEEXT when nobody is connected."""
+"""Set the limit of IKE security associations from one address on a Windows server, and restart IKEEXT while nobody is connected."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.facts import 
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.server_action import Lost, ServerAction
 
 PATIENCE = 30.0
-"""For how many seconds a server that does not answer any more is asked what stands there."""
+"""For how many seconds to try to read a server that has stopped answering."""
 
 ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "limit": {"type": "int"},
@@ -53,15 +53,15 @@ class ActionModule(ServerAction):
         if after.restart_owed:
             tunnels = "1 tunnel is" if before.sessions == 1 else f"{before.sessions} tunnels are"
             result["msg"] = (
-                f"{self.server}: IKEEXT has not been restarted, because {tunnels} up, and a restart is expected to drop them. Until it is restarted,"
-                " it does not know of the limit. Run this again when nobody is connected, or with 'restart_with_sessions'."
+                f"{self.server}: IKEEXT has not been restarted, because {tunnels} up, which a restart would probably drop. Until it is restarted,"
+                " it does not use the new limit. Run this again when nobody is connected, or with 'restart_with_sessions'."
             )
         return result
 
     def _carry_out(self, before: ServerFacts, plan: limit.Plan) -> ServerFacts:
-        """Take the steps, and read the server again.
+        """Carry out the steps, and read the server again.
 
-        :raises PlanError: where a step failed, or the limit is not what was set; it says what stands.
+        :raises PlanError: if a step failed, or the limit is not what was set, with the present state.
         """
         possible: tuple[Change, ...] = ()
         try:
@@ -70,24 +70,24 @@ class ActionModule(ServerAction):
                 self.module(step.module, step.arguments, step.what)
             after = self._read_again()
             if after.ike_limit != plan.after.ike_limit:
-                raise PlanError("the limit was set without an error, and yet it is another")
+                raise PlanError("no error was reported, but the limit was not set")
         except (Lost, PlanError) as error:
             raise self._failure(str(error), before, possible) from error
         return after
 
     def _failure(self, reason: str, before: ServerFacts, possible: Iterable[Change]) -> PlanError:
-        """Read what stands, and report it with the failure. ``possible`` is what may have been changed."""
+        """Read the server, and report its state with the failure. ``possible`` is what may have been changed."""
         try:
             now = self._read_again()
         except (Lost, PlanError) as error:
-            return PlanError(f"{reason}. What stands now is not known: {error}. Run this again.", "unknown", possible)
+            return PlanError(f"{reason}. The present state is not known: {error}. Run this again.", "unknown", possible)
         changes = limit.changes_between(before, now)
         restarted = now.ikeext_started != before.ikeext_started
-        stands = f"{limit.SETTING} is {limit.in_words(now.ike_limit)}"
-        stands += f" and was {limit.in_words(before.ike_limit)}" if changes else " as before"
-        stands += ", and a restart of IKEEXT is pending" if now.restart_owed else ""
+        present = f"{limit.SETTING} is {limit.shown(now.ike_limit)}"
+        present += f" and was {limit.shown(before.ike_limit)}" if changes else " as before"
+        present += ", and a restart of IKEEXT is pending" if now.restart_owed else ""
         return PlanError(
-            f"{reason}. {stands}. Run this again.",
+            f"{reason}. {present}. Run this again.",
             "changed" if changes or restarted else "unchanged",
             changes,
             {**self._result(before, now, changes), "restarted": restarted},

@@ -46,7 +46,7 @@ class ActionModule(ActionBase):
         return {**result, "changed": False, "path": str(act(options))}
 
     def _write(self, options: dict[str, t.Any]) -> Path:
-        """Write the file, named after the time; where runs meet, after the next second that no other has."""
+        """Write the file, named after the time; if that name is taken, after the next free second."""
         now = datetime.now(UTC)
         snapshot = take_snapshot(f"{now:%Y-%m-%dT%H:%M:%SZ}", options["load_balancers"], options["servers"])
         text = json.dumps(plain(snapshot), indent=4, sort_keys=True) + "\n"
@@ -63,21 +63,21 @@ class ActionModule(ActionBase):
         except OSError as error:
             raise AnsibleActionFail(
                 f"The snapshot cannot be written to {error.filename}: {error.strerror}."
-                " Give 'snapshot_directory' a folder of the controller's in which this user may write."
+                " Set 'snapshot_directory' to a folder on the controller that this user may write to."
             ) from error
         return path
 
     def _remove(self, options: dict[str, t.Any]) -> Path:
-        """Remove a file that this has written, and no other."""
+        """Remove the file, but only if it is a snapshot."""
         path = Path(options["path"])
         try:
             if not re.fullmatch(r"\d{8}T\d{6}Z\.json", path.name):
-                raise ValueError("A snapshot has another name.")
+                raise ValueError("This is not the name of a snapshot.")
             read_snapshot(path.read_text(encoding="utf-8"))
             if not self._task.check_mode:
                 path.unlink()
         except FileNotFoundError:
             pass
         except (OSError, ValueError) as error:
-            raise AnsibleActionFail(f"The snapshot {path} is not removed: {error}") from error
+            raise AnsibleActionFail(f"The snapshot {path} was not removed: {error}") from error
         return path

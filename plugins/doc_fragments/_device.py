@@ -2,13 +2,13 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Documentation shared by the device modules."""
+"""Documentation that modules share."""
 
 from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Options and attributes of every device module."""
+    """Options and attributes of the device modules, and of the modules for Windows servers."""
 
     DOCUMENTATION = r"""
 requirements:
@@ -61,7 +61,7 @@ options:
     description:
       - The default gateway of each VPN server behind the services, by the server's address.
       - When a service starts to keep the client's address, its servers' replies have to come back through this device, or every client is cut off.
-        So each server's gateway has to be one of RV(services[].servers[].gateways).
+        So each server's gateway has to be one of the C(gateways) that RV(services) lists for it.
       - A server that is missing here is the blocker V(return_path_unverified); a wrong gateway is the blocker V(return_path_wrong).
       - The role P(aovpn.ikev2.rras#role) reads the gateways from the servers.
     type: dict
@@ -94,4 +94,20 @@ options:
     description: Whether to save a change, so that it survives a reboot. Nothing is saved if nothing was changed.
     type: bool
     default: true
+"""
+
+    SERVER = r"""
+requirements:
+  - netaddr (on the controller)
+  - the collection ansible.windows
+attributes:
+  check_mode:
+    description: Can run in C(check_mode) and return changed status prediction without modifying the server.
+    support: full
+  diff_mode:
+    description: Will return details on what has changed (or possibly needs changing in C(check_mode)), when in diff mode.
+    support: full
+  idempotent:
+    description: When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
+    support: full
 """

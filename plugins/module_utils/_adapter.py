@@ -40,7 +40,7 @@ class Adapter(abc.ABC):
         self.host = endpoint.host
         self.label = f"{self.title} {endpoint.host}"
         self.progress: list[str] = []
-        """What the device was waited for, and what it reported meanwhile."""
+        """What the task waited for, and what the device reported meanwhile."""
         self._http = Http(endpoint, self.label)
 
     @classmethod

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 NAT_T_PORT = 4500
 NON_ESP_MARKER = bytes(4)
-"""What stands before IKE on UDP 4500, to tell it from ESP (RFC 3948, section 2.2)."""
+"""Precedes IKE on UDP 4500, to tell it from ESP (RFC 3948, section 2.2)."""
 
 _HEADER = struct.Struct("!8s8sBBBBII")  # SPIs, next payload, version, exchange, flags, message ID, length
 _PAYLOAD = struct.Struct("!BBH")  # next payload, critical, length
@@ -36,8 +36,8 @@ _PRIME = int(
     16,
 )
 
-# Transforms as (type, ID, key length in bits or 0). Nothing is ever encrypted by them: the exchange ends with the first answer. So what a
-# server that was left at Windows' defaults wants (3DES, group 2) is offered as well, last: it is to answer, too.
+# Transforms as (type, ID, key length in bits or 0). Nothing is ever encrypted with them, because the exchange ends with the first answer. So what a
+# server with the defaults of Windows wants (3DES, group 2) is offered as well, last, so that it answers, too.
 _ENCR, _PRF, _INTEG, _DH = 1, 2, 3, 4
 _OFFER: tuple[tuple[int, int, int], ...] = (
     (_ENCR, 12, 256),  # AES-CBC
@@ -97,7 +97,7 @@ def _transform(kind: int, number: int, bits: int, *, last: bool) -> bytes:
 
 
 def read_answer(data: bytes, spi: bytes) -> str | None:
-    """Report what answers the request with this SPI: ``IKE_SA_INIT``, or a notification. None: this is no answer to it."""
+    """Report what answers the request with this SPI: ``IKE_SA_INIT``, or a notification. None: this is not an answer to it."""
     if len(data) < _HEADER.size:
         return None
     initiator, _responder, following, version, exchange, flags, number, length = _HEADER.unpack_from(data)

@@ -210,7 +210,7 @@ class Change:
     """One setting of one object.
 
     ``scope`` says what ``id`` names: a service, the device (its host), a route (its prefix), or a limit (the Windows service).
-    ``setting`` is the device's own name for it. None as a value: it is not there, like a registry value that was never set.
+    ``setting`` is the device's own name for it. None as a value: it is missing, like a registry value that was never set.
     """
 
     id: str
@@ -233,7 +233,7 @@ class Change:
         return f"{self.setting} of {self.id}"
 
     def reversed(self, standing: Value | None) -> Change:
-        """Return the change from what stands now back to what was before."""
+        """Return the change from the present value back to the one before."""
         return replace(self, before=standing, after=self.before)
 
 
@@ -257,7 +257,7 @@ class Reading:
     unread: tuple[Unread, ...] = ()
 
     def value(self, change: Change) -> Value | None:
-        """Return the present value of what ``change`` changes; None where that is not there any more."""
+        """Return the present value of what ``change`` changes; None if that no longer exists."""
         if change.scope == "device":
             return self.device.get(change.setting)
         return next(
@@ -301,7 +301,7 @@ class Snapshot:
             platform, host = str(raw["platform"]), str(raw["host"])
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise InvalidInput(
-                "Option 'snapshot' is not what a former run returned as 'snapshot'"
+                "Option 'snapshot' is not what an earlier run returned as 'snapshot'"
                 " (a dictionary with platform, host, services and device). Pass it on unchanged."
             ) from error
         return cls(platform, host, services, device)

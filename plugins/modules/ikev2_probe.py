@@ -14,12 +14,10 @@ version_added: 0.1.0
 author:
   - The aovpn.ikev2 authors (@aovpn)
 description:
-  - Sends an C(IKE_SA_INIT) request, the first message of IKEv2, over UDP to each address, and waits for a response. Nothing is authenticated, and no
-    tunnel is established.
+  - Sends an C(IKE_SA_INIT) request, the first message of IKEv2, over UDP to each address, and waits for a response. No tunnel is established.
   - A response, even a refusal such as C(NO_PROPOSAL_CHOSEN), shows that the request reached an IKE daemon, and that the reply came back from the
     probed address. If the VPN servers' replies bypass the load balancer, there is no response.
-  - The probe is sent from the host that the task runs on, so that host has to be where a client could be. From a network behind the load balancer, or
-    from the servers' own subnet, it proves nothing about clients.
+  - Run it where a client could be. From behind the load balancer or in the servers' own subnet, it proves nothing about clients.
   - A missing response does not fail the task. Check RV(answers).
 options:
   addresses:
@@ -28,9 +26,7 @@ options:
     elements: str
     required: true
   port:
-    description:
-      - The UDP port to probe.
-      - On port 4500, the request is preceded by the marker that distinguishes IKE from ESP. Most servers respond there as they do on 500.
+    description: The UDP port to probe. On port 4500, the request is preceded by the marker that distinguishes IKE from ESP.
     type: int
     default: 500
   timeout:
@@ -42,10 +38,9 @@ options:
     type: int
     default: 3
 notes:
-  - Each probe that gets a response leaves an unfinished negotiation on the server until it times out, after about 30 seconds. It never becomes a
-    security association.
-  - A VPN server may stop responding to an address that has sent too many requests. This is what the probe is meant to detect.
-  - The source port is any free port, not 500, so no privileges are needed.
+  - Each response leaves an unfinished negotiation on the server for about 30 seconds. It never becomes a security association.
+  - A VPN server may stop responding to an address that has sent too many requests.
+  - The source port is any free port, so no privileges are needed.
 attributes:
   check_mode:
     description: Never changes anything, and does the same in C(check_mode).
@@ -212,7 +207,7 @@ def main() -> None:
     options = module.params
     for option, least, most in (("port", 1, 65535), ("timeout", 0.1, 60), ("attempts", 1, 10)):
         if not least <= options[option] <= most:
-            problem = f"is {options[option]}, and has to be a number from {least} to {most}"
+            problem = f"is {options[option]}. It has to be a number from {least} to {most}"
             module.fail_json(msg=f"Option '{option}' {problem}.")
     try:
         probes = [find(address, options["port"]) for address in options["addresses"]]

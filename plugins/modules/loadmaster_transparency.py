@@ -158,23 +158,12 @@ services:
       sample: false
     servers:
       description:
-        - The VPN servers behind the service.
+        - The VPN servers behind the service, each with C(address), C(port) and C(gateways), the addresses of this device of which one has to be the
+          server's default gateway.
         - Read with O(state=gathered) and when there is something to change. Otherwise the list is empty, which saves requests.
       type: list
       elements: dict
-      contains:
-        address:
-          description: The server's address.
-          type: str
-          sample: 10.10.0.11
-        port:
-          description: The server's UDP port.
-          type: int
-        gateways:
-          description: Addresses of this device, one of which has to be the server's default gateway.
-          type: list
-          elements: str
-          sample: [10.10.0.1]
+      sample: [{address: 10.10.0.11, port: 500, gateways: [10.10.0.1]}]
 changes:
   description:
     - What was changed, one entry for each setting. In check mode, what would change. With O(state=gathered), what V(preserved) would change.
@@ -198,17 +187,12 @@ final_state:
   sample: changed
 findings:
   description:
-    - What an administrator should know about the services and the device. C(docs/findings.md) lists the codes.
+    - What an administrator should know about the services and the device, each with C(code), C(severity), C(object), C(message) and C(remedy).
+      C(docs/findings.md) lists the codes.
     - The severity is V(blocker), V(warning) or V(info). A blocker stops a change, unless O(accept) lists its code.
   returned: always
   type: list
   elements: dict
-  sample:
-    - code: return_path_wrong
-      severity: blocker
-      object: 10.10.0.11
-      message: This server's default gateway is 10.10.0.254, so its replies to clients would not come back through this device.
-      remedy: Make it one of 10.10.0.1, with the role rras.
 snapshot:
   description: What O(state=restored) needs to restore the state before this run. It holds no secrets.
   returned: when the device could be read
@@ -228,7 +212,7 @@ requests:
   type: int
   sample: 6
 undone:
-  description: Whether the device is as it was before the run, that is, whether RV(final_state) is V(unchanged) or V(rolled_back).
+  description: Whether RV(final_state) is V(unchanged) or V(rolled_back).
   returned: on failure
   type: bool
 version:

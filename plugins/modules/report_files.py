@@ -14,20 +14,20 @@ version_added: 0.1.0
 author:
   - The aovpn.ikev2 authors (@aovpn)
 description:
-  - Writes what P(aovpn.ikev2.report#filter) returns as a page for people and a file for programs, on the controller.
-  - Each file is replaced as a whole. A missing folder is created. It is never counted as a change, and written in check mode as well.
+  - Writes a report as an HTML page and a JSON file on the controller, in check mode, too. Never reports a change.
+  - Each file is replaced as a whole. A missing folder is created.
 options:
   report:
-    description: The report, as P(aovpn.ikev2.report#filter) returns it.
+    description: The report that P(aovpn.ikev2.report#filter) returns.
     type: dict
     required: true
   path:
-    description: The files' path, without C(.html) and C(.json).
+    description: The path of both files, without C(.html) and C(.json).
     type: path
     required: true
 attributes:
   check_mode:
-    description: Can run in C(check_mode), in which it does the same.
+    description: Can run in C(check_mode), and does the same there.
     support: full
   diff_mode:
     description: Will return details on what has changed, when in diff mode.
@@ -55,7 +55,7 @@ html:
   type: str
   sample: /var/www/reports/mine.html
 json:
-  description: The path of the file for programs.
+  description: The path of the JSON file.
   returned: success
   type: str
   sample: /var/www/reports/mine.json

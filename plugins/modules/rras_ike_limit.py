@@ -14,15 +14,13 @@ version_added: 0.1.0
 author:
   - The aovpn.ikev2 authors (@aovpn)
 description:
-  - Where a load balancer hides the clients' source addresses, all of them count as one address, and Windows refuses new connections from it beyond a limit.
-    This sets the registry value C(IkeNumEstablishedForInitialQuery), for those who cannot keep the clients' addresses.
-  - The service IKEEXT reads the value when it starts. It is restarted when it does not know of the value, also where an earlier run ended before the restart.
-    While tunnels are up, it is not restarted unless O(restart_with_sessions) is true. The restart is pending then, and the next run that may makes it.
-  - An IKEEXT that is stopped stays stopped, unless a restart by this module failed half-way.
-  - Refuses a server on which Routing and Remote Access is not set up, and one on which running services depend on IKEEXT: they would be stopped with it.
-requirements:
-  - netaddr (on the controller)
-  - the collection ansible.windows
+  - If a load balancer hides the clients' source addresses, Windows counts all clients as one address, and refuses new connections above a limit.
+    This module sets that limit, the registry value C(IkeNumEstablishedForInitialQuery), for sites that cannot keep the clients' addresses.
+  - The service IKEEXT reads the value only when it starts, so it is restarted if it has not read it yet, even if that was left over from an earlier run.
+    While tunnels are up, it is restarted only with O(restart_with_sessions). Otherwise the restart stays pending until a later run.
+  - A stopped IKEEXT stays stopped, unless a restart by this module failed half-way.
+  - Refuses to change a server that is not set up for Routing and Remote Access, or on which running services depend on IKEEXT, because a restart would
+    stop them.
 options:
   limit:
     description:
@@ -30,35 +28,29 @@ options:
       - With O(state=gathered), RV(changes) lists what O(state=present) would change to reach it.
     type: int
   restart_with_sessions:
-    description: Whether IKEEXT is restarted while tunnels are up, which is expected to drop them.
+    description: Whether to restart IKEEXT even while tunnels are up, which will probably drop them.
     type: bool
     default: false
   snapshot:
     description:
-      - What RV(before) or RV(after) was. Required with O(state=restored).
-      - Only its C(ike_limit) is used. A value that was absent becomes absent again.
+      - The RV(before) or RV(after) of an earlier run. Required with O(state=restored).
+      - Only its C(ike_limit) is used. If the value was absent, it is removed.
     type: dict
   state:
     description:
-      - V(present) sets the limit. V(restored) restores that of O(snapshot). V(gathered) only reads.
+      - V(present) sets the limit. V(restored) restores the limit of O(snapshot). V(gathered) only reads.
     type: str
     choices: [present, restored, gathered]
     default: present
 notes:
   - Change one server at a time, with C(serial=1).
-  - The user has to be an administrator. Works over the connections winrm, psrp and ssh; it has been tried here with winrm and psrp, against a stand-in.
-  - The registry value C(IkeextRestartOwedSince) of the key C(HKLM:\SOFTWARE\aovpn.ikev2) marks a pending restart, from before the limit is set until IKEEXT
-    has been restarted.
+  - The user has to be an administrator. Works with the connections winrm, psrp and ssh. Only winrm and psrp have been tested, with a stand-in for Windows.
+  - The registry value C(IkeextRestartOwedSince) in the key C(HKLM:\SOFTWARE\aovpn.ikev2) marks a pending restart.
+extends_documentation_fragment:
+  - aovpn.ikev2._device.server
 attributes:
-  check_mode:
-    description: Can run in C(check_mode) and return changed status prediction without modifying the server.
-    support: full
-  diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in C(check_mode)), when in diff mode.
-    support: full
   idempotent:
-    description: When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
-    details: A restart that is pending is made as soon as no tunnel is up, and is a change then.
+    details: A pending restart takes place as soon as no tunnel is up, and is reported as a change.
     support: full
 seealso:
   - module: ansible.windows.win_regedit
@@ -86,25 +78,25 @@ EXAMPLES = r"""
 RETURN = r"""
 before:
   description: The server as it was.
-  returned: success, and on failure where the server could be read again
+  returned: success, and on failure if the server could be read again
   type: dict
   contains:
     ike_limit:
-      description: The limit as set, V(null) where the system's own default counts.
+      description: The limit as set, V(null) if the default of Windows applies.
       type: int
       sample: 50000
     restart_owed:
-      description: Whether IKEEXT does not know of the limit because it has not been restarted since that was changed.
+      description: Whether a restart of IKEEXT is pending, because the limit has changed since it started.
       type: bool
     restart_marked:
-      description: Whether the registry marks a pending restart. The mark of one that has happened is removed by the next run.
+      description: Whether the registry marks a pending restart. The next run removes the mark of one that has taken place.
       type: bool
     now:
       description: The server's time, in UTC.
       type: str
       sample: "2026-01-05T07:00:00.0000000Z"
     ikeext_started:
-      description: When IKEEXT was started, V(null) where it does not run.
+      description: When IKEEXT started, V(null) if it is not running.
       type: str
       sample: "2026-01-05T06:00:20.0000000Z"
     sas:
@@ -112,15 +104,15 @@ before:
       type: dict
       sample: {198.51.100.7: 1}
     tunnels:
-      description: The number of active VPN connections, V(null) where RemoteAccess could not be asked.
+      description: The number of active VPN connections, V(null) if the RemoteAccess cmdlets failed.
       type: int
       sample: 12
     ikev2_ports:
-      description: The number of ports for IKEv2, V(null) where RemoteAccess could not be asked.
+      description: The number of ports for IKEv2, V(null) if the RemoteAccess cmdlets failed.
       type: int
       sample: 128
     ikev2_fragmentation:
-      description: Whether RRAS fragments IKEv2.
+      description: Whether RRAS fragments IKEv2 messages.
       type: bool
     services:
       description: The services C(IKEEXT) and C(RemoteAccess), each with C(state), C(start) and the running C(dependents).
@@ -129,65 +121,44 @@ before:
       description: Whether the connection's user is an administrator of the server.
       type: bool
 after:
-  description: The server as it is after the run; in check mode, as it would be. The same fields as RV(before).
-  returned: success, and on failure where the server could be read again
+  description: The server as it is after the run; in check mode, as it would be. The same keys as in RV(before).
+  returned: success, and on failure if the server could be read again
   type: dict
 restarted:
-  description: Whether IKEEXT was restarted, or would be in check mode.
-  returned: success, and on failure where the server could be read again
+  description: Whether IKEEXT was restarted; in check mode, whether it would be.
+  returned: success, and on failure if the server could be read again
   type: bool
 restart_pending:
-  description: Whether IKEEXT does not know of the limit when the task ends, or would not in check mode.
-  returned: success, and on failure where the server could be read again
+  description: Whether a restart of IKEEXT is pending when the task ends; in check mode, whether it would be.
+  returned: success, and on failure if the server could be read again
   type: bool
 msg:
   description: Why IKEEXT was not restarted, or why the task failed.
-  returned: where a restart is pending after the run, and on failure
+  returned: when a restart is pending, and on failure
   type: str
 findings:
   description:
-    - What is worth knowing, as the device modules return it. A pending restart is V(restart_owed).
-    - Where O(state=present) would refuse the change, O(state=gathered) returns the reason as the blocker V(change_refused).
-  returned: success, and on failure where the server could be read again
+    - What an administrator should know, in the format of the device modules. A pending restart is V(restart_owed).
+    - If O(state=present) would refuse the change, O(state=gathered) returns the reason as the blocker V(change_refused).
+  returned: success, and on failure if the server could be read again
   type: list
   elements: dict
 changes:
   description:
-    - What was changed. In check mode and with O(state=gathered), what would be changed. After a failure, what stands changed, or may where
-      RV(final_state=unknown).
-    - At most one entry. A restart of IKEEXT is not a change in this list, so a task that only makes a pending restart is changed and has none.
+    - What was changed. In check mode and with O(state=gathered), what would change. After a failure, what is still changed, or may be if
+      RV(final_state) is V(unknown).
+    - At most one entry. An absent limit is V(null). A restart of IKEEXT is not in this list.
   returned: always
   type: list
   elements: dict
-  contains:
-    id:
-      description: The service that the limit belongs to.
-      type: str
-      sample: IKEEXT
-    scope:
-      description: Always V(limit).
-      type: str
-      sample: limit
-    setting:
-      description: The registry value.
-      type: str
-      sample: IkeNumEstablishedForInitialQuery
-    before:
-      description: The value before, V(null) where it was absent.
-      type: int
-    after:
-      description: The value after, V(null) where it is absent.
-      type: int
-      sample: 50000
+  sample: [{id: IKEEXT, scope: limit, setting: IkeNumEstablishedForInitialQuery, before: null, after: 50000}]
 final_state:
-  description:
-    - What is true of the server when the task ends, one of V(unchanged), V(changed) and V(unknown).
-    - V(unknown) means that the server did not answer any more.
+  description: The state of the server when the task ends, V(unchanged), V(changed), or V(unknown) if the server no longer answered.
   returned: always
   type: str
   sample: changed
 undone:
-  description: Whether the server is as it was, which is so with RV(final_state=unchanged).
+  description: Whether RV(final_state) is V(unchanged).
   returned: failure
   type: bool
 """

@@ -9,39 +9,37 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: snapshot_file
-short_description: Write what it takes to restore everything, or remove that
+short_description: Write a snapshot file, or remove it
 version_added: 0.1.0
 author:
   - The aovpn.ikev2 authors (@aovpn)
 description:
-  - Writes a file on the controller that is named after the time, as in C(20261124T201817Z.json), before a playbook changes anything.
-  - Only its owner may read it. It is written as a whole, and never in place of another. A missing folder is created, for its owner only.
-  - It is never counted as a change.
+  - Writes what is needed to restore load balancers and servers to a file on the controller, named after the time, as in C(20261124T201817Z.json).
+  - Only its owner can read it. It never overwrites another file. A missing folder is created, for its owner only.
+  - Never reports a change.
 options:
   state:
     description:
       - V(present) writes a snapshot.
-      - V(absent) removes one, such as that of a run that changed nothing after all. A file that is not a snapshot is an error, and is not removed.
+      - V(absent) removes one, such as that of a run that changed nothing. A file that is not a snapshot is an error, and is not removed.
     type: str
-    choices:
-      - present
-      - absent
+    choices: [present, absent]
     default: present
   directory:
     description: The folder. Required with O(state=present), as are O(load_balancers) and O(servers).
     type: path
   load_balancers:
-    description: What the device modules returned with O(aovpn.ikev2.bigip_snat#module:state=gathered), by host.
+    description: The results of the device modules with O(aovpn.ikev2.bigip_snat#module:state=gathered), by host.
     type: dict
   servers:
-    description: What the role P(aovpn.ikev2.rras#role) set as C(rras_facts), by host.
+    description: The fact C(rras_facts) of the role P(aovpn.ikev2.rras#role), by host.
     type: dict
   path:
     description: The file to remove. Required with O(state=absent).
     type: path
 attributes:
   check_mode:
-    description: Can run in C(check_mode), in which nothing is written or removed.
+    description: Can run in C(check_mode). Nothing is written or removed there.
     support: full
   diff_mode:
     description: Will return details on what has changed, when in diff mode.
@@ -63,7 +61,7 @@ EXAMPLES = r"""
   run_once: true
   register: snapshot
 
-- name: Remove it, since nothing was changed
+- name: Remove it, because nothing was changed
   aovpn.ikev2.snapshot_file:
     state: absent
     path: "{{ snapshot.path }}"

@@ -38,7 +38,7 @@ def collected(hosts: Iterable[str], hostvars: Mapping[str, Facts], name: str) ->
 def return_path(servers: Mapping[str, Facts], planned: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the default gateway of each server by each of its addresses, as the device modules take it.
 
-    ``servers`` are facts of the role rras, ``planned`` default gateways that are going to be set, both by host.
+    ``servers`` are facts of the role rras, ``planned`` the planned default gateways, both by host.
     A server that has neither is left out.
     """
     gateways = {host: (planned or {}).get(host) or facts["gateway"] for host, facts in servers.items()}
@@ -50,7 +50,7 @@ def return_path(servers: Mapping[str, Facts], planned: Mapping[str, str] | None 
 def obstacles(
     host: str, load_balancers: Mapping[str, Facts], accept: Collection[str], gateways: Mapping[str, str]
 ) -> list[str]:
-    """Return as sentences what forbids a change that is due on a load balancer, or a change of its servers' gateways.
+    """Return as sentences what blocks a change that is due on a load balancer, or a change of its servers' gateways.
 
     ``load_balancers`` are results of the device modules with ``gathered`` and the planned gateways, which are ``gateways`` (by the
     servers' addresses). A load balancer that is left alone needs no change, so it has no obstacles.
@@ -208,7 +208,7 @@ def cross_check(load_balancers: Mapping[str, Facts], servers: Mapping[str, Facts
 
 
 def final_state(results: Iterable[Facts]) -> FinalState:
-    """Return what is true of a device after several tasks: the worst that one of them reported, or left without a report."""
+    """Return the state of a device after several tasks: the worst that one of them reported, or unknown if one reported none."""
     known: list[FinalState] = ["unchanged"]
     for result in results:
         if (state := result.get("final_state")) in FINAL_STATES:
@@ -228,7 +228,7 @@ def failure(results: Iterable[Facts], stage: str, failed: Facts) -> dict[str, t.
     if stage == "read":
         state: FinalState = "unchanged"
     elif stage == "verify":
-        state = "unknown"  # what fails after a change has nothing to report about the change
+        state = "unknown"  # a failure after a change does not report the state of the change
     else:
         state = final_state([*known, failed] if "final_state" in failed else known)
     message = str((unreached or failed).get("msg") or "no reason was given").strip()
@@ -258,7 +258,7 @@ def cut_off(
 
 
 def take_snapshot(taken: str, load_balancers: Mapping[str, Facts], servers: Mapping[str, Facts]) -> dict[str, t.Any]:
-    """Return what a snapshot's file holds: what it takes to restore everything, and what to compare with.
+    """Return the content of a snapshot file: what is needed to restore everything, and to compare with.
 
     ``load_balancers`` are results of the device modules, ``servers`` facts of the role rras, both by host; ``taken`` is a time.
     """
@@ -274,7 +274,7 @@ def take_snapshot(taken: str, load_balancers: Mapping[str, Facts], servers: Mapp
 def read_snapshot(text: str) -> dict[str, t.Any]:
     """Return each host's part of a snapshot's file: of a load balancer ``snapshot`` and ``services``, of a server its facts.
 
-    :raises ValueError: where it is not such a file.
+    :raises ValueError: if it is not such a file.
     """
     try:
         raw = json.loads(text)
@@ -342,7 +342,7 @@ def _due(change: Facts) -> str:
     elif name == "NextHop":
         what = "the default gateway" if of == DEFAULT_ROUTE else f"the gateway of {of}"
         if change["after"] is None:
-            return f"the route {of} by {before} has to be removed"
+            return f"the route {of} via {before} has to be removed"
     return f"{what} is {before} and has to be {setting(change['after'])}"
 
 
@@ -390,7 +390,7 @@ def sources(server: Facts, load_balancer_addresses: Iterable[str]) -> dict[str, 
 
 
 def load_balancer_addresses(load_balancers: Mapping[str, Facts]) -> list[str]:
-    """List the addresses of load balancers: their virtual addresses, and those that serve as gateways."""
+    """Return the addresses of load balancers: their virtual addresses, and those that serve as gateways."""
     found = {
         address.partition("%")[0]
         for result in load_balancers.values()

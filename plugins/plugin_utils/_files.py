@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Files on the controller, which are whole or not there, whatever becomes of a run."""
+"""Files on the controller that are always complete, even if a run is interrupted."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from pathlib import Path
 
 
 def replace_file(path: Path, text: str, mode: int) -> None:
-    """Write a file, in place of one that is there, and never open to more than ``mode`` says.
+    """Write or replace a file. Its permissions never exceed ``mode``.
 
-    :raises OSError: where it cannot be written; it names ``path``.
+    :raises OSError: with ``path``, if it cannot be written.
     """
     with _written(path, text, mode) as new:
         os.replace(new, path)
 
 
 def create_file(path: Path, text: str, mode: int) -> None:
-    """Write a new file, never open to more than ``mode`` says.
+    """Write a new file. Its permissions never exceed ``mode``.
 
-    :raises FileExistsError: where there is one, which stays as it is.
-    :raises OSError: where it cannot be written; it names ``path``.
+    :raises FileExistsError: if it exists. It is left alone.
+    :raises OSError: with ``path``, if it cannot be written.
     """
     with _written(path, text, mode) as new:
-        path.touch(mode, exist_ok=False)  # takes the name, on file systems without links as well
+        path.touch(mode, exist_ok=False)  # reserves the name, even on file systems without links
         os.replace(new, path)
 
 
 @contextlib.contextmanager
 def _written(path: Path, text: str, mode: int) -> Iterator[str]:
-    """Write beside ``path``, under a name that no other writer has; what is still there in the end is removed."""
+    """Write next to ``path``, under a unique name. The file is removed if it still exists at the end."""
     try:
         descriptor, new = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
@@ -47,5 +47,5 @@ def _written(path: Path, text: str, mode: int) -> Iterator[str]:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(new)
     except OSError as error:
-        # A full disk names no file, and the name of the moment would mean nothing to anybody.
+        # The error for a full disk has no file name, and that of a temporary file would mean nothing to a user.
         raise OSError(error.errno, error.strerror, str(path)) from error

@@ -216,7 +216,7 @@ def _server(variables: dict[str, t.Any], transport: str) -> list[str]:
         ("rras_ike_limit", 1, facts.LARGEST_DWORD),
     ):
         if name in variables and not least <= variables[name] <= most:
-            wrong.append(f"{name} is {variables[name]}, and has to be a number from {least} to {most}.")
+            wrong.append(f"{name} is {variables[name]}. It has to be a number from {least} to {most}.")
     return wrong
 
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Plain values of what Ansible hands over, which marks texts and templates containers late. No input or output."""
+"""Plain values from what Ansible passes: tagged strings, and containers that are templated late. No input or output."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from collections.abc import Mapping, Set
 
 
 def plain(value: t.Any) -> t.Any:
-    """Make plain values, as JSON knows them, of whatever Ansible hands over."""
+    """Return plain values, as in JSON, for whatever Ansible passes."""
     if value is None or isinstance(value, bool):
         return value
-    # Of a subclass (Ansible marks what it hands over), these make the plain type.
+    # Ansible's tagged values are of subclasses. These calls return the plain type.
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, int):

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What devices have said is never a template. Up to ansible-core 2.18, a filter has to say so of what it makes of that."""
+"""What devices return is never a template. Up to ansible-core 2.18, a filter has to mark its results accordingly."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Parameters = t.ParamSpec("Parameters")
 
 
 def untrusted(function: Callable[Parameters, t.Any]) -> Callable[Parameters, t.Any]:
-    """Give a filter whose results Ansible never takes for templates."""
+    """Return a filter whose results Ansible never treats as templates."""
 
     @functools.wraps(function)
     def wrapped(*arguments: Parameters.args, **options: Parameters.kwargs) -> t.Any:

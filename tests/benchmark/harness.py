@@ -51,14 +51,14 @@ class Bench(abc.ABC):
 
     @property
     def connection(self) -> dict[str, t.Any]:
-        """Give the options that reach the stand-in."""
+        """Return the options that reach the stand-in."""
         options: dict[str, t.Any] = self.device.variables(self.ca)["load_balancer_connection"]
         return options
 
     @property
     @abc.abstractmethod
     def ways(self) -> dict[str, Callable[[], Tasks]]:
-        """Give what is compared: a name, and what makes the tasks that do the job."""
+        """Return what is compared: a name, and what makes the tasks that do the job."""
 
     @abc.abstractmethod
     def fill(self, pairs: int, others: int) -> None:
@@ -97,7 +97,7 @@ class Bench(abc.ABC):
 
 
 def addresses(count: int, first: int) -> list[str]:
-    """Give so many addresses, from 203.0.<first>.1 on."""
+    """Return so many addresses, from 203.0.<first>.1 on."""
     return [f"203.0.{first + number // 250}.{number % 250 + 1}" for number in range(count)]
 
 

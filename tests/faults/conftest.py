@@ -15,13 +15,13 @@ from lab.core import CertificateAuthority
 
 @pytest.fixture(scope="module")
 def authority() -> CertificateAuthority:
-    """Give the authority that signs for the stand-ins."""
+    """Return the authority that signs for the stand-ins."""
     return CertificateAuthority()
 
 
 @pytest.fixture(scope="module")
 def ca(authority: CertificateAuthority, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Give the file with the authority's certificate."""
+    """Return the file with the authority's certificate."""
     path: Path = tmp_path_factory.mktemp("ca") / "ca.pem"
     authority.write(path)
     return str(path)

@@ -67,7 +67,7 @@ def go(make: Make, state: State, *, check_mode: bool = False, snapshot: Snapshot
 
 
 def changes(result: Result) -> set[Change]:
-    """Give the entries as they are returned, each once."""
+    """Return the entries as they are returned, each once."""
     found = [
         (item["scope"], item["id"], item["setting"], str(item["before"]), str(item["after"]))
         for item in result.as_dict()["changes"]
@@ -81,14 +81,14 @@ def holds(make: Make, expected: set[Change]) -> None:
     looked = go(make, "gathered")
     assert changes(looked) == expected
     assert (looked.changed, looked.final_state) == (False, "unchanged")
-    foretold = go(make, "preserved", check_mode=True)
-    assert changes(foretold) == expected
-    assert (foretold.changed, foretold.final_state) == (bool(expected), "unchanged")
+    predicted = go(make, "preserved", check_mode=True)
+    assert changes(predicted) == expected
+    assert (predicted.changed, predicted.final_state) == (bool(expected), "unchanged")
     done = go(make, "preserved")
     assert changes(done) == expected
     assert (done.changed, done.final_state) == (bool(expected), "changed" if expected else "unchanged")
-    assert [service.value for service in foretold.services] == [service.value for service in done.services]
-    assert foretold.diff() == done.diff()
+    assert [service.value for service in predicted.services] == [service.value for service in done.services]
+    assert predicted.diff() == done.diff()
     for state in ("gathered", "preserved"):
         assert changes(go(make, state)) == set()
     back = {(scope, name, setting, after, before) for scope, name, setting, before, after in expected}

@@ -43,12 +43,12 @@ class Site:
     existing: dict[str, int] = field(default_factory=dict)
 
     def device(self, platform: str) -> Device:
-        """Give the stand-in of a platform."""
+        """Return the stand-in of a platform."""
         (found,) = [device for device in self.lab.load_balancers if device.platform == platform]
         return found
 
     def vip(self, platform: str) -> str:
-        """Give the address at which a platform's clients connect."""
+        """Return the address at which a platform's clients connect."""
         (address,) = self.device(platform).variables(self.lab.ca)["load_balancer_addresses"]
         return str(address)
 
@@ -119,6 +119,6 @@ def site(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sit
 
 @pytest.fixture
 def broken(site: Site) -> Site:
-    """Give a site as it is in the field."""
+    """Return a site as it is in the field."""
     site.break_everything()
     return site

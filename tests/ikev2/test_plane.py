@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The data plane itself: what the devices are told, packets feel. And the probe, against real strongSwan."""
+"""The data plane itself: packets follow the settings of the devices. And the probe, against real strongSwan."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DEFAULT = "0.0.0.0/0"
 
 
 def gateway(site: Site, host: WindowsHost) -> str:
-    """Give the gateway by which a server's answers leave, as its kernel says."""
+    """Return the gateway by which a server's answers leave, as its kernel says."""
     routes = site.plane.servers[site.lab.address(host)].namespace.call("ip", "-json", "route", "show", "default")
     (route,) = json.loads(routes)
     return str(route["gateway"])
@@ -116,7 +116,7 @@ def test_a_server_whose_ikeext_is_stopped_is_silent(broken: Site) -> None:
 
 def test_the_dead_mans_switch_moves_the_real_route_and_moves_it_back(broken: Site) -> None:
     host = broken.lab.rras1
-    # It is managed from where its answers reach nobody by the new gateway, and nobody has said so.
+    # It is managed from where its answers reach nobody by the new gateway, and that is not declared.
     host.state["sessions"][0] |= {"remote_address": "172.16.0.50", "local_port": 8443}
     host.state["dead_gateways"] = ["10.10.0.1"]
     impatient = {"ansible_winrm_operation_timeout_sec": 1, "ansible_winrm_read_timeout_sec": 2}

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The story, told by real IKEv2: the fault, the workaround, the cure and its caveat, the way back; for each load balancer.
+"""The story, told by real IKEv2: the fault, the workaround, the cure and its caveat, the rollback; for each load balancer.
 
 A playbook acts on all three load balancers, as one run on one site; each test then looks at one of them. ``TEN`` clients come one after the
 other, so a server takes exactly as many from one address as its limit says.
@@ -38,7 +38,7 @@ def connect(site: Site, platform: str, numbers: t.Iterable[int]) -> dict[int, st
 
 
 def own_addresses(site: Site, numbers: t.Iterable[int]) -> dict[int, str]:
-    """Give the clients with their own addresses."""
+    """Return the clients with their own addresses."""
     return {number: site.plane.addresses[number] for number in numbers}
 
 
@@ -166,7 +166,7 @@ def test_a_load_balancer_after_whose_change_nobody_answers_is_put_back(broken: S
     arguments = ("--tags", "load_balancers", "--limit", "bigip,rras", "-e", json.dumps(blind))
     run = broken.playbook("remediate", *arguments)
     assert run.code != 0
-    assert "answered IKE_SA_INIT before the change, and does not any more" in run.output
+    assert "answered IKE_SA_INIT before the change, but no longer does" in run.output
     report = run.report("remediate")["load_balancers"]["bigip"]
     assert report["outcome"] == "undone"
     assert [service["source_preserved"] for service in report["services"]] == [False, False]

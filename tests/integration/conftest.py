@@ -35,7 +35,7 @@ def started_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 @pytest.fixture
 def lab(started_lab: Lab) -> Lab:
-    """Give a fresh lab."""
+    """Return a fresh lab."""
     started_lab.reset()
     started_lab.write_inventory()
     return started_lab
@@ -43,7 +43,7 @@ def lab(started_lab: Lab) -> Lab:
 
 @pytest.fixture
 def ansible(lab: Lab, tmp_path: Path) -> Ansible:
-    """Give Ansible's commands."""
+    """Return Ansible's commands."""
     return Ansible(lab, tmp_path)
 
 

@@ -78,7 +78,7 @@ class Peer:
         return t.cast(list[dict[str, t.Any]], json.loads(results.read_text(encoding="utf-8")))
 
     def changes(self, *tasks: tuple[str, str], check: bool = False) -> list[bool]:
-        """Say for each task whether it changed something; all must have succeeded and logged out."""
+        """Report for each task whether it changed something; all must have succeeded and logged out."""
         results = self.run(*tasks, check=check)
         assert [one.get("msg") for one in results if one.get("failed")] == []
         assert self.device.open_sessions() == []

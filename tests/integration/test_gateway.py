@@ -73,19 +73,19 @@ def started(servers: t.Callable[..., Ansible]) -> t.Callable[..., Ansible]:
 
 
 def at(step: str) -> dict[str, t.Any]:
-    """Give the arguments of a fault that strikes a step."""
+    """Return the arguments of a fault that strikes a step."""
     script, before = STEPS[step]
     return {"match": lambda entry: is_run_of(entry, script), "skip": before}
 
 
 def is_run_of(entry: Entry, script: str) -> bool:
-    """Say whether a log's entry is a run of this script."""
+    """Report whether a log's entry is a run of this script."""
     return entry.query.get("script") == script
 
 
 def play(ansible: Ansible, **options: t.Any) -> Run:
     """Run the task on all servers at once."""
-    return ansible.command("ansible-playbook", "play.yml", "--forks", "12", **options)
+    return ansible.command("ansible-playbook", "play.yml", "--forks", "12", "-v", **options)
 
 
 def settle(ansible: Ansible) -> None:
@@ -107,8 +107,29 @@ def settle(ansible: Ansible) -> None:
         assert (memory["data"] if memory else []) == known, host.name
 
 
+CHANGES = [("0.0.0.0/0", OLD, NEW), ("172.16.0.9/32", None, OLD)]
+
+
+def listed(result: dict[str, t.Any]) -> list[tuple[t.Any, ...]]:
+    """Return a result's changes in short."""
+    return [(change["id"], change["before"], change["after"]) for change in result["changes"]]
+
+
+def judge(ansible: Ansible, run: Run, before: dict[str, set[tuple[t.Any, ...]]]) -> None:
+    """Check that each result agrees with its server, once that has settled."""
+    for host in ansible.lab.servers:
+        result, counts = run.results[host.name], run.recap[host.name]
+        failed = counts["failed"] + counts["unreachable"] > 0
+        state = result["final_state"]
+        assert result.get("undone") == (True if failed else None), (host.name, result)
+        assert state in (("unchanged", "rolled_back") if failed else ("changed",)), (host.name, result)
+        differing = {line[1] for line in table(host) ^ before[host.name]}
+        assert {change[0] for change in listed(result)} == differing, host.name
+        assert set(CHANGES if differing else []) <= set(listed(result)), host.name
+
+
 def gateways(host: WindowsHost) -> set[str]:
-    """Give the default gateways of both stores; a store without one shows as empty."""
+    """Return the default gateways of both stores; a store without one shows as empty."""
     return {
         ", ".join(route["next_hop"] for route in host.state["routes"][store] if route["dest"] == "0.0.0.0/0")
         for store in ("active", "persistent")
@@ -145,9 +166,11 @@ def test_a_connection_that_is_lost_at_any_step(started: t.Callable[..., Ansible]
     for host in ansible.lab.servers:
         step, _dummy, kind = host.name.partition("_")
         host.fault(**at(step), **FAULTS[kind])
+    before = {host.name: table(host) for host in ansible.lab.servers}
     first = play(ansible, cut_off=True)
     assert set(first.recap) == set(names)
     settle(ansible)
+    judge(ansible, first, before)
     found = {host.name: gateways(host) for host in ansible.lab.servers}
     # What is lost before the change is not changed; what is lost for a moment after it goes on.
     for step in ("gather", "preserve", "arm"):
@@ -156,7 +179,7 @@ def test_a_connection_that_is_lost_at_any_step(started: t.Callable[..., Ansible]
         assert found[f"{step}_before"] == found[f"{step}_after"] == {NEW}
         assert first.recap[f"{step}_before"]["failed"] == first.recap[f"{step}_after"]["failed"] == 0
     assert found["apply_after"] == {NEW}
-    # Nobody is told that all is well where it is not.
+    # Success is not reported where something is wrong.
     for name, counts in first.recap.items():
         assert (counts["failed"] + counts["unreachable"] == 0) == (found[name] == {NEW}), (name, first.output)
     for host in ansible.lab.servers:
@@ -195,9 +218,9 @@ def test_what_happens_to_a_server_meanwhile(started: t.Callable[..., Ansible]) -
     hosts["kept"].state["sessions"][0] |= {"remote_address": "172.16.0.50"}
     hosts["kept"].state["dead_gateways"] = [NEW]
     hosts["refused"].state["refused_tasks"] = [APPLY, ROLLBACK]
-    hosts["armless"].fault(**at("apply"), delay=TIMEOUT + 1.0)  # the way back is gone before the change is made
+    hosts["armless"].fault(**at("apply"), delay=TIMEOUT + 1.0)  # the rollback is gone before the change is made
     hosts["slow"].fault(**at("reconnect"), dark=3.0)
-    # What this one was seen to be is only heard when its way back has been gone.
+    # What this one was seen to be is only heard when its rollback has run.
     hosts["stale"].fault(**at("reconnect"), delay=1.0, dark=TIMEOUT + 1.0)
     hosts["psrp_reset"].fault(**at("apply"), reset="after")
     hosts["psrp_dark"].fault(**at("reconnect"), dark=3.0)
@@ -205,8 +228,10 @@ def test_what_happens_to_a_server_meanwhile(started: t.Callable[..., Ansible]) -
     for name, step in (("rebooted", "reconnect"), ("rebooted_late", "end")):
         fault = hosts[name].fault(**at(step), delay=0.5)
         threading.Thread(target=reboot_when, args=(hosts[name], fault), daemon=True).start()
+    before = {name: table(host) for name, host in hosts.items()}
     run = play(ansible, cut_off=True)
     settle(ansible)
+    judge(ansible, run, before)
     assert {name: gateways(host) for name, host in hosts.items()} == {
         "cut_off": {OLD},
         "kept": {NEW},
@@ -239,11 +264,11 @@ def test_what_happens_to_a_server_meanwhile(started: t.Callable[..., Ansible]) -
     assert hosts["slow"].state["fired"] == [APPLY]
     told = " ".join(run.output.split())
     assert (
-        "cut_off: the server was not reached by the new gateway. The change was not confirmed, and the routes are what they were before."
+        "cut_off: the server did not answer through the new gateway. The change was not confirmed, and the routes are what they were before."
         in told
     )
     assert "refused: the task that changes the routes ended with 0x1. The change was not confirmed" in told
-    # The routes that were to keep peers reachable are gone again with it.
+    # The routes that should keep peers reachable are gone again with it.
     assert not [route for route in hosts["cut_off"].state["routes"]["persistent"] if route["dest"] == "172.16.0.9/32"]
     for host in hosts.values():
         host.state["dead_gateways"] = []
@@ -291,7 +316,7 @@ def test_ansible_is_killed_at_any_step(started: t.Callable[..., Ansible]) -> Non
     converge(ansible)
 
 
-def test_a_change_under_way_is_told_and_waited_for(started: t.Callable[..., Ansible]) -> None:
+def test_a_change_under_way_is_reported_and_awaited(started: t.Callable[..., Ansible]) -> None:
     ansible = started("rras1", "stuck")
     hosts = t.cast(Servers, ansible.lab).hosts
     for host in hosts.values():
@@ -320,7 +345,7 @@ def test_a_change_under_way_is_told_and_waited_for(started: t.Callable[..., Ansi
     assert gateways(hosts["stuck"]) == {OLD}
 
 
-def test_the_way_back_is_as_safe_as_the_way_there(started: t.Callable[..., Ansible]) -> None:
+def test_a_restoration_is_as_safe_as_a_change(started: t.Callable[..., Ansible]) -> None:
     """One is managed by the old gateway, one by the new one, which is cut off and undone; others are lost for long at a step."""
     lost = {"apply": "apply_detached.ps1", "keep": "change_routes.ps1", "end": "end_change.ps1"}
     ansible = started("old", "new", *lost)
@@ -365,23 +390,70 @@ def test_the_way_back_is_as_safe_as_the_way_there(started: t.Callable[..., Ansib
 
 
 def table(host: WindowsHost) -> set[tuple[t.Any, ...]]:
-    """Give all routes of both stores."""
+    """Return all routes of both stores."""
     routes = host.state["routes"]
     return {(store, item["dest"], item["next_hop"], item["metric"]) for store in routes for item in routes[store]}
 
 
 REFUSALS: dict[str, tuple[dict[str, t.Any], dict[str, t.Any], str]] = {
     "nonsense": ({"gateway": "nonsense"}, {}, "'nonsense', which is not an IP address"),
-    "ipv6": ({"gateway": "2001:db8::1"}, {}, "only the IPv4 default gateway is managed"),
-    "offlink": ({"gateway": "10.99.0.1"}, {}, "is in no subnet of this server's interfaces"),
-    "own": ({"gateway": "10.10.0.11"}, {}, "is an address of this server itself"),
-    "alias": ({"gateway": NEW, "interface_alias": "Nothing"}, {}, "No interface has the alias 'Nothing'"),
+    "ipv6": ({"gateway": "2001:db8::1"}, {}, "Only the IPv4 default gateway is managed"),
+    "offlink": ({"gateway": "10.99.0.1"}, {}, "is not in a subnet of this server"),
+    "own": ({"gateway": "10.10.0.11"}, {}, "is this server's own address"),
+    "alias": ({"gateway": NEW, "interface_alias": "Nothing"}, {}, "No interface matches 'interface_alias' 'Nothing'"),
     "overlap": ({"gateway": NEW, "preserve_routes": ["10.0.0.0/8", "10.1.0.0/16"]}, {}, "which overlap"),
     "hasty": ({"gateway": NEW, "rollback_timeout": 1}, {}, "'rollback_timeout' is 1; it takes 5 to 3600 seconds"),
     "mere_user": ({"gateway": NEW}, {"administrator": False}, "is not an administrator of this server"),
-    "no_rras": ({"gateway": NEW}, {"services": {}}, "not an RRAS server: the service RemoteAccess is not there"),
+    "no_rras": ({"gateway": NEW}, {"services": {}}, "not an RRAS server: the service RemoteAccess is missing"),
     "linux": ({"gateway": NEW}, {}, "The connection is not one to a Windows server"),
 }
+
+
+def test_gathered_check_mode_and_the_real_run_list_the_same_changes(started: t.Callable[..., Ansible]) -> None:
+    """One server needs the change, one is right in the active store alone, one is right, and one refuses the change."""
+    ansible = started("old", "active", "right", "mere_user", "psrp")
+    hosts = t.cast(Servers, ansible.lab).hosts
+    for name, stores in {"active": ["active"], "right": ["active", "persistent"]}.items():
+        for store in stores:
+            hosts[name].state["routes"][store][-2]["next_hop"] = NEW
+    hosts["mere_user"].state["administrator"] = False
+    expected = {
+        "old": CHANGES,
+        "active": [("0.0.0.0/0", OLD, NEW)],
+        "right": [],
+        "mere_user": CHANGES[:1],
+        "psrp": CHANGES,
+    }
+    wanted = {"gateway": NEW, "rollback_timeout": TIMEOUT}
+    for file, options in {"look.yml": {**wanted, "state": "gathered"}, "bare.yml": {"state": "gathered"}}.items():
+        tasks = [{"aovpn.ikev2.rras_default_gateway": options}]
+        frame = {"hosts": "rras", "gather_facts": False, "tasks": tasks}
+        (ansible.folder / file).write_text(yaml.safe_dump([frame]), encoding="utf-8")
+    bare = ansible.command("ansible-playbook", "bare.yml", "-v").results
+    assert {name: (result["changes"], result["findings"]) for name, result in bare.items()} == {
+        name: ([], []) for name in hosts
+    }
+    gathered = ansible.command("ansible-playbook", "look.yml", "-v").results
+    assert {name: listed(result) for name, result in gathered.items()} == expected
+    assert {(result["final_state"], result["changed"]) for result in gathered.values()} == {("unchanged", False)}
+    reasons = [(item["code"], item["severity"]) for item in gathered["mere_user"]["findings"]]
+    assert reasons == [("change_refused", "blocker")]
+    checked = ansible.command("ansible-playbook", "play.yml", "--check", "-v")
+    assert ansible.lab.writing() == []
+    real = play(ansible)
+    for run, state in ((checked, "unchanged"), (real, "changed")):
+        results = run.results
+        refused = results.pop("mere_user")
+        assert (refused["final_state"], refused["undone"], refused["changes"]) == ("unchanged", True, [])
+        assert {name: listed(result) for name, result in results.items()} == {name: expected[name] for name in results}
+        assert {name: result["final_state"] for name, result in results.items()} == {
+            **dict.fromkeys(results, state),
+            "right": "unchanged",
+        }
+    for arguments in ((), ("--check",)):
+        again = ansible.command("ansible-playbook", "play.yml", "-v", *arguments).results
+        assert {name: result["changes"] for name, result in again.items()} == {name: [] for name in hosts}
+        assert {result["changed"] for result in again.values()} == {False}
 
 
 def test_what_cannot_be_done_is_said_before_anything_changes(started: t.Callable[..., Ansible]) -> None:

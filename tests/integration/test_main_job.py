@@ -102,7 +102,7 @@ def test_check_mode_predicts_every_change_and_makes_none(ansible: Ansible, lab: 
     for line in (
         '-    "/Common/vs_ikev2_500": "automap"',
         '+    "sg_ikev2_500": "YES"',
-        "+0.0.0.0/0 by 10.10.0.1 on interface 4",
+        "+0.0.0.0/0 via 10.10.0.1 on interface 4",
     ):
         assert line in run.output
 
@@ -171,7 +171,7 @@ def test_a_limit_that_the_registry_cannot_hold_is_refused_before_anything_change
     limits = ("-e", "rras_ike_limit_enabled=true rras_ike_limit=4294967296")
     run = ansible.playbook("aovpn.ikev2.remediate", "--limit", "rras", *limits)
     assert run.code != 0
-    assert "rras_ike_limit is 4294967296, and has to be a number from 1 to 4294967295" in run.output
+    assert "rras_ike_limit is 4294967296. It has to be a number from 1 to 4294967295" in run.output
     assert lab.writing() == []
 
 

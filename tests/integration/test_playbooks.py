@@ -109,7 +109,7 @@ def test_a_snapshot_is_its_owners_alone(ansible: Ansible) -> None:
     assert snapshot.stat().st_size == second_one.stat().st_size
     second_one.unlink()
     strange = ansible.module("snapshot_file", {"state": "absent", "path": str(taken[-1])})
-    assert "is not removed: This is not a snapshot" in strange.output
+    assert "was not removed: This is not a snapshot" in strange.output
     assert sorted(folder.iterdir()) == taken
     impossible = ansible.module("snapshot_file", {**given, "directory": str(snapshot)})
     assert impossible.code != 0
@@ -125,7 +125,7 @@ def test_a_snapshot_that_does_not_fit_is_refused(ansible: Ansible, lab: Lab) -> 
     (folder / "2.json").write_text("{}")
     stranger = ansible.playbook("aovpn.ikev2.rollback", "-e", "snapshot=1.json")
     assert stranger.code != 0
-    assert "is also of gone, which the inventory does not name" in stranger.output
+    assert "also contains gone, which the inventory does not have" in stranger.output
     garbage = ansible.playbook("aovpn.ikev2.rollback")
     assert garbage.code != 0
     assert "not a snapshot that a playbook of this collection wrote" in garbage.output

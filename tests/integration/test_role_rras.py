@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The role rras: a restart of IKEEXT that is owed, what stands in its way, and the way back."""
+"""The role rras: a pending restart of IKEEXT, what prevents it, and the rollback."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def starts(lab: Lab) -> list[int]:
 
 
 def limits(lab: Lab) -> list[tuple[int | None, int | None]]:
-    """Give the limit in the registry, and the one that IKEEXT has read."""
+    """Return the limit in the registry, and the one that IKEEXT has read."""
     return [
         ((find_value(state, IKEEXT_KEY, IKE_LIMIT) or {}).get("data"), state["services"]["IKEEXT"]["ike_limit"])
         for state in (server.state for server in lab.servers)
     ]
 
 
-def test_a_restart_that_is_owed_is_done_once(servers: t.Callable[..., Ansible], tmp_path: Path) -> None:
+def test_a_pending_restart_is_made_once(servers: t.Callable[..., Ansible], tmp_path: Path) -> None:
     """One server has tunnels, another is rebooted with them; then the play dies around the value and the restart; on the last, IKEEXT is stopped."""
     ansible = servers("tunnels", "rebooted", "no_value", "no_restart", "no_start", "stopped")
     hosts = {host.name: host for host in ansible.lab.servers}
@@ -73,18 +73,18 @@ def test_a_restart_that_is_owed_is_done_once(servers: t.Callable[..., Ansible], 
     hosts["rebooted"].reboot()
 
     # The value is right by now, and still all know.
-    owed = {"tunnels": 0, "rebooted": 0, "no_value": 1, "no_restart": 1, "no_start": 1, "stopped": 0}
-    assert ansible.playbook(limit, "--check").changed == owed
-    assert ansible.playbook(limit).changed == owed
+    pending = {"tunnels": 0, "rebooted": 0, "no_value": 1, "no_restart": 1, "no_start": 1, "stopped": 0}
+    assert ansible.playbook(limit, "--check").changed == pending
+    assert ansible.playbook(limit).changed == pending
     assert limits(ansible.lab) == [(50000, None), *[(50000, 50000)] * 4, (50000, None)]
     assert starts(ansible.lab) == [1, 2, 2, 2, 2, 1]
     assert told_facts(ansible, tmp_path, "tunnels")["restart_owed"] is True
 
     limit = play(tmp_path, ("ike_limit", {**LIMIT, "rras_restart_with_sessions": True}))
-    assert ansible.playbook(limit).changed == {**dict.fromkeys(owed, 0), "tunnels": 1}
+    assert ansible.playbook(limit).changed == {**dict.fromkeys(pending, 0), "tunnels": 1}
     assert limits(ansible.lab) == [*[(50000, 50000)] * 5, (50000, None)]
     written = len(ansible.lab.writing())
-    assert ansible.playbook(limit).changed == dict.fromkeys(owed, 0)
+    assert ansible.playbook(limit).changed == dict.fromkeys(pending, 0)
     assert starts(ansible.lab) == [*[2] * 5, 1]
     assert hosts["stopped"].state["services"]["IKEEXT"]["state"] == "stopped"
     assert len(ansible.lab.writing()) == written
@@ -109,7 +109,7 @@ def told_facts(ansible: Ansible, folder: Path, host: str = "rras1") -> dict[str,
     return facts
 
 
-def test_the_way_back_gives_exactly_the_routes_of_before(ansible: Ansible, lab: Lab, tmp_path: Path) -> None:
+def test_a_restoration_restores_exactly_the_old_routes(ansible: Ansible, lab: Lab, tmp_path: Path) -> None:
     """Two default routes with different metrics, peers beyond the old one; and, since, a route of somebody else's."""
     state = lab.rras1.state
     other = {"dest": "0.0.0.0/0", "next_hop": "192.168.10.1", "if_index": 7, "metric": 900, "protocol": "NetMgmt"}
@@ -127,11 +127,11 @@ def test_the_way_back_gives_exactly_the_routes_of_before(ansible: Ansible, lab: 
     given = ("--limit", "rras1", "-e", json.dumps({"kept": kept}))
     checked = ansible.playbook(back, *given, "--check", "--diff")
     assert checked.changed == {"rras1": 1}
-    assert "+0.0.0.0/0 by 10.10.0.254 on interface 4" in checked.output
-    assert "-172.16.0.9/32 by 10.10.0.254 on interface 4" in checked.output
+    assert "+0.0.0.0/0 via 10.10.0.254 on interface 4" in checked.output
+    assert "-172.16.0.9/32 via 10.10.0.254 on interface 4" in checked.output
     run = ansible.playbook(back, *given)
     assert run.changed == {"rras1": 1}, run.output
-    assert "172.30.0.0/16 by 10.10.0.254 was added" in run.output
+    assert "172.30.0.0/16 via 10.10.0.254 was added" in run.output
 
     def table(routes: dict[str, list[dict[str, t.Any]]]) -> set[tuple[t.Any, ...]]:
         return {(store, item["dest"], item["next_hop"], item["metric"]) for store in routes for item in routes[store]}
@@ -154,10 +154,10 @@ def test_what_stands_in_the_way_is_said_before_anything_changes(ansible: Ansible
     run = ansible.playbook(play(tmp_path, ("ike_limit", LIMIT)))
     assert run.code == 2
     assert "is not an administrator of this server. These running services depend on IKEEXT" in run.output
-    assert "rras2: the limit is left alone: This is not an RRAS server" in run.output
+    assert "rras2: the limit was not changed. This is not an RRAS server" in run.output
     lab.write_inventory({"rras1": {"rras_ike_limit": 0}, "rras2": {"rras_ike_limit": "many"}})
     run = ansible.playbook(play(tmp_path, ("main", LIMIT)))
-    assert "rras_ike_limit is 0, and has to be a number from 1 to 4294967295" in run.output
+    assert "rras_ike_limit is 0. It has to be a number from 1 to 4294967295" in run.output
     assert "rras_ike_limit" in run.output.partition("rras2")[2]
     assert {host: counts["failed"] for host, counts in run.recap.items()} == {"rras1": 1, "rras2": 1}
     assert lab.writing() == []

@@ -200,7 +200,7 @@ TASKS: list[tuple[str, str, t.Any, Result, Result]] = [
 
 
 def contains(found: t.Any, wanted: t.Any) -> bool:
-    """Say whether ``found`` has everything that ``wanted`` has."""
+    """Report whether ``found`` has everything that ``wanted`` has."""
     if isinstance(wanted, dict):
         return isinstance(found, dict) and all(contains(found.get(key), value) for key, value in wanted.items())
     if isinstance(wanted, list):
@@ -251,7 +251,7 @@ def test_result(whole: Whole, name: str, wanted: Result) -> None:
     ],
 )
 def test_refusal(whole: Whole, name: str, message: str) -> None:
-    """What is not known is refused in words."""
+    """What is not known is refused with a message."""
     assert message in whole.results[name]["msg"]
 
 
@@ -338,7 +338,7 @@ def test_black_hole(controller: Controller) -> None:
 
 
 def test_lost_by_a_job(controller: Controller) -> None:
-    """What a background job brings down is waited for."""
+    """What a background job brings down is awaited."""
     controller.host.reset()
     controller.host.fault(delay=1, dark=4)
     wait = {"name": "wait", "ansible.builtin.wait_for_connection": {"delay": 2, "timeout": 20, "sleep": 1}}

@@ -50,7 +50,7 @@ def serve(folder: Path) -> None:
 
 
 def running(folder: Path) -> int | None:
-    """Give the process of the lab in ``folder``, if one is up."""
+    """Return the process of the lab in ``folder``, if one is up."""
     try:
         pid = int((folder / "pid").read_text(encoding="utf-8"))
         os.kill(pid, 0)

@@ -57,7 +57,7 @@ def _welcome(lab: DrivenLab) -> str:
 
 
 def _vips(lab: DrivenLab) -> list[tuple[str, str, range]]:
-    """Give each load balancer's name and address, and its clients."""
+    """Return each load balancer's name and address, and its clients."""
     return [
         (balancer.name, *balancer.variables(lab.ca)["load_balancer_addresses"], range(first, first + CLIENTS))
         for first, balancer in zip(range(0, 3 * CLIENTS, CLIENTS), lab.load_balancers, strict=True)
@@ -74,7 +74,7 @@ def _connect(lab: DrivenLab, failed: dict[int, float]) -> None:
 
 
 def _seen(lab: DrivenLab) -> str:
-    """Say who is connected, and whom the servers see."""
+    """Report who is connected, and whom the servers see."""
     lines = [
         f"  {name} {vip}: {len(lab.plane.connected(vip))} of {CLIENTS} clients are connected"
         for name, vip, _dummy in _vips(lab)

@@ -39,7 +39,7 @@ class CertificateAuthority:
         self._ca.cert_pem.write_to_path(str(path))
 
     def context(self) -> ssl.SSLContext:
-        """Give a server context with a certificate for the loopback addresses."""
+        """Return a server context with a certificate for the loopback addresses."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._ca.issue_cert("127.0.0.1", "localhost").configure_cert(context)
         return context
@@ -49,7 +49,7 @@ class CertificateAuthority:
 class Entry:
     """One request as it came in.
 
-    ``body`` is parsed JSON, a form's dictionary, or text; ``writes`` says that it was meant to change something;
+    ``body`` is parsed JSON, a form's dictionary, or text; ``writes`` says that it should change something;
     ``number`` counts the requests of all devices of a process, in the order in which they came.
     """
 
@@ -84,7 +84,7 @@ class Fault:
     seen: list[Entry] = field(default_factory=list)
 
     def due(self, entry: Entry) -> bool:
-        """Say whether this fault strikes ``entry``, and count it."""
+        """Report whether this fault strikes ``entry``, and count it."""
         if len(self.seen) >= self.times or not self.match(entry):
             return False
         if self.skip:
@@ -141,11 +141,11 @@ class Device(abc.ABC):
 
     @abc.abstractmethod
     def initial(self) -> State:
-        """Give the state of a fresh device: the article's broken one, full NAT everywhere."""
+        """Return the state of a fresh device: the article's broken one, full NAT everywhere."""
 
     @abc.abstractmethod
     def writes(self, request: Request) -> bool:
-        """Say whether a request is meant to change the device (logging in and out is not)."""
+        """Report whether a request should change the device (logging in and out is not)."""
 
     def open_sessions(self) -> list[str]:
         """Name the sessions that are still open."""
@@ -153,7 +153,7 @@ class Device(abc.ABC):
 
     @abc.abstractmethod
     def variables(self, ca: Path) -> dict[str, t.Any]:
-        """Give the inventory variables with which this host is reached."""
+        """Return the inventory variables with which this host is reached."""
 
     # The life of the server
 
@@ -188,7 +188,7 @@ class Device(abc.ABC):
         self.tell(None)
 
     def tell(self, entry: Entry | None) -> None:
-        """Tell those who want to know that a request has taken effect, or that the device has changed by itself."""
+        """Notify subscribers that a request has taken effect, or that the device has changed by itself."""
         for hook in self.after:
             hook(entry)
 
@@ -199,7 +199,7 @@ class Device(abc.ABC):
         return made
 
     def writing(self) -> list[Entry]:
-        """Give the requests that were meant to change something."""
+        """Return the requests that should change something."""
         return [entry for entry in self.log if entry.writes]
 
     # Each request

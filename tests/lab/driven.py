@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The lab on top of the data plane: what its stand-ins are told, real packets feel; what they are asked, real daemons answer."""
+"""The lab on top of the data plane: real packets follow the settings of its stand-ins, and real daemons supply what they report."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from lab.dataplane.rules import SERVICES, bigip_services, server_of
 from lab.whole import Lab
 from lab.windows import Result, WindowsHost
 
-EXTERNAL = 4  # the interface of the lab's Windows hosts that stands in the plane
+EXTERNAL = 4  # the interface of the lab's Windows hosts in the plane
 
 
 class DrivenLab(Lab):
     """The lab with a data plane, which has been started.
 
     - After each request to a load balancer, the plane has the services that it is set to.
-    - After each module on a Windows host, and each scheduled task there, its server has the routes that stand in the active store, and the limit
+    - After each module on a Windows host, and each scheduled task there, its server has the routes in the active store, and the limit
       that IKEEXT has read; where IKEEXT was stopped, its security associations are gone, unless ``stop_drops_sas`` says otherwise.
     - A Windows host's security associations are those of its server.
     - The BIG-IP's connections are the plane's flows, and those that it deletes are forgotten.
@@ -66,7 +66,7 @@ class DrivenLab(Lab):
             self.plane.set_services(found)
 
     def address(self, host: WindowsHost) -> str:
-        """Give a server's address in the plane."""
+        """Return a server's address in the plane."""
         (nic,) = [nic for nic in host.state["nics"] if nic["if_index"] == EXTERNAL]
         return str(nic["address"].split("/")[0])
 

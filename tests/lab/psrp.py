@@ -39,7 +39,7 @@ class PsrpHost(WindowsHost):
         }
 
     def variables(self, ca: t.Any) -> dict[str, t.Any]:
-        """Give the inventory variables with which this host is reached by psrp."""
+        """Return the inventory variables with which this host is reached by psrp."""
         return super().variables(ca) | {
             "ansible_connection": "psrp",
             "ansible_psrp_auth": "basic",

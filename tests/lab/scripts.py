@@ -131,7 +131,7 @@ def _start_type(service: Result) -> str:
 
 
 def _as_dotnet(value: dict[str, t.Any]) -> t.Any:
-    """Give a registry value as .NET does: a DWORD is a signed number."""
+    """Return a registry value as .NET does: a DWORD is a signed number."""
     signed = value["type"] == "dword" and value["data"] > 0x7FFFFFFF
     return value["data"] - 0x100000000 if signed else value["data"]
 

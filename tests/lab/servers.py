@@ -26,10 +26,10 @@ class Servers(Lab):
 
     @property
     def load_balancers(self) -> list[Device]:
-        """Give none."""
+        """Return none."""
         return []
 
     @property
     def servers(self) -> list[WindowsHost]:
-        """Give the servers."""
+        """Return the servers."""
         return list(self.hosts.values())

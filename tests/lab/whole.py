@@ -34,32 +34,32 @@ class Lab:
 
     @property
     def load_balancers(self) -> list[Device]:
-        """Give the load balancers."""
+        """Return the load balancers."""
         return [self.bigip, self.netscaler, self.loadmaster]
 
     @property
     def servers(self) -> list[WindowsHost]:
-        """Give the VPN servers."""
+        """Return the VPN servers."""
         return [self.rras1, self.rras2]
 
     @property
     def devices(self) -> list[Device]:
-        """Give all stand-ins."""
+        """Return all stand-ins."""
         return [*self.load_balancers, *self.servers]
 
     @property
     def ca(self) -> Path:
-        """Give the file with the certificate authority that signed for all of them."""
+        """Return the file with the certificate authority that signed for all of them."""
         return self.folder / "ca.pem"
 
     @property
     def inventory(self) -> Path:
-        """Give the inventory file."""
+        """Return the inventory file."""
         return self.folder / "inventory.yml"
 
     @property
     def logfile(self) -> Path:
-        """Give the request log, one JSON object a line."""
+        """Return the request log, one JSON object a line."""
         return self.folder / "requests.jsonl"
 
     def start(self) -> None:
@@ -101,7 +101,7 @@ class Lab:
             device.reset()
 
     def settings(self) -> dict[str, t.Any]:
-        """Give what the playbooks may change, as the stand-ins have it."""
+        """Return what the playbooks may change, as the stand-ins have it."""
         return copy.deepcopy(
             {
                 "bigip": {name: one["sourceAddressTranslation"] for name, one in self.bigip.state["virtual"].items()},
@@ -113,11 +113,11 @@ class Lab:
         )
 
     def writing(self) -> list[Entry]:
-        """Give the requests to all stand-ins that were meant to change something, in the order in which they came."""
+        """Return the requests to all stand-ins that should change something, in the order in which they came."""
         return sorted((entry for device in self.devices for entry in device.writing()), key=lambda entry: entry.number)
 
     def secrets(self) -> list[str]:
-        """Give every password and key of the lab, and every token given out: none may ever be seen in any output."""
+        """Return every password and key of the lab, and every token given out: none may ever be seen in any output."""
         found: list[t.Any] = []
         for device in self.devices:
             variables = device.variables(self.ca)
@@ -127,7 +127,7 @@ class Lab:
 
 
 def _routes(server: WindowsHost) -> dict[str, list[str]]:
-    """Give the routes of each store, whose order means nothing."""
+    """Return the routes of each store, whose order means nothing."""
     return {
         store: sorted(json.dumps(route, sort_keys=True) for route in of_store)
         for store, of_store in server.state["routes"].items()

@@ -110,12 +110,12 @@ class CmdletError(Exception):
 
 
 def now() -> str:
-    """Give the time as the state has it."""
+    """Return the time as the state has it."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
 def on_link_routes(nics: list[Result]) -> list[Result]:
-    """Give the routes that Windows makes by itself, in the active store only."""
+    """Return the routes that Windows makes by itself, in the active store only."""
     routes = []
     for nic in [{"if_index": 1, "address": "127.0.0.1/8"}, *nics]:
         own = ipaddress.IPv4Interface(nic["address"])
@@ -134,7 +134,7 @@ def find_key(state: State, path: str) -> str | None:
 
 
 def keys_under(state: State, key: str) -> list[str]:
-    """Give the registry keys that lie under this one, and itself."""
+    """Return the registry keys that lie under this one, and itself."""
     return [known for known in state["registry"] if f"{known}\\".lower().startswith(f"{key}\\".lower())]
 
 
@@ -207,7 +207,7 @@ class Option:
 
 
 def unplayed(names: str) -> dict[str, Option]:
-    """Give options that are not played."""
+    """Return options that are not played."""
     return {name: Option("raw", played=False) for name in names.split()}
 
 
@@ -257,7 +257,7 @@ def dotnet(value: t.Any) -> str:
 
 
 def text(value: t.Any) -> str:
-    """Give what .NET's ToString gives."""
+    """Return what .NET's ToString gives."""
     return str(value) if isinstance(value, (str, int, float)) else dotnet(value)
 
 
@@ -364,7 +364,7 @@ def describe_service(name: str, service: Result) -> Result:
 
 
 def flatten(value: t.Any, depth: int) -> t.Any:
-    """Give what win_powershell keeps of a script's result: below ``depth`` only the text of lists and dictionaries."""
+    """Return what win_powershell keeps of a script's result: below ``depth`` only the text of lists and dictionaries."""
     if not isinstance(value, (list, dict)):
         return value
     if depth < 0:
@@ -375,13 +375,13 @@ def flatten(value: t.Any, depth: int) -> t.Any:
 
 
 def supports_should_process(script: str) -> bool:
-    """Say whether the script's own CmdletBinding declares SupportsShouldProcess."""
+    """Report whether the script's own CmdletBinding declares SupportsShouldProcess."""
     binding = re.search(r"^\s*\[CmdletBinding\(([^)]*)\)\]", script, re.IGNORECASE | re.MULTILINE)
     return bool(binding and re.search(r"\bSupportsShouldProcess\b(?!\s*=\s*\$false)", binding[1], re.IGNORECASE))
 
 
 def normal(script: str) -> str:
-    """Give a script without what ``lookup`` or an editor may change: line endings, and the end of the last line."""
+    """Return a script without what ``lookup`` or an editor may change: line endings, and the end of the last line."""
     return script.replace("\r\n", "\n").rstrip()
 
 
@@ -414,7 +414,7 @@ class WindowsHost(WinRMHost):
         super().__init__(name)
 
     def initial(self) -> State:
-        """Give the article's broken server: its answers leave by the wrong router, its limit is the system's own."""
+        """Return the article's broken server: its answers leave by the wrong router, its limit is the system's own."""
         n = self.number
         # fmt: off
         nics: list[Result] = [
@@ -464,7 +464,7 @@ class WindowsHost(WinRMHost):
         }
 
     def variables(self, ca: Path) -> dict[str, t.Any]:
-        """Give the inventory variables with which this host is reached."""
+        """Return the inventory variables with which this host is reached."""
         return {
             "ansible_host": "127.0.0.1",
             "ansible_port": self.port,
@@ -479,12 +479,16 @@ class WindowsHost(WinRMHost):
 
     def start(self, ca: CertificateAuthority) -> None:
         """Read the scripts, then serve, and let scheduled tasks fire."""
-        self._scripts = {
-            normal(path.read_text(encoding="utf-8")): path.name for path in sorted(self.folder.glob("*.ps1"))
-        }
+        self.read_scripts()
         super().start(ca)
         self._stopped.clear()
         threading.Thread(target=self._watch_tasks, daemon=True, name=f"{self.name} tasks").start()
+
+    def read_scripts(self) -> None:
+        """Read the scripts, so that they are recognised."""
+        self._scripts = {
+            normal(path.read_text(encoding="utf-8")): path.name for path in sorted(self.folder.glob("*.ps1"))
+        }
 
     def stop(self) -> None:
         """Stop serving, and scheduled tasks."""
@@ -494,14 +498,19 @@ class WindowsHost(WinRMHost):
     def _watch_tasks(self) -> None:
         while not self._stopped.wait(0.05):
             with self.lock:
-                fired = self._run_tasks(lambda task: task["due"] is not None and task["due"] <= time.time())
+                fired = self.run_due_tasks()
             if fired:
                 self.tell(None)
+
+    def run_due_tasks(self) -> list[str]:
+        """Run the scheduled tasks that are due, and name them."""
+        return self._run_tasks(lambda task: task["due"] is not None and task["due"] <= time.time())
 
     def _run_tasks(self, is_due: Callable[[Result], bool]) -> list[str]:
         due = [name for name, task in self.state["tasks"].items() if is_due(task)]
         for name in due:
-            task = self.state["tasks"][name]
+            if not (task := self.state["tasks"].get(name)):
+                continue  # one that ran before it has removed it
             task["due"] = task["every"] and time.time() + task["every"]
             self.state["fired"].append(name)
             try:
@@ -514,12 +523,12 @@ class WindowsHost(WinRMHost):
         return due
 
     def is_dark(self) -> bool:
-        """Say whether nobody reaches the host now: for a while, or because its answers leave by a dead gateway, or by none."""
+        """Report whether nobody reaches the host now: for a while, or because its answers leave by a dead gateway, or by none."""
         manager = ipaddress.IPv4Address(self.state["sessions"][0]["remote_address"])
         return super().is_dark() or self.way_to(manager) in (None, *self.state["dead_gateways"])
 
     def way_to(self, address: ipaddress.IPv4Address) -> str | None:
-        """Give the next hop by which packets to an address leave, 0.0.0.0 where that is on a subnet of the host; None where there is none."""
+        """Return the next hop by which packets to an address leave, 0.0.0.0 where that is on a subnet of the host; None where there is none."""
         metrics = {nic["if_index"]: nic["metric"] for nic in self.state["nics"]}
         routes = [(ipaddress.IPv4Network(route["dest"]), route) for route in self.state["routes"]["active"]]
         best = min(
@@ -741,7 +750,7 @@ class WindowsHost(WinRMHost):
             call.result = dict(self.jobs[path])
 
     def _setup(self, call: Call) -> None:
-        """Give the facts that a playbook is likely to use, whatever subset is asked for."""
+        """Return the facts that a playbook is likely to use, whatever subset is asked for."""
         state = self.state
         defaults = {r["if_index"]: r["next_hop"] for r in state["routes"]["active"] if r["dest"] == "0.0.0.0/0"}
         facts = EVERY_FACT | {

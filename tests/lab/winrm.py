@@ -79,7 +79,7 @@ class WSManFault(Exception):
         self.subcode = subcode
 
     def body(self) -> str:
-        """Give the SOAP body that pywinrm turns into a WSManFaultError."""
+        """Return the SOAP body that pywinrm turns into a WSManFaultError."""
         reason = escape(str(self))
         return (
             f"<s:Fault><s:Code><s:Value>s:Sender</s:Value><s:Subcode><s:Value>{self.subcode}</s:Value></s:Subcode>"
@@ -102,7 +102,7 @@ class Work:
 
     @property
     def check(self) -> bool:
-        """Say whether this is check mode."""
+        """Report whether this is check mode."""
         return bool(self.arguments.get("_ansible_check_mode"))
 
 
@@ -145,7 +145,7 @@ def find(element: Element, path: str) -> Element:
 
 
 def text_of(element: Element, path: str) -> str:
-    """Give the text of what a message must contain."""
+    """Return the text of what a message must contain."""
     return find(element, path).text or ""
 
 
@@ -155,7 +155,7 @@ def from_lines(data: bytes) -> bytes:
 
 
 def decode(line: str, stdin: bytes) -> Work:
-    """Say what a command line and its input want. Core 2.16 wraps a module's command line in a second one."""
+    """Report what a command line and its input want. Core 2.16 wraps a module's command line in a second one."""
     script = line
     while encoded := re.fullmatch(r"PowerShell(?:\.exe)?\s.*-EncodedCommand\s+(\S+)\s*", script, re.IGNORECASE):
         script = base64.b64decode(encoded[1], validate=True).decode("utf-16-le")
@@ -230,13 +230,13 @@ class WinRMHost(core.Device):
         """Keep a file."""
 
     def labels(self, work: Work) -> dict[str, str]:
-        """Give what the log is to note as the entry's ``query``."""
+        """Return what the log is to note as the entry's ``query``."""
         return {}
 
     # The life of the host
 
     def writes(self, request: Request) -> bool:
-        """Say no: what a module changed is known when it has run, not by an HTTP request."""
+        """Return False: what a module changed is known when it has run, not by an HTTP request."""
         return False
 
     def open_sessions(self) -> list[str]:
@@ -264,7 +264,7 @@ class WinRMHost(core.Device):
             self._shells.clear()
 
     def is_dark(self) -> bool:
-        """Say whether nobody reaches the host now."""
+        """Report whether nobody reaches the host now."""
         return time.monotonic() < self._dark_until
 
     def _stay_dark(self) -> None:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How a change of a VPN server is refused, or fails. No input or output."""
+"""How a change to a VPN server is refused, or fails. No input or output."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Change, 
 class PlanError(Exception):
     """There is no safe plan, or it failed. The text says why, and what to do.
 
-    ``final_state`` is what is true of the server, ``changes`` what stands changed, or may, ``result`` what else the task returns.
+    ``final_state`` is the state of the server, ``changes`` is what is still changed, or may be, ``result`` is what else the task returns.
     """
 
     def __init__(
@@ -32,5 +32,5 @@ class PlanError(Exception):
 
 
 def outcome(final_state: FinalState, changes: Iterable[Change] = ()) -> dict[str, t.Any]:
-    """Return what every result says of the server at the end of the task."""
+    """Return the keys that every result has."""
     return {"final_state": final_state, "changes": [change.as_dict() for change in changes]}

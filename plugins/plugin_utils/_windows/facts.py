@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A VPN server's own figures: its limit, whether a restart is pending, its clients. No input or output."""
+"""A VPN server's facts: its limit, whether a restart is pending, its clients. No input or output."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ LARGEST_DWORD = 0xFFFFFFFF
 class ServerFacts:
     """What was read from a VPN server.
 
-    ``ike_limit`` is None where the system's own default counts. ``restart_owed``: IKEEXT does not know of the limit;
-    ``restart_marked``: the server's registry says that it was so when the limit was set. ``sas`` counts IKE security associations by
-    remote address. ``tunnels`` and ``ikev2_ports`` are None where the server's RemoteAccess cmdlets did not answer.
-    ``now`` and ``ikeext_started`` are the server's time and that of IKEEXT's start, None where it does not run.
+    ``ike_limit`` is None if the default of Windows applies. ``restart_owed``: IKEEXT has not read the limit yet;
+    ``restart_marked``: the server's registry marks a pending restart. ``sas`` counts IKE security associations by
+    remote address. ``tunnels`` and ``ikev2_ports`` are None if the server's RemoteAccess cmdlets failed.
+    ``now`` is the server's time, and ``ikeext_started`` the time at which IKEEXT started, None if it is not running.
     """
 
     ike_limit: int | None
@@ -42,18 +42,18 @@ class ServerFacts:
     def parse(cls, vpn: t.Any) -> ServerFacts:
         """Read what read_vpn.ps1 returns.
 
-        :raises PlanError: where it is something else.
+        :raises PlanError: if it is something else.
         """
         try:
-            limit, started, owed = vpn["ike_limit"], vpn["ikeext_started"], vpn["restart_owed_since"]
+            limit, started, marked = vpn["ike_limit"], vpn["ikeext_started"], vpn["restart_owed_since"]
             # PowerShell reads a DWORD as a signed number.
             number = None if limit is None else int(limit) & LARGEST_DWORD
             return cls(
-                # A text is no DWORD, and has to be set anew.
+                # A string is not a DWORD, and has to be replaced.
                 ike_limit=number if isinstance(limit, int) else None,
-                # Both are UTC in one format, so they compare as texts. With a mark, a service that does not run was stopped by a restart that failed half-way.
-                restart_owed=owed is not None and (started is None or str(owed) >= str(started)),
-                restart_marked=owed is not None,
+                # Both are UTC in the same format, so they compare as strings. With a mark, a stopped service was stopped by a restart that failed half-way.
+                restart_owed=marked is not None and (started is None or str(marked) >= str(started)),
+                restart_marked=marked is not None,
                 now=str(vpn["now"]),
                 ikeext_started=None if started is None else str(started),
                 sas={
@@ -75,13 +75,11 @@ class ServerFacts:
                 administrator=bool(vpn["administrator"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise PlanError(
-                f"the VPN server's figures are not understood ({type(error).__name__}: {error})."
-            ) from error
+            raise PlanError(f"the server's facts cannot be read ({type(error).__name__}: {error}).") from error
 
     @property
     def sessions(self) -> int:
-        """Return how many tunnels are up; where RemoteAccess did not answer, how many security associations."""
+        """Return how many tunnels are up; if the RemoteAccess cmdlets failed, how many security associations there are."""
         return sum(self.sas.values()) if self.tunnels is None else self.tunnels
 
     def as_dict(self) -> dict[str, t.Any]:
@@ -98,7 +96,7 @@ class ServerFacts:
                     "restart_owed",
                     "warning",
                     server,
-                    f"IkeNumEstablishedForInitialQuery {limit}, and IKEEXT has not been restarted since that was changed.",
+                    f"IkeNumEstablishedForInitialQuery {limit}, and IKEEXT has not been restarted since that changed.",
                     "Restart IKEEXT when no tunnel is in use, or run the role with 'rras_restart_with_sessions'.",
                 )
             )
@@ -108,8 +106,8 @@ class ServerFacts:
                     "ports_exhausted",
                     "warning",
                     server,
-                    f"{self.tunnels} connections are up, and RRAS has {self.ikev2_ports} ports for IKEv2: further clients are refused with error 809, too.",
-                    "Give WAN Miniport (IKEv2) more ports.",
+                    f"{self.tunnels} connections are up, and RRAS has {self.ikev2_ports} ports for IKEv2: further clients get error 809, too.",
+                    "Add ports to WAN Miniport (IKEv2).",
                 )
             )
         if not self.ikev2_fragmentation:
@@ -118,7 +116,7 @@ class ServerFacts:
                     "fragmentation_off",
                     "info",
                     server,
-                    "IKEv2 fragmentation is off, so large packets of IKE_AUTH depend on IP fragments, which many networks drop (error 809, too).",
+                    "IKEv2 fragmentation is off, so large IKE_AUTH messages depend on IP fragments, which many networks drop (this also causes error 809).",
                     "Set EnableServerFragmentation (Windows Server 1803 or newer) if clients with long certificates fail.",
                 )
             )
@@ -126,7 +124,7 @@ class ServerFacts:
 
 
 def _is_address(text: str) -> bool:
-    """Report whether an association belongs to somebody: one that is only half made may not name anybody yet."""
+    """Report whether this is an address. An association that is still being negotiated may not have one yet."""
     try:
         canonical_address(text.partition("%")[0])
     except ValueError:

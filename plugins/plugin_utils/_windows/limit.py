@@ -18,12 +18,12 @@ SERVICE = "IKEEXT"
 SETTING = "IkeNumEstablishedForInitialQuery"
 VALUE = {"path": r"HKLM:\SYSTEM\CurrentControlSet\Services\IKEEXT\Parameters", "name": SETTING}
 MARK = {"path": r"HKLM:\SOFTWARE\aovpn.ikev2", "name": "IkeextRestartOwedSince"}
-"""Where a pending restart is remembered until it has happened, with the time at which the limit was changed."""
+"""Marks a pending restart until it has taken place, with the time at which the limit was changed."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a task asks for, checked. ``limit`` is None where the value is to be absent."""
+    """What a task asks for, checked. ``limit`` is None if the value should be absent."""
 
     limit: int | None
     restart_with_sessions: bool = False
@@ -32,17 +32,17 @@ class Wanted:
     def parse(cls, limit: t.Any, restart_with_sessions: bool) -> Wanted:
         """Check the options of state ``present``.
 
-        :raises PlanError: naming the option, and what it takes instead.
+        :raises PlanError: with the option and its valid values.
         """
         if not 1 <= limit <= LARGEST_DWORD:
-            raise PlanError(f"Option 'limit' is {limit}, and has to be a number from 1 to {LARGEST_DWORD}.")
+            raise PlanError(f"Option 'limit' is {limit}. It has to be a number from 1 to {LARGEST_DWORD}.")
         return cls(limit, restart_with_sessions)
 
     @classmethod
     def of_snapshot(cls, snapshot: Mapping[str, t.Any], restart_with_sessions: bool) -> Wanted:
-        """Read what is to be restored.
+        """Read what should be restored.
 
-        :raises PlanError: where it is no snapshot.
+        :raises PlanError: if it is not a snapshot.
         """
         try:
             limit = None if snapshot["ike_limit"] is None else int(snapshot["ike_limit"])
@@ -57,7 +57,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Step:
-    """A module of ansible.windows that makes one part of the change; ``what`` is what messages call it."""
+    """A module of ansible.windows that makes one part of the change. ``what`` says in messages what it does."""
 
     what: str
     module: str
@@ -71,10 +71,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """Steps in the order in which they are safe.
-
-    ``after`` is what will stand then. ``restarts``: whether IKEEXT is restarted.
-    """
+    """Steps in a safe order, and the facts after them. ``restarts``: whether IKEEXT is restarted."""
 
     after: ServerFacts
     steps: tuple[Step, ...] = ()
@@ -83,50 +80,50 @@ class Plan:
 
     @property
     def changed(self) -> bool:
-        """Report whether this changes anything but the mark of a restart that has happened."""
+        """Report whether this changes anything but the mark of a restart that has taken place."""
         return bool(self.changes) or self.restarts
 
 
 def plan_limit(facts: ServerFacts, wanted: Wanted) -> Plan:
-    """Plan how the limit becomes ``wanted.limit``, and IKEEXT gets to know of it.
+    """Plan how to set the limit, and have IKEEXT read it.
 
-    :raises PlanError: where the server is not to be changed.
+    :raises PlanError: if the server should not be changed.
     """
     changes = changes_between(facts, replace(facts, ike_limit=wanted.limit))
     runs = facts.services.get(SERVICE, {}).get("state") == "running"
     pending = facts.restart_owed or (bool(changes) and runs)
     if (changes or pending) and (reasons := obstacles(facts)):
-        raise PlanError(f"the limit is left alone: {' '.join(reasons)}")
+        raise PlanError(f"the limit was not changed. {' '.join(reasons)}")
     restarts = pending and (wanted.restart_with_sessions or not facts.sessions)
     steps = []
     if changes and pending:
-        # Before the value: whatever ends the run from here on, the next one knows that IKEEXT has not read it. One that is stopped reads it when it starts.
-        steps.append(Step("the mark of the pending restart", "win_regedit", {**MARK, "data": facts.now}))
+        # Before the value: if the run is interrupted, the next one knows that IKEEXT has not read it. A stopped IKEEXT reads it when it starts.
+        steps.append(Step("marking the restart of IKEEXT as pending", "win_regedit", {**MARK, "data": facts.now}))
     if changes:
         value = {"state": "absent"} if wanted.limit is None else {"data": wanted.limit, "type": "dword"}
-        steps.append(Step(f"the value {SETTING}", "win_regedit", {**VALUE, **value}))
+        steps.append(Step(f"setting {SETTING}", "win_regedit", {**VALUE, **value}))
     if restarts:
-        steps.append(Step(f"the restart of {SERVICE}", "win_service", {"name": SERVICE, "state": "restarted"}))
+        steps.append(Step(f"restarting {SERVICE}", "win_service", {"name": SERVICE, "state": "restarted"}))
     if restarts or (facts.restart_marked and not pending):
-        steps.append(Step("the removal of the mark", "win_regedit", {**MARK, "state": "absent"}))
+        steps.append(Step("removing the mark of the pending restart", "win_regedit", {**MARK, "state": "absent"}))
     left = pending and not restarts
     after = replace(facts, ike_limit=wanted.limit, restart_owed=left, restart_marked=left)
     return Plan(after, tuple(steps), changes, restarts)
 
 
 def obstacles(facts: ServerFacts) -> list[str]:
-    """Return in words why the limit would be of no use on this server, or IKEEXT could not be restarted."""
+    """Return as sentences why the limit would have no effect on this server, or IKEEXT could not be restarted."""
     reasons = []
     for name in ("RemoteAccess", SERVICE):
         start = facts.services.get(name, {}).get("start")
         if start is None or (name == "RemoteAccess" and start == "disabled"):
-            why = "disabled" if start else "not there"
-            reasons.append(f"This is not an RRAS server: the service {name} is {why}. Take it out of the group.")
+            why = "disabled" if start else "missing"
+            reasons.append(f"This is not an RRAS server: the service {name} is {why}. Remove it from the group.")
     if not facts.administrator:
         reasons.append("The user of the connection is not an administrator of this server.")
     if dependents := facts.services.get(SERVICE, {}).get("dependents"):
         reasons.append(
-            f"These running services depend on {SERVICE}, and would be stopped with it: {', '.join(dependents)}. Stop them first."
+            f"These running services depend on {SERVICE} and would be stopped with it: {', '.join(dependents)}. Stop them first."
         )
     return reasons
 
@@ -137,18 +134,18 @@ def survey_limit(facts: ServerFacts, wanted: Wanted, server: str) -> tuple[tuple
     try:
         plan_limit(facts, wanted)
     except PlanError as error:
-        remedy = "Correct this first. Until then, the limit is left alone."
+        remedy = "Correct this first. Until then, the limit is not changed."
         return changes, (Finding("change_refused", "blocker", server, str(error), remedy),)
     return changes, ()
 
 
 def changes_between(before: ServerFacts, after: ServerFacts) -> tuple[Change, ...]:
-    """Return what differs between two readings of a server. A restart is not a change."""
+    """Return the difference between two readings of a server. A restart is not a change."""
     if before.ike_limit == after.ike_limit:
         return ()
     return (Change(SERVICE, SETTING, before.ike_limit, after.ike_limit, "limit"),)
 
 
-def in_words(limit: int | None) -> str:
-    """Return a limit as messages name it."""
+def shown(limit: int | None) -> str:
+    """Return a limit as messages show it."""
     return "absent" if limit is None else str(limit)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A Windows server's network as it was read: interfaces, routes, peers, and a change that has not ended. No input or output."""
+"""A Windows server's network as it was read: interfaces, routes, peers, and an unfinished change. No input or output."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ON_LINK = "0.0.0.0"
 """The next hop of a route without a gateway."""
 
 UNDECIDED = (None, 267008, 267009, 267011)
-"""Results of a scheduled task that has not ended (SCHED_S_TASK_READY, _RUNNING, _HAS_NOT_RUN)."""
+"""Results of a scheduled task that has not finished (SCHED_S_TASK_READY, _RUNNING, _HAS_NOT_RUN)."""
 
 
 Key: t.TypeAlias = "tuple[str, str, int]"
@@ -45,7 +45,7 @@ class Interface:
 
 @dataclass(frozen=True)
 class Route:
-    """A route as it stands in one store."""
+    """A route in one of the stores."""
 
     store: str
     destination: netaddr.IPNetwork
@@ -60,16 +60,15 @@ class Route:
 
     @cached_property
     def key(self) -> Key:
-        """Return what distinguishes the route from others, whatever its store and its metric."""
+        """Return what identifies the route, whatever its store and its metric."""
         return str(self.destination), self.next_hop, self.interface_index
 
 
 @dataclass(frozen=True)
 class Pending:
-    """The scheduled tasks of a change that has not ended. ``due_in``: seconds until the rollback runs by itself.
+    """The scheduled tasks of an unfinished change. ``due_in``: seconds until the rollback runs; None if it runs only at the next start.
 
-    None is a task that only waits for the next start. ``applied``: the result of the task that makes the change, 0 for
-    success, None while it has none.
+    ``applied``: the result of the task that makes the change, 0 for success, None while it has none.
     """
 
     due_in: float | None
@@ -80,8 +79,8 @@ class Pending:
 class Network:
     """What was read from a server.
 
-    ``peers`` are addresses that have to stay reachable: management sessions, DNS, domain controllers, RADIUS.
-    ``remote_access`` is the start type of the service RemoteAccess, None where there is no such service. ``remembered``: the
+    ``peers`` are the addresses that have to stay reachable: management sessions, DNS, domain controllers, RADIUS.
+    ``remote_access`` is the start type of the service RemoteAccess, None if there is no such service. ``remembered``: the
     routes other than default routes that this collection has added, as the server keeps them in its registry; see Network.line.
     """
 
@@ -98,7 +97,7 @@ class Network:
     def parse(cls, raw: t.Any) -> Network:
         """Read what read_network.ps1 returns.
 
-        :raises PlanError: where it is something else.
+        :raises PlanError: if it is something else.
         """
         try:
             return cls(
@@ -139,12 +138,10 @@ class Network:
                 tuple(sorted(map(str, raw["remembered"]))),
             )
         except (KeyError, TypeError, ValueError, netaddr.AddrFormatError) as error:
-            raise PlanError(
-                f"The server described its network in a way that is not understood ({type(error).__name__}: {error})."
-            ) from error
+            raise PlanError(f"The server's network cannot be read ({type(error).__name__}: {error}).") from error
 
     def ordered(self, routes: Iterable[Route]) -> list[Route]:
-        """Return routes in the order in which packets prefer them: by their own metric and the interface's."""
+        """Return routes in order of preference: by the sum of their own metric and the interface's."""
         metrics = {interface.index: interface.metric for interface in self.interfaces}
         return sorted(
             routes,
@@ -156,30 +153,30 @@ class Network:
         )
 
     def defaults(self, store: str = ACTIVE) -> list[Route]:
-        """Return a store's default routes, the one that packets take first."""
+        """Return a store's default routes, the preferred one first."""
         return self.ordered(route for route in self.routes if route.store == store and route.is_default)
 
     @property
     def gateway(self) -> str | None:
-        """Return the default gateway that packets take, or None."""
+        """Return the preferred default gateway, or None."""
         return next((route.next_hop for route in self.defaults()), None)
 
     def route_to(self, prefix: netaddr.IPNetwork) -> Route | None:
-        """Return the active route that counts for all of ``prefix``: the longest that holds it, then the lowest metric."""
+        """Return the active route for all of ``prefix``: the longest that contains it, then the lowest metric."""
         matching = [route for route in self.routes if route.store == ACTIVE and prefix in route.destination]
         return min(self.ordered(matching), key=lambda route: -route.destination.prefixlen, default=None)
 
     def alias(self, index: int) -> str:
-        """Return an interface's name: an index means nothing to a user, and another interface may have it after a restart."""
+        """Return an interface's name: an index means nothing to a user, and may belong to another interface after a restart."""
         return next((interface.alias for interface in self.interfaces if interface.index == index), str(index))
 
     def line(self, key: Key) -> str:
-        """Return a route as the server remembers it."""
+        """Return a route as the server's registry holds it."""
         destination, next_hop, index = key
         return f"{destination} {next_hop} {self.alias(index)}"
 
     def by_gateway(self) -> list[Route]:
-        """Return the routes that somebody has set. On-link ones come and go with addresses, and those of RRAS's own interfaces with clients."""
+        """Return configured routes: on-link ones depend on addresses, and those of RRAS's own interfaces on clients."""
         known = {interface.index for interface in self.interfaces}
         found = [
             route
@@ -189,7 +186,7 @@ class Network:
         return sorted(found, key=lambda route: (route.destination, route.interface_index, route.next_hop, route.store))
 
     def pending_findings(self) -> tuple[Finding, ...]:
-        """Report a change that has not ended."""
+        """Report an unfinished change."""
         if not self.pending:
             return ()
         due = self.pending.due_in
@@ -199,8 +196,8 @@ class Network:
                 "rollback_pending",
                 "warning",
                 "aovpn.ikev2 rollback",
-                f"A change of the default gateway is under way, or its run was interrupted: the old gateway comes back {when} unless it is confirmed.",
-                "Wait for that. The next change of the gateway waits, too.",
+                f"The default gateway is being changed, or that run was interrupted: the old gateway comes back {when} unless the change is confirmed.",
+                "Wait. The next change of the gateway waits, too.",
             ),
         )
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The plan for a Windows server's IPv4 default gateway: from what was read to the steps that change it. No input or output."""
+"""The plan for a Windows server's IPv4 default gateway: the steps from what was read to what is wanted. No input or output."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.steps import 
 )
 
 SHORTEST_TIMEOUT, LONGEST_TIMEOUT = 5, 3600
-"""What ``rollback_timeout`` may be, in seconds."""
+"""The range of ``rollback_timeout``, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -62,51 +62,51 @@ class Wanted:
     ) -> Wanted:
         """Check a task's options.
 
-        :raises PlanError: naming the option, and what it takes instead.
+        :raises PlanError: with the option and its valid values.
         """
         try:
             address = netaddr.IPAddress(gateway, flags=netaddr.INET_PTON)
         except (ValueError, netaddr.AddrFormatError):
             raise PlanError(f"Option 'gateway' is {gateway!r}, which is not an IP address.") from None
         if address.version != 4:
-            raise PlanError(f"Option 'gateway' is {gateway}: only the IPv4 default gateway is managed.")
+            raise PlanError(f"Option 'gateway' is {gateway}. Only the IPv4 default gateway is managed.")
         prefixes: list[netaddr.IPNetwork] = []
         for text in preserve_routes:
             try:
                 prefix = netaddr.IPNetwork(text)
             except (ValueError, netaddr.AddrFormatError):
                 raise PlanError(
-                    f"Option 'preserve_routes' holds {text!r}, which is not a prefix such as 192.0.2.0/24."
+                    f"Option 'preserve_routes' contains {text!r}, which is not a prefix such as 192.0.2.0/24."
                 ) from None
             if prefix.version != 4 or prefix.prefixlen == 0 or prefix.ip != prefix.network:
                 raise PlanError(
-                    f"Option 'preserve_routes' holds {text!r}; it takes IPv4 prefixes such as 192.0.2.0/24, and not the default route."
+                    f"Option 'preserve_routes' contains {text!r}. It takes IPv4 prefixes such as 192.0.2.0/24, but not the default route."
                 )
             for other in prefixes:
                 if prefix in other or other in prefix:
                     raise PlanError(
-                        f"Option 'preserve_routes' holds {prefix} and {other}, which overlap: give one of them."
+                        f"Option 'preserve_routes' contains {prefix} and {other}, which overlap. Give one of them."
                     )
             prefixes.append(prefix)
         return cls(address, interface_alias, mac, tuple(prefixes), remove_other_defaults, allow_dhcp)
 
 
 def plan_default_gateway(network: Network, wanted: Wanted) -> Plan:
-    """Plan how ``wanted.gateway`` becomes the server's one default gateway on its interface.
+    """Plan how to make ``wanted.gateway`` the only default gateway on its interface.
 
-    :raises PlanError: where no plan is safe.
+    :raises PlanError: if no plan is safe.
     """
     _require_administrator(network)
     if network.remote_access in (None, "disabled"):
         raise PlanError(
             "This is not an RRAS server: the service RemoteAccess is "
-            + ("disabled." if network.remote_access else "not there.")
-            + " Take it out of the group, or set up Routing and Remote Access first."
+            + ("disabled." if network.remote_access else "missing.")
+            + " Remove it from the group, or set up Routing and Remote Access first."
         )
     interface = choose_interface(network.interfaces, wanted)
     gateway = str(wanted.gateway)
     if wanted.gateway in {item.ip for each in network.interfaces for item in each.networks}:
-        raise PlanError(f"Option 'gateway' is {gateway}, which is an address of this server itself.")
+        raise PlanError(f"Option 'gateway' is {gateway}, which is this server's own address.")
     if interface.dhcp and not wanted.allow_dhcp:
         raise _dhcp_refusal(interface)
 
@@ -116,17 +116,17 @@ def plan_default_gateway(network: Network, wanted: Wanted) -> Plan:
 
     old = [route for route in network.defaults() if replaced(route)]
     old_persistent = [route for route in network.defaults(PERSISTENT) if replaced(route)]
-    stands_in = stores(network.routes, (DEFAULT, gateway, interface.index))
-    # It replaces the old one. A route that is already in a store keeps its metric.
-    metrics = [*stands_in.values(), *(route.metric for route in old if route.interface_index == interface.index)]
+    present_in = stores(network.routes, (DEFAULT, gateway, interface.index))
+    # The new route takes the old one's metric. One that is already in a store keeps its own.
+    metrics = [*present_in.values(), *(route.metric for route in old if route.interface_index == interface.index)]
     metric = metrics[0] if metrics else NEW_ROUTE_METRIC
 
     preserve = _preserve(network, wanted, old)
     switch, keep = [], []
-    if ACTIVE not in stands_in:
+    if ACTIVE not in present_in:
         switch.append(Step("add", ACTIVE, DEFAULT, gateway, interface.index, metric))
     switch += [Step("remove", ACTIVE, DEFAULT, route.next_hop, route.interface_index) for route in old]
-    if PERSISTENT not in stands_in:
+    if PERSISTENT not in present_in:
         keep.append(Step("add", BOTH, DEFAULT, gateway, interface.index, metric))
     keep += [Step("remove", PERSISTENT, DEFAULT, route.next_hop, route.interface_index) for route in old_persistent]
 
@@ -143,7 +143,7 @@ def survey_default_gateway(network: Network, wanted: Wanted) -> Plan:
             "blocker",
             "default gateway",
             str(error),
-            "Correct this first. Until then, the default gateway is left alone.",
+            "Correct this first. Until then, the default gateway is not changed.",
         )
         change = Change(DEFAULT, "NextHop", network.gateway, str(wanted.gateway), "route")
         return Plan(
@@ -153,12 +153,12 @@ def survey_default_gateway(network: Network, wanted: Wanted) -> Plan:
 
 
 def plan_restoration(network: Network, snapshot: Mapping[str, t.Any], allow_dhcp: bool = False) -> Plan:
-    """Plan how the routes become what they were when ``snapshot`` was taken, which is what Network.as_dict returned then.
+    """Plan how to restore the routes of ``snapshot``, which is what Network.as_dict returned when it was taken.
 
-    That is all default routes of both stores, and of the other routes those that this collection has added since, which the server
-    remembers. What somebody else has added or removed is left alone.
+    These are all default routes of both stores, and of the other routes those that this collection has added since, which the
+    server's registry lists. Routes that others have added or removed are left alone.
 
-    :raises PlanError: where no plan is safe.
+    :raises PlanError: if no plan is safe.
     """
     _require_administrator(network)
     then = _routes_in(snapshot, network)
@@ -187,15 +187,15 @@ def plan_restoration(network: Network, snapshot: Mapping[str, t.Any], allow_dhcp
         touched = {step.interface_index for step in (*adding, *removing, *keeping, *dropping)}
         if interface.dhcp and not allow_dhcp and interface.index in touched:
             raise _dhcp_refusal(interface)
-    # The routes of peers stay until the default routes that replace them stand.
+    # The peers' routes stay until the default routes that replace them are in effect.
     switch = [*adding, *reversed(removing)]
     return Plan.of(network, [], switch, [*keeping, *dropping], _others(network, then, mine))
 
 
 def choose_interface(interfaces: Iterable[Interface], wanted: Wanted) -> Interface:
-    """Choose by alias, by MAC address, or the one interface whose subnet holds the gateway.
+    """Choose by alias, by MAC address, or the one interface whose subnet contains the gateway.
 
-    :raises PlanError: with the list of interfaces, where that is none or several.
+    :raises PlanError: with the list of interfaces, if none or several match.
     """
     known = list(interfaces)
     listed = f"Interfaces are: {'; '.join(map(str, known)) or 'none'}."
@@ -206,16 +206,16 @@ def choose_interface(interfaces: Iterable[Interface], wanted: Wanted) -> Interfa
         chosen = [item for item in chosen if _hex(item.mac) == _hex(wanted.mac)]
     if not chosen:
         raise PlanError(
-            f"No interface has the alias {wanted.interface_alias!r} and the MAC address {wanted.mac!r} that were asked for. {listed}"
+            f"No interface matches 'interface_alias' {wanted.interface_alias!r} and 'mac' {wanted.mac!r}. {listed}"
         )
     on_link = [item for item in chosen if any(wanted.gateway in network for network in item.networks)]
     if not on_link:
         raise PlanError(
-            f"The gateway {wanted.gateway} is in no subnet of this server's interfaces, so it cannot be reached directly. {listed}"
+            f"The gateway {wanted.gateway} is not in a subnet of this server, so it cannot be reached directly. {listed}"
         )
     if len(on_link) > 1:
         raise PlanError(
-            f"The gateway {wanted.gateway} is in a subnet of several interfaces: name one by 'interface_alias' or 'mac'. {listed}"
+            f"The gateway {wanted.gateway} is in a subnet of several interfaces. Choose one with 'interface_alias' or 'mac'. {listed}"
         )
     return on_link[0]
 
@@ -223,13 +223,13 @@ def choose_interface(interfaces: Iterable[Interface], wanted: Wanted) -> Interfa
 def _require_administrator(network: Network) -> None:
     if not network.administrator:
         raise PlanError(
-            "The user of the connection is not an administrator of this server, and cannot change its routes."
+            "The user of the connection is not an administrator of this server and cannot change its routes."
         )
 
 
 def _dhcp_refusal(interface: Interface) -> PlanError:
     return PlanError(
-        f"Interface {interface} has its configuration from DHCP, which would undo the change of the gateway."
+        f"Interface {interface} is configured by DHCP, which would undo the change of the gateway."
         " Give it a fixed address, or set 'allow_dhcp' if the DHCP server hands out that gateway."
     )
 
@@ -237,7 +237,7 @@ def _dhcp_refusal(interface: Interface) -> PlanError:
 def _routes_in(snapshot: Mapping[str, t.Any], network: Network) -> list[Route]:
     """Read the routes in a snapshot.
 
-    :raises PlanError: where there are none, or where they are another server's.
+    :raises PlanError: if it has none, or if they are another server's.
     """
     indexes = {interface.alias: interface.index for interface in network.interfaces}
     listed = "; ".join(map(str, network.interfaces)) or "none"
@@ -246,14 +246,14 @@ def _routes_in(snapshot: Mapping[str, t.Any], network: Network) -> list[Route]:
         if own.isdisjoint(map(str, snapshot["addresses"])):
             raise PlanError(
                 f"Option 'snapshot' was taken from a server with the addresses {', '.join(map(str, snapshot['addresses']))}."
-                f" This one has none of them. Interfaces are: {listed}."
+                f" This server has none of them. Interfaces are: {listed}."
             )
         found = []
         for item in snapshot["routes"]:
             alias, store = str(item["interface"]), str(item["store"])
             if alias not in indexes and not alias.isdigit():
                 raise PlanError(
-                    f"Option 'snapshot' has a route on interface {alias!r}, which is not there. Interfaces are: {listed}."
+                    f"Option 'snapshot' has a route on interface {alias!r}, which does not exist. Interfaces are: {listed}."
                 )
             if store not in (ACTIVE, PERSISTENT):
                 raise ValueError(f"the store {store!r}")
@@ -271,29 +271,29 @@ def _routes_in(snapshot: Mapping[str, t.Any], network: Network) -> list[Route]:
 def _check_reachable(network: Network, step: Step) -> None:
     """Check that a gateway of the snapshot can still be reached.
 
-    :raises PlanError: where it cannot.
+    :raises PlanError: if it cannot.
     """
     networks = {item.index: item.networks for item in network.interfaces}.get(step.interface_index)
     if networks is not None and step.next_hop != ON_LINK and not any(step.next_hop in item for item in networks):
         raise PlanError(
-            f"The gateway {step.next_hop} of the snapshot is in no subnet that interface {network.alias(step.interface_index)} has now"
+            f"The snapshot's gateway {step.next_hop} is not in a subnet that interface {network.alias(step.interface_index)} has now"
             f" ({', '.join(map(str, networks)) or 'none'}), so it cannot be reached directly."
         )
 
 
 def _others(network: Network, then: Iterable[Route], mine: set[Key]) -> list[Finding]:
-    """Report static routes that somebody else has added or removed since the snapshot."""
+    """Report static routes that others have added or removed since the snapshot."""
 
     def lines(routes: Iterable[Route]) -> set[str]:
         return {
-            f"{route.destination} by {route.next_hop}"
+            f"{route.destination} via {route.next_hop}"
             for route in routes
             if route.store == PERSISTENT and not route.is_default and route.key not in mine
         }
 
-    was, stands_now = lines(then), lines(network.by_gateway())
-    differing = [f"{line} was added" for line in sorted(stands_now - was)]
-    differing += [f"{line} was removed" for line in sorted(was - stands_now)]
+    was, now = lines(then), lines(network.by_gateway())
+    differing = [f"{line} was added" for line in sorted(now - was)]
+    differing += [f"{line} was removed" for line in sorted(was - now)]
     if not differing:
         return []
     return [
@@ -301,14 +301,14 @@ def _others(network: Network, then: Iterable[Route], mine: set[Key]) -> list[Fin
             "routes_differ",
             "info",
             "routes",
-            f"Since the snapshot was taken, somebody else has changed other routes, which are left alone: {'; '.join(differing)}.",
+            f"Other routes have been changed since the snapshot was taken, not by this collection. They are left alone: {'; '.join(differing)}.",
             "No action needed if this was intended.",
         )
     ]
 
 
 def _preserve(network: Network, wanted: Wanted, old: Sequence[Route]) -> list[Step]:
-    """Keep on a default route that will be removed whatever uses it now: declared prefixes, management peers, DNS servers."""
+    """Keep what uses a default route that will be removed on its gateway: declared prefixes, management peers, DNS servers."""
     steps = {}
     for prefix in [*wanted.preserve_routes, *(netaddr.IPNetwork(peer) for peer in network.peers)]:
         route = network.route_to(prefix)
@@ -323,8 +323,8 @@ def _default_findings(network: Network, interface: Interface, wanted: Wanted) ->
             "ipv6_default_route",
             "info",
             network.alias(index),
-            f"There is an IPv6 default route, by {next_hop}, which is left alone: only IPv4 is managed.",
-            "If clients connect over IPv6, see that their answers go back through the load balancer, too.",
+            f"There is an IPv6 default route via {next_hop}. It is left alone, because only IPv4 is managed.",
+            "If clients connect over IPv6, make sure that replies to them also go through the load balancer.",
         )
         for next_hop, index, _metric in network.ipv6_defaults
     ]
@@ -335,8 +335,8 @@ def _default_findings(network: Network, interface: Interface, wanted: Wanted) ->
             "other_default_route",
             "warning",
             network.alias(route.interface_index),
-            f"There is another default route, by {route.next_hop}; with the lower metric, it would take the answers to clients.",
-            "Give internal networks static routes and remove it, which 'remove_other_defaults' does.",
+            f"There is another default route via {route.next_hop}. If its metric is lower, replies to clients take it.",
+            "Add static routes for internal networks, then remove it, for example with 'remove_other_defaults'.",
         )
         for route in network.defaults()
         if route.interface_index != interface.index

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the actions for a VPN server share: running scripts and modules there, lost connections, and results."""
+"""What the actions for VPN servers share: running scripts and modules there, lost connections, and results."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ Answer = t.TypeVar("Answer")
 
 
 class Lost(Exception):
-    """There was no answer from the server, so nobody knows whether the script or module ran."""
+    """The server did not answer, so it is not known whether the script or module ran."""
 
 
 class ServerAction(ActionBase, abc.ABC):
-    """An action on a Windows server. Check mode and diff mode are its own affair: what it sends reads, or is meant to write."""
+    """An action on a Windows server. It handles check mode itself: what it sends either only reads, or should write."""
 
     _requires_connection = True
 
@@ -41,10 +41,10 @@ class ServerAction(ActionBase, abc.ABC):
 
     @abc.abstractmethod
     def change(self, options: Mapping[str, t.Any]) -> dict[str, t.Any]:
-        """Do what the task asks for, and return its result.
+        """Do what the task requests, and return its result.
 
-        :raises PlanError: where that is refused, or failed.
-        :raises Lost: where there was no answer, and nothing was sent that writes.
+        :raises PlanError: if it is refused, or failed.
+        :raises Lost: if the server did not answer, and nothing was changed.
         """
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
@@ -60,7 +60,7 @@ class ServerAction(ActionBase, abc.ABC):
                 )
             if not getattr(self._connection._shell, "_IS_WINDOWS", False):
                 raise PlanError(
-                    "The connection is not one to a Windows server, such as winrm, psrp or ssh with PowerShell."
+                    "The connection is not one for Windows servers, such as winrm, psrp, or ssh with PowerShell."
                 )
             result.update(self.change(options))
         except AnsibleActionFail as error:
@@ -82,9 +82,9 @@ class ServerAction(ActionBase, abc.ABC):
         return str(self._task_vars.get("inventory_hostname", "The server"))
 
     def again(self, end: float, ask: Callable[[], Answer]) -> Answer:
-        """Ask until there is an answer. What is asked may be done twice.
+        """Repeat ``ask`` until the server answers. It may be carried out twice.
 
-        :raises Lost: where there was none by ``end``.
+        :raises Lost: if there was no answer by ``end``.
         """
         while True:
             try:
@@ -97,45 +97,44 @@ class ServerAction(ActionBase, abc.ABC):
     def powershell(self, script: str, **parameters: t.Any) -> t.Any:
         """Run one of the collection's scripts, and return its result.
 
-        :raises PlanError: where it failed.
-        :raises Lost: where there was no answer.
+        :raises PlanError: if it failed.
+        :raises Lost: if there was no answer.
         """
         arguments = {"script": text_of(script), "parameters": parameters, "depth": 5}
-        return self.module("win_powershell", arguments, script).get("result")
+        return self.module("win_powershell", arguments, f"running {script}").get("result")
 
-    def module(self, name: str, arguments: Mapping[str, t.Any], what: str = "") -> Mapping[str, t.Any]:
-        """Run a module of ansible.windows, and return its result; ``what`` is what messages call it.
+    def module(self, name: str, arguments: Mapping[str, t.Any], what: str) -> Mapping[str, t.Any]:
+        """Run a module of ansible.windows, and return its result. ``what`` says in messages what it does.
 
-        :raises PlanError: where it failed.
-        :raises Lost: where there was no answer, once the connection is known to be needed anew.
+        :raises PlanError: if it failed.
+        :raises Lost: if there was no answer; the next call opens a new connection.
         """
-        what = what or name
         try:
             answer: dict[str, t.Any] = self._execute_module(
                 module_name=f"ansible.windows.{name}", module_args={**arguments}, task_vars=self._task_vars
             )
         except Exception as error:  # whatever a connection plugin raises
             self._hang_up()
-            raise Lost(f"the server did not answer to {what} ({error})") from error
+            raise Lost(f"the server did not answer while {what} ({error})") from error
         if "module_stdout" in answer or answer.get("unreachable"):
             self._hang_up()
-            raise Lost(f"the server did not answer to {what} ({answer.get('msg', 'no reason given')})")
+            raise Lost(f"the server did not answer while {what} ({answer.get('msg', 'no reason given')})")
         if answer.get("failed") or answer.get("error"):
             errors = [str(error.get("output", error)).strip() for error in answer.get("error", [])]
             raise PlanError(f"{what} failed: {'; '.join(errors) or answer.get('msg', 'no reason given')}")
         return answer
 
     def _hang_up(self) -> None:
-        """Forget the connection, so that the next script makes a new one.
+        """Drop the connection, so that the next script opens a new one.
 
-        Not by ``close``, which for winrm and psrp says goodbye first, and waits for an answer until it times out. The server ends such a session by itself.
+        ``close`` is no use: for winrm and psrp, it sends a request first, and waits for a response until it times out. The server ends the session by itself.
         """
         for name in ("protocol", "shell_id", "runspace"):
             if hasattr(self._connection, name):
                 setattr(self._connection, name, None)
         self._connection._connected = False
         with contextlib.suppress(Exception):
-            self._connection.reset()  # what else there is, such as ssh's master
+            self._connection.reset()  # for other connections, such as ssh's master
 
 
 def text_of(script: str) -> str:

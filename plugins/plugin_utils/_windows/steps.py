@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The steps of a change of a Windows server's routes: what they come to, and what undoes them. No input or output."""
+"""The steps that change a Windows server's routes, what results from them, and what undoes them. No input or output."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.network impor
 
 BOTH = "both"
 NEW_ROUTE_METRIC = 256
-"""What Windows gives a route that nobody gave a metric."""
+"""The metric that Windows gives a route by default."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One route that is to stand in a store, or not to. A step whose work is done already does nothing."""
+    """Adds a route to a store, or removes it. Does nothing if that is already so."""
 
     action: t.Literal["add", "remove"]
     store: str
@@ -39,11 +39,11 @@ class Step:
 
     @property
     def key(self) -> Key:
-        """Return what distinguishes the route from others."""
+        """Return what identifies the route."""
         return self.destination, self.next_hop, self.interface_index
 
     def __str__(self) -> str:
-        return f"{self.action} {self.destination} by {self.next_hop} in {self.store}"
+        return f"{self.action} {self.destination} via {self.next_hop} in {self.store}"
 
     def as_dict(self) -> dict[str, t.Any]:
         """Return plain values, as change_routes.ps1 takes them."""
@@ -52,11 +52,11 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """Steps in the order in which they are safe.
+    """Steps in a safe order.
 
-    ``preserve`` only adds; ``switch`` changes what packets take, in the active store alone, so that a reboot would undo it;
-    ``keep`` makes it persistent, once it is seen to work. ``rollback`` restores what was, wherever the change ended.
-    ``remember``: which of the routes that stand then were added by this collection.
+    ``preserve`` only adds; ``switch`` changes the routes in use, in the active store only, so that a reboot undoes it;
+    ``keep`` makes them persistent once they have been seen to work. ``rollback`` restores the old routes, wherever the change ended.
+    ``remember``: the routes of this collection once the steps are done.
     """
 
     preserve: tuple[Step, ...] = ()
@@ -76,17 +76,17 @@ class Plan:
         keep: Sequence[Step],
         findings: Iterable[Finding],
     ) -> Plan:
-        """Add to the steps their rollback, what is to be remembered, and what they change."""
+        """Add to the steps their rollback, the routes to remember, and what they change."""
         steps = [*preserve, *switch, *keep]
         after = predict(network, steps)
-        standing = {network.line(route.key) for route in after.routes if route.store == ACTIVE}
+        active = {network.line(route.key) for route in after.routes if route.store == ACTIVE}
         added = {network.line(step.key) for step in preserve}
         return cls(
             tuple(preserve),
             tuple(switch),
             tuple(keep),
             tuple(_rollback(network, steps)),
-            tuple(sorted(standing & (added | {*network.remembered}))),
+            tuple(sorted(active & (added | {*network.remembered}))),
             (*network.pending_findings(), *findings),
             changes_between(network, after, steps),
         )
@@ -98,7 +98,7 @@ class Plan:
 
 
 def predict(network: Network, steps: Iterable[Step]) -> Network:
-    """Return the network as it will be when ``steps`` are carried out, as change_routes.ps1 does it."""
+    """Return the network as it will be after ``steps``, as change_routes.ps1 carries them out."""
     routes = {(route.store, *route.key): route for route in network.routes}
     for step in steps:
         if step.action == "remove":
@@ -106,7 +106,7 @@ def predict(network: Network, steps: Iterable[Step]) -> Network:
             continue
         made = Route(ACTIVE, netaddr.IPNetwork(step.destination), step.next_hop, step.interface_index, step.metric)
         if step.store == BOTH and (PERSISTENT, *step.key) not in routes:
-            # The active one is made anew with it.
+            # The active one is replaced with it.
             routes[PERSISTENT, *step.key] = replace(made, store=PERSISTENT)
             routes[ACTIVE, *step.key] = made
         routes.setdefault((ACTIVE, *step.key), made)
@@ -114,14 +114,14 @@ def predict(network: Network, steps: Iterable[Step]) -> Network:
 
 
 def stands(network: Network, steps: Iterable[Step]) -> bool:
-    """Report whether all that ``steps`` would do is done."""
+    """Report whether ``steps`` have nothing left to do."""
     return set(predict(network, steps).routes) == set(network.routes)
 
 
 def changes_between(before: Network, after: Network, steps: Iterable[Step]) -> tuple[Change, ...]:
-    """Return what differs between two readings of a server, of the prefixes and interfaces that ``steps`` touch.
+    """Return the difference between two readings of a server, limited to the prefixes and interfaces that ``steps`` touch.
 
-    That is one next hop each, whichever stores it is in. Where only a metric differs, it is the metric.
+    It is one next hop each, whichever stores it is in, or the metric if only that differs.
     """
     found = []
     for destination, index in {(step.destination, step.interface_index) for step in steps}:
@@ -151,12 +151,12 @@ def _others(places: Iterable[tuple[str, str]], hops: Sequence[str]) -> list[str]
 
 
 def _rollback(network: Network, steps: Sequence[Step]) -> list[Step]:
-    """Return the steps after which the routes that ``steps`` touch stand as they do now, however many of them were done."""
+    """Return the steps that restore the present state of the routes that ``steps`` touch, however many of those were done."""
     restore, gone = [], []
     for key in dict.fromkeys(step.key for step in steps):
         found = stores(network.routes, key)
         metrics = {*found.values(), *(step.metric for step in steps if step.key == key and step.action == "add")}
-        if found and len(metrics) > 1:  # nobody knows with which of them it is found
+        if found and len(metrics) > 1:  # it may have any of them by then
             restore += [remove(key, ACTIVE), remove(key, PERSISTENT)]
         restore += make(key, found)
         gone += [remove(key, store) for store in (ACTIVE, PERSISTENT) if store not in found]
@@ -164,7 +164,7 @@ def _rollback(network: Network, steps: Sequence[Step]) -> list[Step]:
 
 
 def make(key: Key, wanted: Mapping[str, int]) -> list[Step]:
-    """Return the steps that make a route in these stores with their metrics, where it does not stand in the persistent one."""
+    """Return the steps that add a route to these stores with their metrics, given that it is not in the persistent store."""
     if PERSISTENT not in wanted:
         return [add(key, ACTIVE, wanted[ACTIVE])] if wanted else []
     # Windows writes to the persistent store only together with the active one.
@@ -186,5 +186,5 @@ def remove(key: Key, store: str) -> Step:
 
 
 def stores(routes: Iterable[Route], key: Key) -> dict[str, int]:
-    """Return in which stores a route stands, the active one first, and with which metric."""
+    """Return the stores that a route is in, the active one first, with its metric in each."""
     return dict(sorted((route.store, route.metric) for route in routes if route.key == key))

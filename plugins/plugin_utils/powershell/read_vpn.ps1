@@ -36,7 +36,7 @@ foreach ($association in Get-NetIPsecMainModeSA -ErrorAction SilentlyContinue) {
     $associations[[string]$association.RemoteEndpoint] = 1 + [int]$associations[[string]$association.RemoteEndpoint]
 }
 
-# The cmdlets of the RemoteAccess module fail where the role or its management tools are not installed: then nobody knows.
+# The cmdlets of the RemoteAccess module fail if the role or its management tools are not installed: then both are unknown.
 $tunnels = $null
 $ports = $null
 try {

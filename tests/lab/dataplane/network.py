@@ -80,7 +80,7 @@ def install() -> None:
 
 
 def forbidden() -> list[str]:
-    """Say what this machine does not allow, in words: no package mends that. In a container, root may not do everything."""
+    """Report what this machine does not allow: no package fixes that. In a container, root may not do everything."""
     if os.geteuid():
         return ["it needs root, to make network namespaces"]
     found = []
@@ -101,7 +101,7 @@ def forbidden() -> list[str]:
 
 
 def missing() -> list[str]:
-    """Say what is missing here, in words."""
+    """Report what is missing here."""
     found = forbidden()
     if wanted := packages():
         found.append(f"it needs the Debian packages {' '.join(wanted)}")
@@ -162,11 +162,11 @@ class Lock:
         return self._file is not None
 
     def is_held(self) -> bool:
-        """Say whether it has been taken here."""
+        """Report whether it has been taken here."""
         return self._file is not None
 
     def release(self) -> None:
-        """Give it back, and remove all that was written beside it."""
+        """Return it, and remove all that was written beside it."""
         if self._file:
             shutil.rmtree(RUN, ignore_errors=True)
             self._file.close()
@@ -209,7 +209,7 @@ class Namespace:
                 _enter(own)
 
     def command(self, *command: str) -> list[str]:
-        """Give the command line that runs a command in it."""
+        """Return the command line that runs a command in it."""
         return [find("ip") or "ip", "netns", "exec", self.name, find(command[0]) or command[0], *command[1:]]
 
     def call(self, *command: str, given: str | None = None, check: bool = True) -> str:

@@ -51,7 +51,7 @@ table ip firewall {
     iifname "lo" accept
     iifname "ipsec*" accept
     ct state established,related accept
-    counter drop comment "what nobody has asked for, as an answer from another address"
+    counter drop comment "unsolicited, such as a reply from another address"
   }
 }
 """
@@ -160,7 +160,7 @@ class Plane:
             raise
 
     def stop(self) -> None:
-        """Remove it, and nothing else: without the lock, what stands is another's."""
+        """Remove it, and nothing else: without the lock, it belongs to another lab."""
         if not self._lock.is_held():
             return
         self._stopped.set()
@@ -301,7 +301,7 @@ class Plane:
         return dict(Counter(one["remote-host"] for one in self.servers[address].charon.associations()))
 
     def count(self, server: VpnServer) -> None:
-        """Count anew which addresses have reached the server's limit."""
+        """Count again which addresses have reached the server's limit."""
         with self._changing:
             limit = self.system_limit if server.is_set.limit is None else server.is_set.limit
             full = frozenset(one for one, number in self.sources(server.address).items() if number >= limit)
@@ -318,7 +318,7 @@ class Plane:
     # The load balancer's table of connections
 
     def flows(self, vip: str | None = None) -> list[Flow]:
-        """Give the UDP flows through the load balancer."""
+        """Return the UDP flows through the load balancer."""
         wanted = ("--orig-dst", vip) if vip else ()
         listed = self.balancer.call("conntrack", "-L", "-p", "udp", *wanted)
         found = []
@@ -373,7 +373,7 @@ class Plane:
             self.count(server)
 
     def connected(self, vip: str) -> dict[int, str]:
-        """Give the clients that are connected to an address, each with the address that its server sees."""
+        """Return the clients that are connected to an address, each with the address that its server sees."""
         seen = {
             one["remote-id"]: one["remote-host"]
             for server in self.servers.values()
@@ -406,7 +406,7 @@ class Plane:
             self.count(server)
 
     def pings(self, vip: str, number: int) -> bool:
-        """Say whether a packet in ESP gets from a client through its tunnel to its server's inside, and back."""
+        """Report whether a packet in ESP gets from a client through its tunnel to its server's inside, and back."""
         for one in self.clients.associations():
             if one["name"] == _connection(vip, number):
                 own = one["local-vips"][0]
@@ -423,7 +423,7 @@ class Plane:
 
 
 def _target(number: int) -> str:
-    """Give the address behind a server that its clients reach through the tunnel."""
+    """Return the address behind a server that its clients reach through the tunnel."""
     return f"172.30.{number}.254"
 
 

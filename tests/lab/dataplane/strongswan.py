@@ -67,7 +67,7 @@ class Charon:
         configuration.write_text(text, encoding="utf-8")
         # A copy: where AppArmor confines the daemon, it does so by its path, to files and sockets of the system's own VPN.
         program = shutil.copy(find("charon-systemd") or "charon-systemd", self.folder / "charon")
-        # Should this process be killed, so is the daemon, which nobody could ask any more.
+        # If this process is killed, so is the daemon, which could not be reached any more.
         command = ["env", f"STRONGSWAN_CONF={configuration}", "setpriv", "--pdeathsig", "KILL", str(program)]
         self._process = subprocess.Popen(
             self.namespace.command(*command),
@@ -100,7 +100,7 @@ class Charon:
 
     @contextlib.contextmanager
     def session(self) -> t.Iterator[vici.Session]:
-        """Give a session of its own: a session carries out one command at a time."""
+        """Return a session of its own: a session carries out one command at a time."""
         with socket.socket(socket.AF_UNIX) as opened:
             opened.connect(str(self.folder / "vici"))
             yield vici.Session(opened)
@@ -127,12 +127,12 @@ class Charon:
         return ""
 
     def associations(self) -> list[dict[str, t.Any]]:
-        """Give the established IKE security associations."""
+        """Return the established IKE security associations."""
         with self.session() as session:
             return [one for one in _all(session) if one["state"] == "ESTABLISHED"]
 
     def drop(self, connections: t.Collection[str] | None = None) -> None:
-        """End the security associations of these connections, or all, also those that are not yet established. The peers are told once."""
+        """End the security associations of these connections, or all, also those that are not yet established. The peers are notified once."""
         with self.session() as session:
             for one in _all(session):
                 if connections is None or one["name"] in connections:
@@ -141,7 +141,7 @@ class Charon:
                             pass
 
     def listen(self, events: t.Sequence[str], stopped: threading.Event) -> t.Iterator[str]:
-        """Give the names of these events as they come, until ``stopped`` is set."""
+        """Return the names of these events as they come, until ``stopped`` is set."""
         with (
             self.session() as session,
             contextlib.closing(session.listen(list(events), timeout=0.2)) as found,
@@ -158,7 +158,7 @@ def _all(session: vici.Session) -> list[dict[str, t.Any]]:
 
 
 def _text(value: t.Any) -> t.Any:
-    """Give VICI's bytes as text."""
+    """Return VICI's bytes as text."""
     if isinstance(value, bytes):
         return value.decode()
     if isinstance(value, dict):

@@ -33,7 +33,7 @@ SERVERS = ("10.10.0.11", "10.10.0.12")
 
 
 def pair(address: str, first: str | None, second: str | None) -> list[Service]:
-    """Give the services of an address with their translations."""
+    """Return the services of an address with their translations."""
     return [Service(address, 500, SERVERS, first), Service(address, 4500, SERVERS, second)]
 
 
@@ -122,7 +122,7 @@ def test_a_loadmaster_goes_by_transparency_and_layer() -> None:
 
 
 def windows(change: t.Callable[[dict[str, t.Any]], None] = lambda _state: None) -> Server:
-    """Give what a Windows host is set to, after a change of its state."""
+    """Return what a Windows host is set to, after a change of its state."""
     host = WindowsHost("rras1", 1)
     change(host.state)
     return server_of(host.state)
@@ -167,7 +167,7 @@ def test_the_rules_name_what_is_translated_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize(("code", "capabilities"), [(1, "000001ffffffffff"), (0, "000001ffffffefff")])
-def test_root_that_may_not_make_namespaces_is_told_so_before_anything_is_installed(
+def test_root_that_may_not_make_namespaces_learns_it_before_anything_is_installed(
     code: int, capabilities: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 0)

@@ -54,7 +54,7 @@ def count(state: Result, parameters: Result, check_mode: bool) -> Result:
 
 @pytest.fixture(scope="module")
 def ca(tmp_path_factory: pytest.TempPathFactory) -> tuple[CertificateAuthority, Path]:
-    """Give a private certificate authority, and its certificate."""
+    """Return a private certificate authority, and its certificate."""
     path = tmp_path_factory.mktemp("ca") / "ca.pem"
     authority = CertificateAuthority()
     authority.write(path)
@@ -92,7 +92,7 @@ def client(host: WindowsHost, ca: tuple[CertificateAuthority, Path]) -> Protocol
 
 
 def powershell(script: str) -> str:
-    """Give the command line that runs a script."""
+    """Return the command line that runs a script."""
     return (
         f"PowerShell -NoProfile -NonInteractive -EncodedCommand {base64.b64encode(script.encode('utf-16-le')).decode()}"
     )
@@ -102,7 +102,7 @@ BOOTSTRAP = powershell('$input.Split(@("`0`0`0`0"), 2)')
 
 
 def new_payload(*actions: Result, rest: bytes = b"", wrapper: str = "exec_wrapper") -> bytes:
-    """Give the payload of ansible-core 2.19 and later."""
+    """Return the payload of ansible-core 2.19 and later."""
     boot, manifest = (
         {"name": wrapper, "script": "", "params": {}},
         {"scripts": {}, "actions": actions, "signed_hashlist": []},
@@ -111,13 +111,13 @@ def new_payload(*actions: Result, rest: bytes = b"", wrapper: str = "exec_wrappe
 
 
 def module_action(wanted: str, /, **arguments: t.Any) -> Result:
-    """Give the last action of a payload."""
+    """Return the last action of a payload."""
     value = {"_ansible_module_name": f"ansible.windows.{wanted}", **arguments}
     return {"name": "module_wrapper.ps1", "params": {"Variables": [{"Name": "complex_args", "Value": value}]}}
 
 
 def old_payload(actions: list[str], name: str, **manifest: t.Any) -> bytes:
-    """Give the payload of ansible-core 2.16."""
+    """Return the payload of ansible-core 2.16."""
     arguments = {"_ansible_module_name": name}
     return b"begin {}\0\0\0\0" + json.dumps({"actions": actions, "module_args": arguments, **manifest}).encode()
 
@@ -285,7 +285,7 @@ def test_cut(host: WindowsHost, client: Protocol) -> None:
 
 
 def test_slow_module(host: WindowsHost, client: Protocol) -> None:
-    """A module that takes longer than the operation time-out is waited for with more than one Receive."""
+    """A module that takes longer than the operation time-out needs more than one Receive."""
     host.fault(lambda entry: entry.path == "win_ping", delay=1.3)
     assert run(client, "win_ping")["ping"] == "pong"
     assert [entry.status for entry in host.http_log if entry.body == "Receive"] == [500, 200]
@@ -556,7 +556,7 @@ def test_routes_change_as_the_plan_predicts(steps: list[Step]) -> None:
     assert set(predict(before, steps).routes) == set(after.routes)
 
 
-def test_a_way_back_that_fails_is_tried_again(ca: tuple[CertificateAuthority, Path]) -> None:
+def test_a_rollback_that_fails_is_tried_again(ca: tuple[CertificateAuthority, Path]) -> None:
     """It also is at the next start, and it removes itself once it has succeeded."""
     host = WindowsHost("rras1", 1, HANDLERS)
     host.start(ca[0])

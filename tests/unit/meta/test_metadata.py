@@ -22,7 +22,8 @@ def test_every_module_documents_check_and_diff_mode(name: str) -> None:
     module = importlib.import_module(f"ansible_collections.aovpn.ikev2.plugins.modules.{name}")
     documentation = yaml.safe_load(module.DOCUMENTATION)
     assert documentation["module"] == name
-    assert "attributes" in documentation or "aovpn.ikev2._device" in documentation["extends_documentation_fragment"]
+    shared = {"aovpn.ikev2._device", "aovpn.ikev2._device.server"}
+    assert "attributes" in documentation or shared & {*documentation["extends_documentation_fragment"]}
     assert yaml.safe_load(module.EXAMPLES)
     assert yaml.safe_load(module.RETURN)
 

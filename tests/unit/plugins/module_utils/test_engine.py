@@ -39,7 +39,7 @@ GOOD = {"10.10.0.11": GATEWAY, "10.10.0.12": GATEWAY}
 
 
 def pair(address: str = "203.0.113.10", value: str = "hidden") -> list[Service]:
-    """Give a pair of services, with their servers."""
+    """Return a pair of services, with their servers."""
     servers = tuple(Server(f"10.10.0.1{number}", 500, (GATEWAY,)) for number in (1, 2))
     return [
         Service(
@@ -121,7 +121,7 @@ class Memory(Adapter):
             raise failure[1]
 
     def values(self) -> list[t.Any]:
-        """Give what stands on the device."""
+        """Return what is in effect on the device."""
         return [*self.device.values(), *(service.value for service in self.services.values())]
 
 
@@ -232,12 +232,12 @@ def test_both_or_neither_or_said_plainly(failures: Sequence[tuple[str, DeviceErr
     came = outcome(memory)
     if isinstance(came, RunFailed):
         untouched = memory.values() == [False, "hidden", "hidden"]
-        # What is called undone is so; what is not called undone may be so all the same, but then nobody could tell.
+        # What is called undone is so; what is not called undone may be so as well, but then it could not be read.
         kept = memory.kept in (None, [False, "hidden", "hidden"])
         assert (untouched and kept) or came.result.undone is False
         assert came.result.changed is (not came.result.undone)
         assert ("as it was before" in str(came)) is came.result.undone
-        # Nothing here keeps the device from being read, so the result says what stands.
+        # Nothing here keeps the device from being read, so the result reports the present state.
         assert [service.value for service in came.result.services] == memory.values()[1:]
         assert [service.value for service in came.result.before] == ["hidden", "hidden"]
     else:
@@ -249,7 +249,7 @@ def test_both_or_neither_or_said_plainly(failures: Sequence[tuple[str, DeviceErr
     assert memory.values() == [True, "kept", "kept"]
 
 
-def test_what_nobody_can_read_is_not_claimed_to_stand() -> None:
+def test_what_cannot_be_read_is_not_reported_as_changed() -> None:
     class Gone(Memory):
         def apply(self, changes: Sequence[Change]) -> None:
             super().apply(changes)
@@ -271,7 +271,7 @@ def test_what_nobody_can_read_is_not_claimed_to_stand() -> None:
     assert result.snapshot is not None
 
 
-def test_what_is_put_back_without_an_answer_is_put_back_all_the_same() -> None:
+def test_what_is_rolled_back_without_an_answer_is_still_rolled_back() -> None:
     memory = Memory(pair(), [None, ("before", Refused("no")), ("after", Unreachable("lost"))])
     with pytest.raises(RunFailed, match="Everything is as it was before") as caught:
         go(memory)
@@ -303,7 +303,7 @@ def test_a_device_that_only_says_yes_is_found_out() -> None:
     assert "keep" not in memory.calls
 
 
-def test_a_failing_log_out_is_told_and_does_not_hide_the_first_error() -> None:
+def test_a_failing_log_out_is_reported_and_does_not_hide_the_first_error() -> None:
     class Stuck(Memory):
         def close(self) -> None:
             raise Unreachable("no answer to the log-out")
@@ -342,7 +342,7 @@ def test_half_a_pair_that_was_asked_for_is_a_blocker_and_names_the_other_half() 
         go(Memory(pair()[:1]), Order(addresses=("203.0.113.10",), return_path=GOOD))
 
 
-def test_half_a_pair_that_nobody_asked_for_is_told_and_left_alone() -> None:
+def test_half_a_pair_that_was_not_requested_is_reported_and_left_alone() -> None:
     memory = Memory([*pair(), pair("203.0.113.11")[0]])
     result = go(memory)
     assert [(finding.code, finding.severity) for finding in result.findings] == [("pair_incomplete", "warning")]

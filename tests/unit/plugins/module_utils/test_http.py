@@ -61,7 +61,7 @@ def echo() -> Iterator[Echo]:
 
 @pytest.fixture
 def ca(echo: Echo, tmp_path: Path) -> str:
-    """Give the certificate authority's file."""
+    """Return the certificate authority's file."""
     echo.ca.write(tmp_path / "ca.pem")  # type: ignore[attr-defined]
     return str(tmp_path / "ca.pem")
 
@@ -129,7 +129,7 @@ def test_a_slow_device_is_given_up_in_words(echo: Echo, ca: str) -> None:
         session(echo, ca, timeout=1).send("GET", "/a")
 
 
-def test_a_refused_connection_and_an_unknown_host_are_told_apart() -> None:
+def test_a_refused_connection_and_an_unknown_host_are_reported_apart() -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         port = bound.getsockname()[1]
@@ -145,7 +145,7 @@ def test_a_missing_ca_file_is_an_error_in_words(echo: Echo) -> None:
         session(echo, "/does/not/exist.pem").send("GET", "/a")
 
 
-def test_no_message_shows_what_stands_in_a_url(echo: Echo, ca: str) -> None:
+def test_no_message_shows_what_a_url_contains(echo: Echo, ca: str) -> None:
     echo.fault(reset="before", times=9)
     with pytest.raises(Unreachable) as caught:
         session(echo, ca).send("DELETE", "/tokens/SECRETTOKEN")
@@ -228,9 +228,7 @@ def test_json_that_is_nested_without_end_is_no_object(echo: Echo, ca: str) -> No
 
 
 @pytest.mark.parametrize(("cert", "key"), [("none.pem", None), ("ca.pem", "none.key")])
-def test_a_client_certificate_that_is_not_there(
-    echo: Echo, ca: str, tmp_path: Path, cert: str, key: str | None
-) -> None:
+def test_a_client_certificate_that_is_missing(echo: Echo, ca: str, tmp_path: Path, cert: str, key: str | None) -> None:
     files = {"client_cert": str(tmp_path / cert), "client_key": key and str(tmp_path / key)}
     with pytest.raises(Unreachable, match="'client_cert', 'client_key' or 'ca_path' is not usable"):
         session(echo, ca, **files).send("GET", "/a")

@@ -131,11 +131,11 @@ def test_answers(data: bytes, wanted: str) -> None:
         message((SA, b""))[:-2] + b"\x00\x05",  # longer than the message
     ],
 )
-def test_what_is_no_answer(data: bytes) -> None:
+def test_what_is_not_an_answer(data: bytes) -> None:
     assert read_answer(data, SPI) is None
 
 
-def test_our_own_request_is_no_answer() -> None:
+def test_our_own_request_is_not_an_answer() -> None:
     assert read_answer(sa_init(SPI), SPI) is None
 
 

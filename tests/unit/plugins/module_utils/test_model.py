@@ -132,8 +132,8 @@ def test_a_snapshot_survives_json(services: dict[str, t.Any], device: dict[str, 
         {"services": None},
     ],
 )
-def test_what_is_no_snapshot_is_refused(raw: t.Any) -> None:
-    with pytest.raises(InvalidInput, match="Option 'snapshot' is not what a former run returned"):
+def test_what_is_not_a_snapshot_is_refused(raw: t.Any) -> None:
+    with pytest.raises(InvalidInput, match="Option 'snapshot' is not what an earlier run returned"):
         Order.parse(**{**OPTIONS, "state": "restored", "snapshot": raw})
 
 

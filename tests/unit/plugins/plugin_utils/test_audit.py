@@ -101,7 +101,7 @@ def test_every_drift_is_a_sentence() -> None:
         "lb: snat of vs4500 is snat /Common/sp and has to be none",
         "lb: not_active_unit at vs500: So it is.",
         "rras1: the default gateway is 10.10.0.1 and has to be 10.10.0.9",
-        "rras1: the route 0.0.0.0/0 by 192.168.10.1 has to be removed",
+        "rras1: the route 0.0.0.0/0 via 192.168.10.1 has to be removed",
         "rras1: the gateway of 172.16.0.9/32 is missing and has to be 10.10.0.254",
         "rras1: RouteMetric of 172.16.0.9/32 is 256 and has to be 1",
         "rras2: the default gateway is missing and has to be 10.10.0.1",

@@ -111,7 +111,7 @@ def test_a_load_balancer_that_is_refused(changes: dict[str, t.Any], words: str) 
     [
         ({"ansible_connection": "ssh"}, "ansible_connection is ssh"),
         ({"rras_gateway": "gateway.example.net"}, "'rras_gateway' is 'gateway.example.net'"),
-        ({"rras_gateway": "2001:db8::1"}, "only the IPv4 default gateway"),
+        ({"rras_gateway": "2001:db8::1"}, "Only the IPv4 default gateway"),
         ({"rras_preserve_routes": ["10.0.0.0/8", "10.1.0.0/16"]}, "which overlap"),
         ({"rras_rollback_timeout": 1}, "rras_rollback_timeout is 1"),
         ({"rras_rollback_timeout": "soon"}, "rras_rollback_timeout"),

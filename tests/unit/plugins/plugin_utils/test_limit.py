@@ -58,7 +58,7 @@ SETS = ("win_regedit", {**VALUE, "data": 50000, "type": "dword"})
 UNSETS = ("win_regedit", {**VALUE, "state": "absent"})
 RESTARTS = ("win_service", {"name": "IKEEXT", "state": "restarted"})
 UNMARKS = ("win_regedit", {**MARK, "state": "absent"})
-OWED: dict[str, t.Any] = {"restart_owed": True, "restart_marked": True}
+PENDING: dict[str, t.Any] = {"restart_owed": True, "restart_marked": True}
 
 
 @pytest.mark.parametrize(
@@ -72,10 +72,10 @@ OWED: dict[str, t.Any] = {"restart_owed": True, "restart_marked": True}
         # It reads the value when it starts.
         (STOPPED, Wanted(50000), [SETS]),
         # A restart that an earlier run has left: made when nobody is connected, and by the time the value is right.
-        (replace(IDLE, ike_limit=50000, **OWED), Wanted(50000), [RESTARTS, UNMARKS]),
-        (replace(BUSY, ike_limit=50000, **OWED), Wanted(50000), []),
-        (replace(STOPPED, ike_limit=50000, **OWED), Wanted(50000), [RESTARTS, UNMARKS]),
-        (replace(STOPPED, **OWED), Wanted(50000), [MARKS, SETS, RESTARTS, UNMARKS]),
+        (replace(IDLE, ike_limit=50000, **PENDING), Wanted(50000), [RESTARTS, UNMARKS]),
+        (replace(BUSY, ike_limit=50000, **PENDING), Wanted(50000), []),
+        (replace(STOPPED, ike_limit=50000, **PENDING), Wanted(50000), [RESTARTS, UNMARKS]),
+        (replace(STOPPED, **PENDING), Wanted(50000), [MARKS, SETS, RESTARTS, UNMARKS]),
         # One that has happened since.
         (replace(IDLE, ike_limit=50000, restart_marked=True), Wanted(50000), [UNMARKS]),
         # Back to the system's own default, and to a number that somebody else has set.
@@ -90,8 +90,8 @@ def test_the_steps(facts: ServerFacts, wanted: Wanted, steps: list[tuple[str, di
     assert modules(plan_limit(facts, wanted)) == steps
 
 
-def test_a_restart_alone_is_no_change_of_a_setting() -> None:
-    plan = plan_limit(replace(IDLE, ike_limit=50000, **OWED), Wanted(50000))
+def test_a_restart_alone_is_not_a_change_of_a_setting() -> None:
+    plan = plan_limit(replace(IDLE, ike_limit=50000, **PENDING), Wanted(50000))
     assert (plan.changes, plan.restarts, plan.changed) == ((), True, True)
     unmark = plan_limit(replace(IDLE, ike_limit=50000, restart_marked=True), Wanted(50000))
     assert (unmark.changes, unmark.restarts, unmark.changed) == ((), False, False)
@@ -110,8 +110,8 @@ def test_the_change_is_listed_with_the_registrys_own_name() -> None:
 
 WITHOUT_RRAS = {"IKEEXT": RUNNING}
 REFUSED: list[tuple[ServerFacts, str]] = [
-    (replace(IDLE, services=WITHOUT_RRAS), "not an RRAS server: the service RemoteAccess is not there"),
-    (replace(IDLE, services={"RemoteAccess": RUNNING}), "not an RRAS server: the service IKEEXT is not there"),
+    (replace(IDLE, services=WITHOUT_RRAS), "not an RRAS server: the service RemoteAccess is missing"),
+    (replace(IDLE, services={"RemoteAccess": RUNNING}), "not an RRAS server: the service IKEEXT is missing"),
     (
         replace(IDLE, services={**IDLE.services, "RemoteAccess": {**RUNNING, "start": "disabled"}}),
         "not an RRAS server: the service RemoteAccess is disabled",
@@ -119,14 +119,14 @@ REFUSED: list[tuple[ServerFacts, str]] = [
     (replace(IDLE, administrator=False), "is not an administrator of this server"),
     (
         replace(IDLE, services={**IDLE.services, "IKEEXT": {**RUNNING, "dependents": ["PolicyAgent", "Other"]}}),
-        "depend on IKEEXT, and would be stopped with it: PolicyAgent, Other. Stop them first",
+        "depend on IKEEXT and would be stopped with it: PolicyAgent, Other. Stop them first",
     ),
 ]
 
 
 @pytest.mark.parametrize(("facts", "words"), REFUSED)
 def test_what_is_refused(facts: ServerFacts, words: str) -> None:
-    for refused in (facts, replace(facts, ike_limit=50000, **OWED)):
+    for refused in (facts, replace(facts, ike_limit=50000, **PENDING)):
         with pytest.raises(PlanError, match=words) as failure:
             plan_limit(refused, Wanted(50000))
         assert (failure.value.final_state, failure.value.changes) == ("unchanged", ())
@@ -140,7 +140,7 @@ def test_what_is_refused(facts: ServerFacts, words: str) -> None:
 
 @pytest.mark.parametrize("limit", [0, -1, 4294967296])
 def test_a_limit_that_the_registry_cannot_hold(limit: int) -> None:
-    with pytest.raises(PlanError, match=rf"'limit' is {limit}, and has to be a number from 1 to 4294967295"):
+    with pytest.raises(PlanError, match=rf"'limit' is {limit}. It has to be a number from 1 to 4294967295"):
         Wanted.parse(limit, False)
 
 
@@ -222,7 +222,7 @@ ASKED = st.builds(Wanted, LIMITS, st.booleans())
 
 
 @given(SERVERS, ASKED)
-def test_what_stands_after_the_steps_is_what_was_predicted(server: Server, wanted: Wanted) -> None:
+def test_the_result_of_the_steps_is_as_predicted(server: Server, wanted: Wanted) -> None:
     plan = plan_limit(server.facts(), wanted)
     was_running, tunnels_matter = server.running, server.tunnels and not wanted.restart_with_sessions
     for step in plan.steps:

@@ -50,7 +50,7 @@ BOTH = ("ActiveStore", "PersistentStore")
 def route(
     destination: str, next_hop: str, index: int, stores: tuple[str, ...] = BOTH, metric: int = 256
 ) -> list[dict[str, t.Any]]:
-    """Give a route in these stores."""
+    """Return a route in these stores."""
     return [
         {"store": store, "destination": destination, "next_hop": next_hop, "interface_index": index, "metric": metric}
         for store in stores
@@ -63,7 +63,7 @@ def network(
     peers: t.Sequence[str] = (),
     **more: t.Any,
 ) -> Network:
-    """Give a server's network as it is read."""
+    """Return a server's network as it is read."""
     on_link = route("10.10.0.0/24", "0.0.0.0", 4, ("ActiveStore",)) + route(
         "192.168.10.0/24", "0.0.0.0", 7, ("ActiveStore",)
     )
@@ -83,7 +83,7 @@ def network(
 
 
 def wanted(gateway: str = NEW, **options: t.Any) -> Wanted:
-    """Give what a task asks for."""
+    """Return what a task asks for."""
     defaults: dict[str, t.Any] = {
         "interface_alias": None,
         "mac": None,
@@ -95,7 +95,7 @@ def wanted(gateway: str = NEW, **options: t.Any) -> Wanted:
 
 
 def steps(plan: Plan) -> list[tuple[t.Any, ...]]:
-    """Give a plan's steps in short."""
+    """Return a plan's steps in short."""
     return [(step.action, step.store, step.destination, step.next_hop, step.interface_index) for step in plan.steps]
 
 
@@ -140,7 +140,7 @@ def test_what_uses_the_old_default_keeps_it() -> None:
     )
 
 
-def test_another_interfaces_default_is_told_and_removed_only_on_request() -> None:
+def test_another_interfaces_default_is_reported_and_removed_only_on_request() -> None:
     two = network(DEFAULT, route("0.0.0.0/0", "192.168.10.1", 7), peers=["172.16.0.9"])
     told = plan_default_gateway(two, wanted())
     assert [(finding.code, finding.object) for finding in told.findings] == [("other_default_route", "Internal")]
@@ -184,15 +184,15 @@ def test_the_interface_is_found(options: dict[str, str]) -> None:
     [
         ({"gateway": "nonsense"}, "'nonsense', which is not an IP address"),
         ({"gateway": "10.10.0"}, "which is not an IP address"),
-        ({"gateway": "2001:db8::1"}, "only the IPv4 default gateway is managed"),
-        ({"gateway": "172.16.0.1"}, "is in no subnet of this server's interfaces"),
-        ({"gateway": "10.10.0.11"}, "is an address of this server itself"),
-        ({"interface_alias": "Nothing"}, "No interface has the alias 'Nothing'.*External.*Internal"),
-        ({"mac": "00-00-00-00-00-00"}, "No interface has .* the MAC address '00-00-00-00-00-00'"),
-        ({"interface_alias": "Internal"}, "is in no subnet"),
-        ({"preserve_routes": ["nonsense"]}, "'preserve_routes' holds 'nonsense'"),
+        ({"gateway": "2001:db8::1"}, "Only the IPv4 default gateway is managed"),
+        ({"gateway": "172.16.0.1"}, "is not in a subnet of this server"),
+        ({"gateway": "10.10.0.11"}, "is this server's own address"),
+        ({"interface_alias": "Nothing"}, "No interface matches 'interface_alias' 'Nothing'.*External.*Internal"),
+        ({"mac": "00-00-00-00-00-00"}, "No interface matches .* 'mac' '00-00-00-00-00-00'"),
+        ({"interface_alias": "Internal"}, "is not in a subnet"),
+        ({"preserve_routes": ["nonsense"]}, "'preserve_routes' contains 'nonsense'"),
         ({"preserve_routes": ["0.0.0.0/0"]}, "not the default route"),
-        ({"preserve_routes": ["10.0.0.1/8"]}, "'preserve_routes' holds '10.0.0.1/8'"),
+        ({"preserve_routes": ["10.0.0.1/8"]}, "'preserve_routes' contains '10.0.0.1/8'"),
         ({"preserve_routes": ["2001:db8::/32"]}, "IPv4 prefixes"),
         ({"preserve_routes": ["172.16.0.0/12", "172.20.0.0/16"]}, "172.20.0.0/16 and 172.16.0.0/12, which overlap"),
     ],
@@ -206,16 +206,16 @@ def test_what_cannot_be_planned_is_said(options: dict[str, t.Any], words: str) -
     ("more", "words"),
     [
         ({"administrator": False}, "not an administrator"),
-        ({"remote_access": None}, "not an RRAS server: the service RemoteAccess is not there"),
+        ({"remote_access": None}, "not an RRAS server: the service RemoteAccess is missing"),
         ({"remote_access": "disabled"}, "not an RRAS server: the service RemoteAccess is disabled"),
     ],
 )
-def test_a_server_that_is_not_to_be_changed_is_told(more: dict[str, t.Any], words: str) -> None:
+def test_a_server_that_must_not_be_changed_is_reported(more: dict[str, t.Any], words: str) -> None:
     with pytest.raises(PlanError, match=words):
         plan_default_gateway(network(DEFAULT, **more), wanted())
 
 
-def test_ipv6_and_a_change_under_way_are_told() -> None:
+def test_ipv6_and_a_change_under_way_are_reported() -> None:
     busy = network(
         DEFAULT,
         ipv6_defaults=[{"next_hop": "fe80::1", "interface_index": 4, "metric": 256}],
@@ -239,7 +239,7 @@ def test_a_prefix_is_kept_as_a_whole_beside_a_longer_route() -> None:
 
 
 def way(routes: t.Iterable[Route], address: str) -> tuple[str, int] | None:
-    """Give the next hop and the interface by which a packet leaves."""
+    """Return the next hop and the interface by which a packet leaves."""
     matching = [item for item in routes if item.store == "ActiveStore" and address in item.destination]
     best = max(matching, key=lambda item: (item.destination.prefixlen, -item.metric), default=None)
     return (best.next_hop, best.interface_index) if best else None
@@ -291,9 +291,9 @@ def test_whatever_had_to_stay_reachable_stays_so(before: Network, ask: Wanted) -
 
 
 def between(network: Network, steps: t.Sequence[Step], done: int, halfway: bool) -> Network:
-    """Give the network as it is when a change has ended somewhere in between."""
+    """Return the network as it is when a change has ended somewhere in between."""
     found = predict(network, steps[:done])
-    if halfway:  # a route that is made anew for the persistent store's sake is gone for a moment
+    if halfway:  # a route that is replaced for the persistent store's sake is gone for a moment
         lost = [step for step in steps[done : done + 1] if step.store == "both"]
         found = predict(found, [replace(step, action="remove", store="ActiveStore") for step in lost])
     return found
@@ -301,7 +301,7 @@ def between(network: Network, steps: t.Sequence[Step], done: int, halfway: bool)
 
 @settings(max_examples=500)
 @given(tables(), ASKED, st.integers(0, 30), st.booleans())
-def test_the_way_back_leads_back_from_anywhere(before: Network, ask: Wanted, done: int, halfway: bool) -> None:
+def test_the_rollback_restores_from_any_point(before: Network, ask: Wanted, done: int, halfway: bool) -> None:
     plan = plan_default_gateway(before, ask)
     found = between(before, plan.steps, done, halfway)
     assert set(predict(found, plan.rollback).routes) == set(before.routes)
@@ -349,7 +349,7 @@ def test_a_restoration_touches_default_routes_and_our_own_and_can_itself_be_undo
 
 @settings(max_examples=300)
 @given(tables(), ASKED)
-def test_whoever_goes_by_the_old_gateway_does_so_all_the_way_back(before: Network, ask: Wanted) -> None:
+def test_peers_keep_the_old_gateway_throughout_a_restoration(before: Network, ask: Wanted) -> None:
     plan = plan_default_gateway(before, ask)
     changed = replace(predict(before, plan.steps), remembered=plan.remember)
     back = plan_restoration(changed, before.as_dict())
@@ -360,7 +360,7 @@ def test_whoever_goes_by_the_old_gateway_does_so_all_the_way_back(before: Networ
         old = way(before.routes, peer)
         if old is not None and way(changed.routes, peer) == old and alone:
             assert set(ways[: len(back.switch) + 1]) == {old}
-            # For the persistent store's sake, the default route may be made anew once more.
+            # For the persistent store's sake, the default route may be replaced once more.
             assert set(ways) <= {old, None}
 
 
@@ -381,7 +381,7 @@ def test_what_was_added_is_taken_away_and_what_somebody_else_made_is_left_and_to
         ("remove", "PersistentStore", "0.0.0.0/0", NEW, 4),
     ]
     assert [(finding.code, finding.severity) for finding in back.findings] == [("routes_differ", "info")]
-    assert "172.30.0.0/16 by 10.10.0.254 was added" in back.findings[0].message
+    assert "172.30.0.0/16 via 10.10.0.254 was added" in back.findings[0].message
     # A server that has forgotten what is its own keeps it.
     forgetful = plan_restoration(replace(changed, remembered=()), before.as_dict())
     assert {step.destination for step in forgetful.steps} == {"0.0.0.0/0"}
@@ -402,12 +402,12 @@ def test_a_metric_comes_back_too() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"addresses": ["10.10.0.12"]}, r"taken from a server with the addresses 10\.10\.0\.12\. This one has none"),
+        ({"addresses": ["10.10.0.12"]}, r"taken from a server with the addresses 10\.10\.0\.12\. This server has none"),
         ({"routes": [{**network(DEFAULT).as_dict()["routes"][0], "interface": "WAN"}]}, "interface 'WAN'.*External"),
         ({"routes": None}, "'snapshot' is not what this module returns"),
         ({"routes": [{"destination": "0.0.0.0/0"}]}, "'snapshot' is not what this module returns.*KeyError"),
         ({"routes": [{**network(DEFAULT).as_dict()["routes"][0], "store": "x"}]}, "the store 'x'"),
-        ({"routes": network(route("0.0.0.0/0", "10.99.0.1", 4)).as_dict()["routes"]}, "10.99.0.1 .*is in no subnet"),
+        ({"routes": network(route("0.0.0.0/0", "10.99.0.1", 4)).as_dict()["routes"]}, "10.99.0.1 .*is not in a subnet"),
     ],
 )
 def test_a_snapshot_that_does_not_fit_is_refused(change: dict[str, t.Any], words: str) -> None:
@@ -420,7 +420,7 @@ def test_a_restoration_is_for_administrators_and_not_for_dhcp() -> None:
     with pytest.raises(PlanError, match="not an administrator"):
         plan_restoration(network(administrator=False), snapshot)
     leased = network(route("0.0.0.0/0", NEW, 4), interfaces=[{**EXTERNAL, "dhcp": True}])
-    with pytest.raises(PlanError, match="from DHCP"):
+    with pytest.raises(PlanError, match="configured by DHCP"):
         plan_restoration(leased, snapshot)
     assert plan_restoration(leased, snapshot, allow_dhcp=True).steps
     assert plan_restoration(leased, leased.as_dict()).steps == ()
@@ -444,7 +444,7 @@ def test_a_gateway_on_several_interfaces_needs_a_name() -> None:
 
 def test_dhcp_is_refused_unless_allowed() -> None:
     leased = network(DEFAULT, interfaces=[{**EXTERNAL, "dhcp": True}])
-    with pytest.raises(PlanError, match="from DHCP"):
+    with pytest.raises(PlanError, match="configured by DHCP"):
         plan_default_gateway(leased, wanted())
     assert plan_default_gateway(leased, wanted(allow_dhcp=True)).steps
 
@@ -454,7 +454,7 @@ def test_dhcp_is_refused_unless_allowed() -> None:
     [None, [], {}, {"interfaces": [{}], "routes": [], "peers": []}, {"interfaces": [], "routes": [], "peers": ["x"]}],
 )
 def test_an_answer_that_is_not_understood_is_said(raw: t.Any) -> None:
-    with pytest.raises(PlanError, match="in a way that is not understood"):
+    with pytest.raises(PlanError, match="network cannot be read"):
         Network.parse(raw)
 
 
@@ -556,7 +556,7 @@ def test_a_metric_that_comes_back_is_a_change() -> None:
     ]
 
 
-def test_what_stands_of_a_change_that_failed_is_listed_and_nothing_of_others() -> None:
+def test_what_is_left_of_a_failed_change_is_listed_and_nothing_of_others() -> None:
     before = network(DEFAULT, peers=["172.16.0.9"])
     plan = plan_default_gateway(before, wanted())
     theirs = Route("PersistentStore", netaddr.IPNetwork("172.30.0.0/16"), OLD, 4, 256)
@@ -590,10 +590,10 @@ def test_gathered_lists_what_present_changes(before: Network, ask: Wanted) -> No
     [
         ({"administrator": False}, {}, "not an administrator"),
         ({"remote_access": "disabled"}, {}, "not an RRAS server"),
-        ({"interfaces": [{**EXTERNAL, "dhcp": True}]}, {}, "from DHCP"),
-        ({}, {"gateway": "10.99.0.1"}, "is in no subnet"),
-        ({}, {"gateway": "10.10.0.11"}, "an address of this server itself"),
-        ({}, {"interface_alias": "Nothing"}, "No interface has the alias 'Nothing'"),
+        ({"interfaces": [{**EXTERNAL, "dhcp": True}]}, {}, "configured by DHCP"),
+        ({}, {"gateway": "10.99.0.1"}, "is not in a subnet"),
+        ({}, {"gateway": "10.10.0.11"}, "this server's own address"),
+        ({}, {"interface_alias": "Nothing"}, "No interface matches 'interface_alias' 'Nothing'"),
     ],
 )
 def test_gathered_lists_a_change_that_is_refused_with_the_reason(

@@ -21,7 +21,7 @@ STARTED, LATER = "2026-01-05T06:00:20.0000000Z", "2026-01-05T06:00:20.0000001Z"
 
 
 def raw(**changes: t.Any) -> dict[str, t.Any]:
-    """Give what read_vpn.ps1 gives of a healthy server."""
+    """Return what read_vpn.ps1 gives of a healthy server."""
     running = {"state": "running", "start": "automatic", "dependents": []}
     return {
         "now": "2026-01-05T07:00:00.0000000Z",
@@ -69,7 +69,7 @@ def test_a_text_in_the_registry_is_no_limit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("owed", "started", "wanted"),
+    ("marked", "started", "wanted"),
     [
         (None, STARTED, False),
         (LATER, STARTED, True),
@@ -79,17 +79,17 @@ def test_a_text_in_the_registry_is_no_limit() -> None:
         (None, None, False),
     ],
 )
-def test_a_restart_is_owed_until_the_service_has_started_anew(
-    owed: str | None, started: str | None, wanted: bool
+def test_a_restart_is_pending_until_the_service_has_started_again(
+    marked: str | None, started: str | None, wanted: bool
 ) -> None:
-    given = {"ike_limit": 50000, "restart_owed_since": owed, "ikeext_started": started}
+    given = {"ike_limit": 50000, "restart_owed_since": marked, "ikeext_started": started}
     facts = read(**given)
     assert facts["restart_owed"] is wanted
     assert ("restart_owed" in codes(**given)) is wanted
-    assert facts["restart_marked"] is (owed is not None)
+    assert facts["restart_marked"] is (marked is not None)
 
 
-def test_other_causes_of_error_809_are_told() -> None:
+def test_other_causes_of_error_809_are_reported() -> None:
     assert codes(fragmentation=None, tunnels=128) == ["ports_exhausted", "fragmentation_off"]
     assert "is absent, and IKEEXT has not been restarted" in str(
         ServerFacts.parse(raw(restart_owed_since=LATER)).findings("rras1")
@@ -102,7 +102,7 @@ def test_other_causes_of_error_809_are_told() -> None:
     "vpn", [None, [], {}, raw(services=[]), raw(associations={"198.51.100.7": "x"}), raw(ike_limit="many")]
 )
 def test_other_answers_are_refused(vpn: t.Any) -> None:
-    with pytest.raises(PlanError, match=r"the VPN server's figures are not understood"):
+    with pytest.raises(PlanError, match=r"the server's facts cannot be read"):
         ServerFacts.parse(vpn)
 
 

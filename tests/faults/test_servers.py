@@ -1,0 +1,247 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Every fault at every step of the two modules for VPN servers: each result agrees with the server."""
+
+from __future__ import annotations
+
+import json
+import types
+import typing as t
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+
+from ansible_collections.aovpn.ikev2.plugins.action import rras_default_gateway, rras_ike_limit
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows import server_action
+from lab import scripts, windows
+from lab.scripts import HANDLERS, MARKER_KEY
+from lab.windows import IKE_LIMIT, IKEEXT_KEY, WindowsHost, find_value
+from lab.winrm import Work
+
+OLD, NEW, PEER = "10.10.0.254", "10.10.0.1", "172.16.0.9"
+TIMEOUT = 10
+GATEWAY: dict[str, t.Any] = {"gateway": NEW, "rollback_timeout": TIMEOUT}
+
+
+@dataclass
+class Clock:
+    """A clock that nobody waits for. It stands in for the module time, on both sides."""
+
+    seconds: float = 1_000_000.0
+    passes: Callable[[], t.Any] = lambda: None
+
+    def time(self) -> float:
+        """Return the time."""
+        return self.seconds
+
+    monotonic = time
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass, and whatever happens meanwhile."""
+        self.seconds += seconds
+        self.passes()
+
+
+@dataclass
+class Server:
+    """A server, and what happens to the calls that reach it. ``fault`` strikes call number ``at``, counted from 0.
+
+    ``looked``: whether the last call that read had an answer.
+    """
+
+    host: WindowsHost
+    clock: Clock
+    fault: str = ""
+    at: int = -1
+    calls: list[str] = field(default_factory=list)
+    looked: bool = False
+
+    def execute(self, module_name: str, module_args: dict[str, t.Any], **_dummy: t.Any) -> dict[str, t.Any]:
+        """Run a module as ActionBase does: in a tenth of a second, or two seconds where there is no answer."""
+        number, name = len(self.calls), module_name.rpartition(".")[2]
+        self.calls.append(self.host.labels(Work("MODULE", name, module_args)).get("script", name))
+        self.clock.sleep(0.1)
+        struck = number == self.at or (number > self.at >= 0 and self.fault in LASTING)
+        if self.calls[-1].startswith("read"):
+            self.looked = not struck
+        if struck and self.fault in ("refused", "broken"):
+            return {"failed": True, "msg": "the lab refuses this"}
+        lost = AnsibleConnectionFailure("the lab does not answer")
+        if struck and (self.fault in ("before", "gone") or number > self.at):
+            self.clock.sleep(2)
+            raise lost
+        frame = {"_ansible_check_mode": False, "_ansible_module_name": module_name, "_ansible_inject_invocation": False}
+        answer = self.host.module(name, {**frame, **module_args})
+        if struck:
+            raise lost
+        return answer
+
+    def run(self, plugin: types.ModuleType, check_mode: bool = False, **options: t.Any) -> dict[str, t.Any]:
+        """Run an action with these options, and return its result."""
+        shell = types.SimpleNamespace(_IS_WINDOWS=True, tmpdir="C:\\Temp")
+        connection = types.SimpleNamespace(_shell=shell, get_option=lambda _name: 5986)
+        task = types.SimpleNamespace(args=options, check_mode=check_mode, async_val=0, action="test")
+        action = plugin.ActionModule(task, connection, None, None, None, None)
+        action._execute_module, action._load_name = self.execute, "test"
+        try:
+            result: dict[str, t.Any] = action.run(task_vars={"inventory_hostname": "rras1"})
+        except AnsibleActionFail as error:
+            result = {**error.result, "failed": True, "msg": str(error)}
+        # Plain values, as they reach the playbook.
+        return t.cast("dict[str, t.Any]", json.loads(json.dumps(result)))
+
+    def table(self) -> set[tuple[t.Any, ...]]:
+        """Return all routes of both stores."""
+        routes = self.host.state["routes"]
+        return {(store, item["dest"], item["next_hop"], item["metric"]) for store in routes for item in routes[store]}
+
+    def limit(self) -> tuple[t.Any, ...]:
+        """Return the limit in the registry, the one that IKEEXT has read, and how often it was started."""
+        value = find_value(self.host.state, IKEEXT_KEY, IKE_LIMIT)
+        ikeext = self.host.state["services"]["IKEEXT"]
+        return value["data"] if value else None, ikeext["ike_limit"], ikeext["starts"], ikeext["state"]
+
+
+Starter: t.TypeAlias = "Callable[..., Server]"
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Starter:
+    """Return what makes a server without connections: one with a peer by the old gateway, and without tunnels."""
+
+    def start(fault: str = "", at: int = -1, host: WindowsHost | None = None) -> Server:
+        clock = Clock()
+        for module in (rras_default_gateway, rras_ike_limit, server_action, scripts, windows):
+            monkeypatch.setattr(module, "time", clock)
+        if host is None:
+            host = WindowsHost("rras1", 1, HANDLERS)
+            host.read_scripts()
+            host.state |= {"radius_servers": [PEER], "sas": []}
+        clock.passes = host.run_due_tasks
+        return Server(host, clock, fault, at)
+
+    return start
+
+
+LASTING = ("gone", "gone_after", "broken")
+FAULTS = ("before", "after", "refused", *LASTING)
+CHANGES = {("0.0.0.0/0", OLD, NEW), (f"{PEER}/32", None, OLD)}
+
+
+def listed(result: dict[str, t.Any]) -> set[tuple[t.Any, ...]]:
+    """Return a result's changes in short."""
+    return {(change["id"], change["before"], change["after"]) for change in result["changes"]}
+
+
+def judge(server: Server, result: dict[str, t.Any], before: t.Any, now: t.Any) -> bool:
+    """Check that a result agrees with the server; return whether the state is known."""
+    failed = bool(result.get("failed") or result.get("unreachable"))
+    state = result["final_state"]
+    assert result.get("undone") == (state in ("unchanged", "rolled_back") if failed else None)
+    if failed:
+        assert str(result["msg"]).startswith("rras1: ")
+    if state == "unknown":
+        assert failed
+        assert not server.looked
+        return False
+    assert (state == "changed") == (now != before), result
+    assert state != "rolled_back" or result["rolled_back"]
+    return True
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("at", range(10))
+def test_a_gateway(started: Starter, fault: str, at: int) -> None:
+    server = started(fault, at)
+    before = server.table()
+    result = server.run(rras_default_gateway, **GATEWAY)
+    now = server.table()
+    if not judge(server, result, before, now):
+        assert listed(result) == CHANGES
+    elif result["final_state"] == "changed":
+        differing = {line[1] for line in before ^ now}
+        assert {change[0] for change in listed(result)} == differing
+        assert listed(result) <= CHANGES
+    else:
+        assert result["changes"] == []
+    assert "failed" in result or "unreachable" in result or listed(result) == CHANGES
+    assert fault in LASTING or listed(result) in (set(), CHANGES)
+    if at >= len(server.calls):
+        assert result["final_state"] == "changed"
+
+    # Sooner or later, the server has one gateway in both stores, and the next run converges.
+    server.clock.sleep(TIMEOUT + 60)
+    hops = {line[:3:2] for line in server.table() if line[1] == "0.0.0.0/0"}
+    assert hops in ({("active", hop), ("persistent", hop)} for hop in (OLD, NEW))
+    again = started(host=server.host)
+    assert again.run(rras_default_gateway, **GATEWAY)["final_state"] in ("changed", "unchanged")
+    last = started(host=server.host)
+    result = last.run(rras_default_gateway, **GATEWAY)
+    assert (result["final_state"], result["changes"], last.calls) == ("unchanged", [], ["read_network.ps1"])
+
+
+def test_a_rollback_that_does_not_end_is_reported(started: Starter) -> None:
+    """The task that changes the routes and the rollback are both refused."""
+    server = started()
+    end = HANDLERS["end_change.ps1"]
+
+    def refuse(state: t.Any, parameters: dict[str, t.Any], check_mode: bool) -> t.Any:
+        if "RollBack" in parameters:
+            raise windows.CmdletError("no")
+        return end(state, parameters, check_mode)
+
+    server.host.handlers["end_change.ps1"] = refuse
+    server.host.state["refused_tasks"] = [scripts.APPLY]
+    before = server.table()
+    result = server.run(rras_default_gateway, **GATEWAY)
+    assert judge(server, result, before, server.table())
+    assert "its rollback has not ended. Look at the scheduled task" in result["msg"]
+    assert listed(result) == {(f"{PEER}/32", None, OLD)}
+
+
+@pytest.mark.parametrize("limit", [None, 10])
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("at", range(7))
+def test_a_limit(started: Starter, fault: str, at: int, limit: int | None) -> None:
+    server = started(fault, at)
+    if limit is not None:
+        server.host.state["registry"][IKEEXT_KEY][IKE_LIMIT] = {"type": "dword", "data": limit}
+    before = server.limit()
+    result = server.run(rras_ike_limit, limit=50000)
+    now = server.limit()
+    if judge(server, result, before, now):
+        assert listed(result) == ({("IKEEXT", limit, 50000)} if now[0] == 50000 else set())
+    else:
+        assert listed(result) <= {("IKEEXT", limit, 50000)}
+        assert now[0] == before[0] or result["changes"]
+    if at >= len(server.calls):
+        assert now == (50000, 50000, 2, "running")
+    # Never the value without its mark, until IKEEXT has read it.
+    marked = find_value(server.host.state, MARKER_KEY, "IkeextRestartOwedSince")
+    assert now[0] == now[1] or marked or (limit and now == before)
+
+    again = started(host=server.host)
+    again.run(rras_ike_limit, limit=50000)
+    assert again.limit()[:2] == (50000, 50000)
+    last = started(host=server.host)
+    result = last.run(rras_ike_limit, limit=50000)
+    assert (result["final_state"], result["changes"], last.calls) == ("unchanged", [], ["read_vpn.ps1"])
+    assert not find_value(server.host.state, MARKER_KEY, "IkeextRestartOwedSince")
+
+
+@pytest.mark.parametrize("plugin", [rras_default_gateway, rras_ike_limit])
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [({"state": "present"}, "state is present but"), ({"state": "gathered", "x": 1}, "Unsupported parameters")],
+)
+def test_what_is_refused_before_anything_is_sent(
+    started: Starter, plugin: types.ModuleType, options: dict[str, t.Any], words: str
+) -> None:
+    server = started()
+    result = server.run(plugin, **options)
+    assert words in result["msg"]
+    assert (result["final_state"], result["undone"], result["changes"], server.calls) == ("unchanged", True, [], [])
