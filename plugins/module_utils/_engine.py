@@ -172,7 +172,8 @@ def _run(adapter: Adapter, order: Order, result: Result, *, check_mode: bool) ->
         )
     result.changes = tuple(changes)
     if check_mode:
-        after = plan.reading_after(reading, changes, adapter)
+        # The guard may have learned more about the services, such as that their address is switched off.
+        after = plan.reading_after(replace(reading, services=result.before), changes, adapter)
     else:
         # Not known until the device has been read again.
         result.services, result.final_state = (), "unknown"

@@ -495,3 +495,13 @@ def test_what_only_forwards_packets_is_changed_when_it_is_named_and_told_where_i
     with pytest.raises(RunFailed, match="names no server behind this service"):
         go(memory, Order(services=("everything",), return_path=GOOD))
     assert not go(memory, Order(services=("harmless",))).changed
+
+
+def test_check_mode_shows_what_the_guard_has_learned() -> None:
+    class Off(Memory):
+        def guard(self, services: Sequence[Service], *, changing: bool) -> Reading:
+            guarded = super().guard(services, changing=changing).services
+            return Reading(tuple(replace(service, enabled=False) for service in guarded))
+
+    result = go(Off(pair()), check_mode=True)
+    assert [(service.enabled, service.value) for service in result.services] == [(False, "kept")] * 2
