@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import Adapter
@@ -142,18 +143,26 @@ def _not_selected(
     return findings
 
 
+def demand_read(reading: Reading, names: AbstractSet[str], label: str) -> None:
+    """Make sure that none of the objects with these names could not be read.
+
+    :raises UnexpectedAnswer: where one of them could not.
+    """
+    for item in reading.unread:
+        if names & {item.id, *item.names}:
+            raise UnexpectedAnswer(
+                f"{label} described {item.id} in a way that is not understood ({item.reason})."
+                " Please report this with the device's version."
+            )
+
+
 def unread_findings(reading: Reading, order: Order, label: str) -> list[Finding]:
     """Report objects that could not be read.
 
     :raises UnexpectedAnswer: where one of them was asked for.
     """
     asked = {*(order.services or ()), *(order.addresses or ()), *(order.snapshot.services if order.snapshot else ())}
-    for item in reading.unread:
-        if asked & {item.id, *item.names}:
-            raise UnexpectedAnswer(
-                f"{label} described {item.id} in a way that is not understood ({item.reason})."
-                " Please report this with the device's version."
-            )
+    demand_read(reading, asked, label)
     return [
         Finding(
             "not_read",
