@@ -175,7 +175,8 @@ def _run(adapter: Adapter, order: Order, result: Result, *, check_mode: bool) ->
         )
     result.changes = tuple(changes)
     if check_mode:
-        after = plan.reading_after(reading, changes, adapter)
+        # The guard may have learned more about the services, such as that their address is switched off.
+        after = plan.reading_after(replace(reading, services=result.before), changes, adapter)
     else:
         # Not known until the device has been read again.
         result.services, result.final_state = (), "unknown"
@@ -215,14 +216,14 @@ def _change(adapter: Adapter, changes: Sequence[Change], selected: Sequence[Serv
             adapter.apply(changes)
         except Unreachable as error:
             # The answer was lost, the change perhaps not: the device decides.
-            after = adapter.reread(selected)
+            after = _reread(adapter, selected)
             if any(after.value(change) != change.after for change in changes):
                 raise error from None
         else:
-            after = adapter.reread(selected)
+            after = _reread(adapter, selected)
             if partly := _partly(after, changes):
                 adapter.apply(partly)
-                after = adapter.reread(selected)
+                after = _reread(adapter, selected)
         _verify(after, changes, adapter.label)
         keeping = True
         adapter.keep()
@@ -234,6 +235,13 @@ def _change(adapter: Adapter, changes: Sequence[Change], selected: Sequence[Serv
             raise DeviceError(f"{error} Everything is as it was before.") from error
         raise DeviceError(f"{error} The rollback failed too: {left}") from error
     return after
+
+
+def _reread(adapter: Adapter, selected: Sequence[Service]) -> Reading:
+    """Read the selected services again. What cannot be read now is not known, which is not the same as gone."""
+    reading = adapter.reread(selected)
+    select.demand_read(reading, {service.id for service in selected}, adapter.label)
+    return reading
 
 
 def _keep_again(adapter: Adapter, result: Result) -> str | None:
@@ -272,7 +280,7 @@ def _undo(adapter: Adapter, changes: Sequence[Change], selected: Sequence[Servic
     """Roll back whatever is changed, note in ``result`` what is in effect then, and return what could not be rolled back."""
     problem = ""
     try:
-        now = adapter.reread(selected)
+        now = _reread(adapter, selected)
         back = [
             change.reversed(standing)
             for change in reversed(changes)
@@ -283,7 +291,7 @@ def _undo(adapter: Adapter, changes: Sequence[Change], selected: Sequence[Servic
                 adapter.apply(back)
             except DeviceError as error:
                 problem = f"{error} "  # the device decides here, too
-            now = adapter.reread(selected)
+            now = _reread(adapter, selected)
     except DeviceError as error:
         named = ", ".join(map(str, changes))
         return f"{problem}{error} Not known to be as before: {named}. Run the task again, or check the device."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Container, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     ANY_PORT,
@@ -146,6 +147,19 @@ def _not_selected(
     return findings
 
 
+def demand_read(reading: Reading, names: AbstractSet[str], label: str) -> None:
+    """Check that all objects with these names could be read.
+
+    :raises UnexpectedAnswer: where one of them could not.
+    """
+    for item in reading.unread:
+        if names & {item.id, *item.names}:
+            raise UnexpectedAnswer(
+                f"{label} described {item.id} in a way that is not understood ({item.reason})."
+                " Please report this with the device's version."
+            )
+
+
 def unread_findings(reading: Reading, order: Order, label: str) -> list[Finding]:
     """Report objects that could not be read.
 
@@ -155,12 +169,7 @@ def unread_findings(reading: Reading, order: Order, label: str) -> list[Finding]
     read = {(service.address, service.port) for service in reading.services}
     addresses = [item for item in order.addresses or () if not read.issuperset((item, port) for port in order.ports)]
     asked = {*(order.services or ()), *addresses, *(order.snapshot.services if order.snapshot else ())}
-    for item in reading.unread:
-        if asked & {item.id, *item.names}:
-            raise UnexpectedAnswer(
-                f"{label} described {item.id} in a way that is not understood ({item.reason})."
-                " Please report this with the device's version."
-            )
+    demand_read(reading, asked, label)
     return [
         Finding(
             "not_read",

@@ -130,7 +130,7 @@ def test_every_fault_at_every_step(device: BigIp, ca: str, kind: str, step: int)
     assert translations(device) == AFTER
 
 
-ALL_STEPS = 22
+ALL_STEPS = 23
 """How many requests the way back takes with everything that there can be."""
 
 
@@ -265,7 +265,7 @@ def test_three_requests_unchanged_and_fourteen_changed_and_two_pages_more_at_mos
 
 
 @pytest.mark.parametrize("persistent", [False, True])
-def test_one_of_two_devices_is_asked_for_its_traffic_group_and_its_sync_status_as_well(
+def test_one_of_two_devices_is_asked_for_its_failover_group_its_traffic_group_and_its_sync_status_as_well(
     device: BigIp, ca: str, persistent: bool
 ) -> None:
     """Where the two services do not share a persistence profile, there is none to look at."""
@@ -274,7 +274,7 @@ def test_one_of_two_devices_is_asked_for_its_traffic_group_and_its_sync_status_a
         del device.state["virtual"][name]["persist"]
     changed = go(device, ca)
     assert isinstance(changed, Result)
-    assert changed.requests == STEPS + 1 + persistent
+    assert changed.requests == STEPS + 2 + persistent
 
 
 def test_a_short_token_of_a_user_who_may_not_lengthen_it_is_used_as_it_is(
@@ -319,4 +319,4 @@ def test_any_name_reaches_its_own_virtual_server(device: BigIp, ca: str, name: s
     result = go(device, ca, order=Order(addresses=("203.0.113.77",), return_path=ORDER.return_path))
     assert isinstance(result, Result), str(result)
     changed = {key for key, server in device.state["virtual"].items() if server["sourceAddressTranslation"] == AFTER[0]}
-    assert changed == {f"/Common/{name}_500", f"/Common/{name}_4500"}
+    assert changed == {f"/Common/{name}_500", f"/Common/{name}_4500", "/Common/vs_forward"}  # which is as it was

@@ -160,7 +160,7 @@ PROFILES = {"client-ssl": "clientssl", "fastl4": "fastL4", "server-ssl": "server
 }
 TABLE = """
 ltm/virtual | Virtual Server | appService cmpEnabled destination evictionProtected fallbackPersistence gtmScore \
-    ipProtocol mask mobileAppTunnel persist rateLimit rateLimitDstMask rateLimitMode rateLimitSrcMask \
+    ipForward ipProtocol mask mobileAppTunnel persist rateLimit rateLimitDstMask rateLimitMode rateLimitSrcMask \
     securityNatPolicy serversslUseSni serviceDownImmediateAction source synCookieStatus trafficMatchingCriteria \
     vlans>net/vlan vlansDisabled vlansEnabled vsIndex
 ltm/virtual/*/profiles | profile | context nameReference
@@ -179,11 +179,15 @@ ltm/policy/*/rules/*/actions | action | code request response select snat snatAu
 ltm/policy/*/rules/*/conditions | condition | code request response values
 ltm/virtual-address | Virtual Address | address arp enabled floating inheritedTrafficGroup mask \
     trafficGroup>cm/traffic-group unit
+ltm/persistence/dest-addr | persistence profile | defaultsFrom>ltm/persistence/dest-addr mask matchAcrossPools \
+    matchAcrossServices matchAcrossVirtuals mirror timeout
 ltm/persistence/source-addr | persistence profile | defaultsFrom>ltm/persistence/source-addr mask matchAcrossPools \
     matchAcrossServices matchAcrossVirtuals mirror timeout
 ltm/message-routing/sip/profile/session | profile |
 net/self | Self IP | address addressSource allowService floating inheritedTrafficGroup trafficGroup>cm/traffic-group \
     unit vlan>net/vlan
+auth/partition | partition | defaultRouteDomain description
+cm/traffic-group | traffic group | haLoadFactor isFloating mac unitId
 cm/device | device | configsyncIp failoverState hostname managementIp selfDevice version
 cm/device-group | device group | autoSync fullLoadOnSync networkFailover saveOnAutoSync type
 cm/device-group/*/devices | device |
@@ -303,6 +307,18 @@ def virtual_address(address: str) -> Properties:
     return props(text, unit=1)
 
 
+def forwarding(
+    address: str = "0.0.0.0", mask: str = "any", snat: Properties | None = None, **more: t.Any
+) -> Properties:
+    """Make a virtual server that forwards whatever is addressed to a network, as for a gateway of servers (f5-ansible 671)."""
+    made = virtual(address, 0, "any", snat or {"type": "none"}, "", ipForward=True, mask=mask)
+    del made["pool"]
+    fastl4 = {
+        "/Common/fastL4": {"context": "all", "nameReference": {"link": _link("ltm/profile/fastl4/~Common~fastL4")}}
+    }
+    return made | props("translateAddress=disabled translatePort=disabled", profiles=fastl4) | more
+
+
 def device(name: str, own: str, failover: str) -> Properties:
     """Make a device of the trust domain; `own` is a word on devices, not a boolean."""
     return props(f"failoverState={failover} hostname={name} selfDevice={own} version={VERSION}")
@@ -322,6 +338,9 @@ class BigIp(Device):
     `readers_end_tokens`: whether users who may only read may touch their own token.
     `filter_includes_common`: whether a filter for another partition lets /Common through.
     `selects_expanded`: whether `expandSubcollections` works beside a `$select`.
+    `lacks`: properties of virtual servers that this firmware does not have; `refuses_lacking`: whether it refuses a `$select` of them.
+    `quotes_needed`: whether a value in a `$filter` has to stand in single quotes.
+    `hides_domain`: whether a partition's objects show the route domain that is its default one.
     `separators`: what stands between the words of `options` (a comma and a blank are both seen in use).
     `sync_polls`: how often the sync status is still the old one after a sync was asked for.
     """
@@ -337,6 +356,10 @@ class BigIp(Device):
         readers_end_tokens: bool = True,
         filter_includes_common: bool = True,
         selects_expanded: bool = True,
+        lacks: t.Collection[str] = (),
+        refuses_lacking: bool = True,
+        quotes_needed: bool = False,
+        hides_domain: bool = True,
         separators: str = ", ",
         sync_polls: int = 1,
         token_limit: int = 100,
@@ -346,7 +369,8 @@ class BigIp(Device):
         super().__init__(name)
         self.leftover_pool, self.role_refusal, self.separators = leftover_pool, role_refusal, separators
         self.readers_end_tokens, self.filter_includes_common = readers_end_tokens, filter_includes_common
-        self.selects_expanded = selects_expanded
+        self.selects_expanded, self.lacks, self.refuses_lacking = selects_expanded, {*lacks}, refuses_lacking
+        self.quotes_needed, self.hides_domain = quotes_needed, hides_domain
         self.sync_polls, self.token_limit = sync_polls, token_limit
         self.token_timeout, self.transaction_timeout = token_timeout, transaction_timeout
         methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -367,6 +391,7 @@ class BigIp(Device):
                 "vs_ikev2_4500": virtual(*nat_t, persist=PERSIST),
                 "vs_sstp": virtual("203.0.113.10", 443, "tcp", AUTOMAP, "/Common/p_sstp"),
                 "vs_web": virtual("203.0.113.20", 443, "tcp", AUTOMAP, "/Common/p_web"),
+                "vs_forward": forwarding(),
             },
             "pool": {
                 "p_ikev2_500": pool(500, SERVERS),
@@ -386,13 +411,19 @@ class BigIp(Device):
                 "source_addr": props(f"{shared} matchAcrossServices=disabled"),
                 "sa_ikev2": props(f"defaultsFrom=/Common/source_addr {shared} matchAcrossServices=enabled"),
             },
+            "dest-addr": {"dest_addr": props(f"{shared} matchAcrossServices=disabled")},
+            "partition": {"Common": {"defaultRouteDomain": 0}},
+            "traffic-group": {f"traffic-group-{number}": props("isFloating=true", unitId=number) for number in (1, 2)},
             "device": {"bigip1.example.com": device("bigip1.example.com", "true", "active")},
             "device-group": {"device_trust_group": props("autoSync=enabled type=sync-only", devices=trust)},
             "profile/session": {"sipsession": {}},
             **{f"profile/{kind}": {name: {}} for kind, name in PROFILES.items()},
         }
         config: dict[str, dict[str, Properties]] = {
-            store: {_qualified(name): one for name, one in objects.get(store, {}).items()} for store in RESOURCES
+            store: {
+                name if store == "partition" else _qualified(name): one for name, one in objects.get(store, {}).items()
+            }
+            for store in RESOURCES
         }
         config["provision"] = {"afm": props("level=none"), "asm": props("level=none"), "ltm": props("level=nominal")}
         return {
@@ -408,6 +439,10 @@ class BigIp(Device):
             "transactions": {},
             "connections": [],
             "sync": props("mode=standalone status=Standalone color=green", polls=0, runs=[]),
+            "active": {
+                "/Common/traffic-group-1": "bigip1.example.com",
+                "/Common/traffic-group-2": "bigip1.example.com",
+            },
             "as3": None,  # AS3's declaration; {}: AS3 is installed and has none
         }
 
@@ -442,6 +477,8 @@ class BigIp(Device):
     ) -> Properties:
         """Add a virtual server with a pool of its own (`servers`) and its virtual address; `%n` is a route domain."""
         folder, _dummy, name = key.rpartition("/")
+        if key.split("/")[1] not in self.state["partition"]:
+            self.put("partition", key.split("/")[1], {"defaultRouteDomain": 0})
         self.put("pool", f"{folder}/p_{name}", pool(port, more.pop("servers", SERVERS)))
         destination = _qualified(address, key.split("/")[1])
         if destination not in self.state["virtual-address"]:
@@ -473,15 +510,38 @@ class BigIp(Device):
         ports = dict.fromkeys(("csClientPort", "csServerPort", "ssClientPort", "ssServerPort"), port)
         self.state["connections"].append({**flow, **ports, "protocol": PROTOCOLS["udp" if udp else "tcp"]})
 
-    def add_peer(self, group: str = "/Common/dg_failover", *, active: bool = True) -> None:
-        """Make the device one of two in a failover group, in sync; this one active or standing by."""
+    def add_peer(
+        self,
+        group: str = "/Common/dg_failover",
+        *,
+        active: bool = True,
+        both: bool = False,
+        auto_sync: bool = False,
+        kind: t.Literal["sync-failover", "sync-only"] = "sync-failover",
+    ) -> None:
+        """Make the device one of two in a group, in sync.
+
+        This one is active or standing by; with `both`, each is active for a traffic group: this one for the first, the other for the
+        second, or the other way round. Devices in a group for syncing alone do not know of each other's traffic groups.
+        """
         own, peer = "bigip1.example.com", "bigip2.example.com"
+        alone = kind == "sync-only"
         roles = ("active", "standby") if active else ("standby", "active")
+        if both or alone:
+            roles = ("active", "active")
         self.put("device", f"/Common/{own}", device(own, "true", roles[0]))
         self.put("device", f"/Common/{peer}", device(peer, "false", roles[1]))
         devices: dict[str, Properties] = {f"/Common/{own}": {}, f"/Common/{peer}": {}}
-        self.put("device-group", group, props("autoSync=disabled type=sync-failover", devices=devices))
-        self.state["sync"] |= {"mode": "high-availability", "status": "In Sync", "color": "green"}
+        text = f"autoSync={'enabled' if auto_sync else 'disabled'} type={kind}"
+        self.put("device-group", group, props(text, devices=devices))
+        first, second = (own, peer) if active else (peer, own)
+        if not alone:
+            self.state["active"] = {
+                "/Common/traffic-group-1": first,
+                "/Common/traffic-group-2": second if both else first,
+            }
+        mode = "sync-only" if alone else "high-availability"
+        self.state["sync"] |= {"mode": mode, "status": "In Sync", "color": "green"}
 
     def expire_tokens(self) -> None:
         """Let the time of every token be up."""
@@ -526,6 +586,7 @@ class BigIp(Device):
             "tm/sys/connection": {"GET": self._connections, "DELETE": self._clear},
             "tm/cm": {"POST": self._sync},
             "tm/cm/sync-status": {"GET": self._sync_status},
+            "tm/cm/traffic-group/stats": {"GET": self._traffic_groups},
             "tm/transaction": {"GET": self._transactions, "POST": self._begin},
         }
         if self.state["as3"] is not None:
@@ -656,6 +717,8 @@ class BigIp(Device):
         known = {*READ_ONLY, *resource.schema, *(f"{name}Reference" for name in {**resource.schema, **resource.subs})}
         if "$select" in query and (unknown := set(query["$select"].split(",")) - known):
             raise mcp(400, f"The query option $select names unknown properties: {', '.join(sorted(unknown))}", 1)
+        if self.refuses_lacking and self.lacks & set(query.get("$select", "").split(",")):
+            raise mcp(400, f"The query option $select names unknown properties: {', '.join(sorted(self.lacks))}", 1)
         if "$select" in query and not self.selects_expanded:
             query.pop("expandSubcollections", None)
         if keys:
@@ -665,9 +728,10 @@ class BigIp(Device):
     def _filtered(self, objects: dict[str, Properties], wanted: str | None) -> list[tuple[str, Properties]]:
         partitions = None
         if wanted is not None:
-            if not (match := re.fullmatch(r"partition eq ([\w.-]+)", wanted)):
+            match = re.fullmatch(r"partition eq ('?)([\w.-]+)\1", wanted)
+            if not match or (self.quotes_needed and not match[1]):
                 raise mcp(400, f"The query option $filter is not supported: {wanted}", 1)
-            partitions = {match[1], *(["Common"] if self.filter_includes_common else [])}
+            partitions = {match[2], *(["Common"] if self.filter_includes_common else [])}
         found = sorted(objects.items())
         return [one for one in found if partitions is None or f"{one[0]}/".split("/")[1] in partitions]
 
@@ -713,6 +777,11 @@ class BigIp(Device):
                     self._show(sub, f"{own}/{name}", one, below[one], inner, alone=False) for one in sorted(below)
                 ]
             full[f"{name}Reference"] = reference
+        full = {name: value for name, value in full.items() if name not in self.lacks}
+        domain = self.state["partition"].get(folder.get("partition"), {}).get("defaultRouteDomain", 0)
+        for one in ("address", "destination", "source") if domain and self.hides_domain else ():
+            if one in full:
+                full[one] = full[one].replace(f"%{domain}", "")
         if "$select" in query:
             names = {one for name in query["$select"].split(",") for one in (name, f"{name}Reference")}
             return {name: value for name, value in full.items() if name in names}
@@ -793,7 +862,9 @@ class BigIp(Device):
         return {"type": kind, "pool": pool} if pool and self.leftover_pool == "kept" else {"type": kind}
 
     def _changed(self) -> None:
-        if self.state["sync"]["mode"] != "standalone":
+        groups = self.state["device-group"].values()
+        followed = any(one["type"] == "sync-failover" and one["autoSync"] == "enabled" for one in groups)
+        if self.state["sync"]["mode"] == "high-availability" and not followed:
             self.state["sync"] |= {"status": "Changes Pending", "color": "yellow", "polls": 0}
 
     # Transactions
@@ -953,3 +1024,23 @@ class BigIp(Device):
         entries = nested("sync-status/0", {**status, "summary": {"description": " "}, **details})
         head = {"kind": "tm:cm:sync-status:sync-statusstats", "selfLink": _link("cm/sync-status")}
         return {**head, "entries": entries}
+
+    def _traffic_groups(self) -> Properties:
+        """Give where each traffic group is active, for each device of its failover group."""
+        self._query()
+        entries = {}
+        for group, active in self.state["active"].items():
+            for key in self.state["device"]:
+                name = key.rpartition("/")[2]
+                text = {
+                    "deviceName": key,
+                    "failoverState": "active" if name == active else "standby",
+                    "trafficGroup": group,
+                }
+                link = f"{LOCALHOST}/tm/cm/traffic-group/{group.replace('/', '~')}:{key.replace('/', '~')}/stats"
+                entries[link] = {"nestedStats": {"entries": {n: {"description": one} for n, one in text.items()}}}
+        return {
+            "kind": "tm:cm:traffic-group:traffic-groupcollectionstats",
+            "selfLink": _link("cm/traffic-group/stats"),
+            "entries": entries,
+        }

@@ -123,7 +123,7 @@ class Forwarder:
 
     def address(self, domains: Domains) -> str:
         """Return the first address that this serves, with its route domain."""
-        return located(self.shown, self.id.split("/")[1], domains)
+        return located(self.shown, _partition(self.id), domains)
 
 
 def rest_name(full_path: str) -> str:
@@ -236,9 +236,11 @@ def names_an_address(item: Item) -> bool:
 def partition_of(item: Item) -> str:
     """Return the partition of an object."""
     partition = item.get("partition")
-    return (
-        partition if isinstance(partition, str) else str(item.get("fullPath", "")).partition("/")[2].partition("/")[0]
-    )
+    return partition if isinstance(partition, str) else _partition(str(item.get("fullPath", "")))
+
+
+def _partition(full_path: str) -> str:
+    return full_path.partition("/")[2].partition("/")[0]
 
 
 def virtual_servers(items: Iterable[Item], addresses: Mapping[str, str]) -> tuple[list[VirtualServer], list[Unread]]:

@@ -50,14 +50,23 @@ def _own_address(interfaces: t.Iterable[str], server: str) -> str:
 def bigip_services(state: State) -> list[Service]:
     """Give the IKEv2 services of the lab's BIG-IP: automap takes a floating self IP, where there is one."""
     selves = sorted(state["self"].values(), key=lambda one: str(one["floating"] != "enabled"))
+    off = {one["address"] for one in state["virtual-address"].values() if one["enabled"] == "no"}
     found = []
     for virtual in state["virtual"].values():
         place = re.fullmatch(r"/.*/([\d.]+)(?:%\d+)?:(\d+)", virtual["destination"])
-        if not place or virtual["ipProtocol"] != "udp" or int(place[2]) not in IKE_PORTS or virtual.get("disabled"):
+        if not place or virtual["ipProtocol"] not in ("udp", "any") or int(place[2]) not in IKE_PORTS:
             continue
+        if virtual.get("disabled") or place[1] in off:
+            continue
+        if virtual["source"] != "0.0.0.0/0":
+            raise ValueError(f"the data plane does not play a service for {virtual['source']} alone")
         pool = state["pool"][virtual["pool"]]
         members = pool["members"].values()
-        servers = tuple(one["address"] for one in members if not one["session"].endswith("disabled"))
+        servers = tuple(
+            one["address"]
+            for one in members
+            if not (one["session"].endswith("disabled") or one["state"].endswith("down"))
+        )
         setting = virtual["sourceAddressTranslation"]
         translation = None
         if setting["type"] not in (None, "none") and pool["allowSnat"] == "yes" and servers:

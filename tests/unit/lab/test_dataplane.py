@@ -59,6 +59,20 @@ def test_what_a_bigip_leaves_out() -> None:
     assert (first.servers, second.translation) == (("10.10.0.12",), None)
     state["virtual"]["/Common/vs_ikev2_500"]["disabled"] = True
     assert bigip_services(state) == [second]
+    state["pool"]["/Common/p_ikev2_4500"]["members"]["/Common/rras2:4500"] |= props(
+        "session=monitor-enabled state=down"
+    )
+    state["virtual"]["/Common/vs_ikev2_4500"]["ipProtocol"] = "any"
+    assert [service.servers for service in bigip_services(state)] == [("10.10.0.11",)]
+    state["virtual-address"]["/Common/203.0.113.10"]["enabled"] = "no"
+    assert bigip_services(state) == []
+
+
+def test_a_service_for_few_clients_is_not_played() -> None:
+    state = BigIp().state
+    state["virtual"]["/Common/vs_ikev2_500"]["source"] = "10.0.0.0/8"
+    with pytest.raises(ValueError, match=r"does not play a service for 10\.0\.0\.0/8 alone"):
+        bigip_services(state)
 
 
 def test_a_translation_that_is_not_played_is_an_error() -> None:

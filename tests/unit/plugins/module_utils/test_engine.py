@@ -609,3 +609,26 @@ def test_what_only_forwards_packets_is_changed_when_it_is_named_and_told_where_i
     with pytest.raises(RunFailed, match="names no server behind this service"):
         go(memory, Order(services=("everything",), return_path=GOOD))
     assert not go(memory, Order(services=("harmless",))).changed
+
+
+def test_check_mode_shows_what_the_guard_has_learned() -> None:
+    class Off(Memory):
+        def guard(self, services: Sequence[Service], *, changing: bool) -> Reading:
+            guarded = super().guard(services, changing=changing).services
+            return Reading(tuple(replace(service, enabled=False) for service in guarded))
+
+    result = go(Off(pair()), check_mode=True)
+    assert [(service.enabled, service.value) for service in result.services] == [(False, "kept")] * 2
+
+
+def test_a_service_that_cannot_be_read_after_the_change_is_not_known_to_be_changed() -> None:
+    class Odd(Memory):
+        def read(self) -> Reading:
+            found = super().read()
+            if "apply" not in self.calls:
+                return found
+            return replace(found, services=found.services[1:], unread=(Unread(found.services[0].id, "no port"),))
+
+    with pytest.raises(RunFailed, match=r"Not known to be as before: snat of 203\.0\.113\.10-500") as caught:
+        go(Odd(pair()))
+    assert caught.value.result.final_state == "unknown"

@@ -1,0 +1,29 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A stand-in that is asked in the test's own process, without a network: for tests that ask often."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Http
+from lab.core import Device
+
+AnyDevice = t.TypeVar("AnyDevice", bound=Device)
+
+
+def directly(device: AnyDevice, monkeypatch: pytest.MonkeyPatch) -> AnyDevice:
+    """Let whatever is sent arrive at ``device``, and give it."""
+    client = device.app.test_client()
+
+    def send(http: Http, method: str, path: str, *, body: t.Any = None, headers: t.Any = None, **_how: t.Any) -> Answer:
+        http.requests += 1
+        response = client.open(path, method=method, json=body, headers=headers)
+        return Answer(response.status_code, response.get_data(as_text=True), http.device)
+
+    monkeypatch.setattr(Http, "send", send)
+    return device
