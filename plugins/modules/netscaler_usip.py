@@ -19,6 +19,8 @@ description:
   - Without Use Client IP, Windows sees all clients as one address, and its limit of IPsec security associations per address makes new
     connections fail with error 809.
   - Finds the service groups through the virtual servers that they are bound to. The number of requests does not grow with the number of service groups.
+  - Further addresses of a virtual server (a range, an IP set) count like its first. What is behind content switching, or a backup virtual server, is
+    changed only when it is named in O(services); a finding reports it.
   - Never touches the global mode Use Source IP (USIP).
 options:
   host:
@@ -146,7 +148,7 @@ services:
       type: str
       sample: udp
     enabled:
-      description: Whether the service is enabled. That is never changed.
+      description: Whether the service group or service and its virtual server are enabled. That is never changed.
       type: bool
     source_preserved:
       description: Whether the VPN servers see the client's own address.
@@ -171,7 +173,7 @@ services:
           type: int
           sample: 500
         gateways:
-          description: Addresses of this device of which one has to be the server's default gateway.
+          description: Subnet addresses (SNIPs) of which one has to be the server's default gateway; only those that are enabled and answer ARP.
           type: list
           elements: str
           sample: [10.10.0.1]

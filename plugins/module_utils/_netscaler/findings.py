@@ -189,17 +189,18 @@ def _shared(mine: Sequence[Listener], listeners: Iterable[Listener]) -> list[Fin
     ]
 
 
-def unsettled_groups(mine: Iterable[Listener]) -> set[str]:
+def unsettled_groups(mine: Iterable[Listener]) -> list[str]:
     """Return the persistency groups whose type decides, since what their virtual servers show does not suffice."""
-    return {group for servers in _by_address(mine) if (group := _joining(servers)) and not _by_source(servers)}
+    return [group for servers in _by_address(mine) if (group := _joining(servers)) and not _by_source(servers)]
 
 
 def _by_address(mine: Iterable[Listener]) -> list[tuple[VirtualServer, ...]]:
     """Return the virtual servers of each address that has several."""
     by_address: dict[str, dict[VirtualServer, None]] = {}
     for item in mine:
-        by_address.setdefault(item.server.address, {})[item.server] = None
-    return [tuple(servers) for servers in by_address.values() if len(servers) > 1]
+        for address in item.server.addresses:
+            by_address.setdefault(address, {})[item.server] = None
+    return [*dict.fromkeys(tuple(servers) for servers in by_address.values() if len(servers) > 1)]
 
 
 def _joining(servers: Iterable[VirtualServer]) -> str:

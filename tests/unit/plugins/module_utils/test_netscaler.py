@@ -416,7 +416,7 @@ def test_what_virtual_servers_show_is_a_warning(expecting: Expecting, virtual: d
     [
         ([{"name": "pg", "persistencetype": "NONE"}], {("persistence_split", "warning")}),
         ([{"name": "pg", "persistencetype": "SOURCEIP"}, {"name": "other"}], set()),
-        ([{"name": "other", "persistencetype": "SOURCEIP"}], set()),  # not known, so nothing is said of it
+        ([{"name": "other", "persistencetype": "SOURCEIP"}], {("not_read", "warning")}),
         ([{"name": "pg"}, {"name": "pg", "persistencetype": None}], {("persistence_split", "warning")}),
     ],
 )
@@ -510,7 +510,7 @@ def group(name: str) -> objects.Group:
     read = objects.group("servicegroup", (), proxy_port=False)(
         {"servicegroupname": name, "usip": "NO", "servicetype": "UDP"}
     )
-    assert read is not None
+    assert isinstance(read, objects.Group)
     return read
 
 
