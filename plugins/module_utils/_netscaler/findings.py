@@ -20,7 +20,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.objects imp
 
 
 def not_asked(what: str, error: Exception, consequence: str) -> Finding:
-    """Report what could not be asked for, and only served findings."""
+    """Report a list that could not be read, and that only findings depend on."""
     return Finding(
         "not_read", "warning", what, f"{error} {consequence}", "Check it by hand, or allow the user to read it."
     )
