@@ -186,7 +186,8 @@ def _run(adapter: Adapter, order: Order, result: Result, *, check_mode: bool) ->
     result.services = _as_selected(result.before, after)
     result.after = Snapshot.of(adapter.platform, adapter.host, result.services, after.device)
     changed = {change.id for change in changes if change.scope == "service"}
-    result.findings.extend(plan.disabled(service for service in result.before if service.id in changed))
+    # A service that has several addresses is reported once.
+    result.findings.extend(dict.fromkeys(plan.disabled(item for item in result.before if item.id in changed)))
     if not check_mode:
         try:
             of_changes = [service for service in result.services if service.id in changed]

@@ -19,6 +19,8 @@ description:
   - Without Use Client IP, Windows sees all clients as one address, and its limit of IPsec security associations per address makes new
     connections fail with error 809.
   - Finds the service groups through the virtual servers they are bound to. The number of requests does not grow with the number of service groups.
+  - Further addresses of a virtual server (a range, an IP set) count like its first. What is behind content switching, or behind a backup virtual server, is
+    changed only when it is named in O(services); a finding reports it.
   - Never touches the global mode Use Source IP (USIP).
 options:
   host:
@@ -143,7 +145,7 @@ services:
       description: The protocol, V(udp) or V(any).
       type: str
     enabled:
-      description: Whether the service is enabled. This is never changed.
+      description: Whether the service group or service and its virtual server are enabled. This is never changed.
       type: bool
     source_preserved:
       description: Whether the VPN servers see the client's own address.

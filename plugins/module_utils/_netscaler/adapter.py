@@ -25,6 +25,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     Refused,
     Service,
     Snapshot,
+    Unread,
     Value,
 )
 from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler import findings as judge
@@ -185,11 +186,12 @@ class NetScaler(Adapter):
             read = objects.group(kind, bound, proxy_port=self._proxy_port)
             groups, odd = each(self._list(f"{kind}?attrs={fields}"), read, objects.NAME_KEYS[kind])
             self._groups = {carrier: group for carrier, group in self._groups.items() if carrier[0] != kind}
-            self._groups |= {group.carrier: group for group in groups if group is not None}
-            known = replace(known, broken={**known.broken, **{(kind, item.id): item.reason for item in odd}})
+            self._groups |= {group.carrier: group for group in groups if isinstance(group, objects.Group)}
+            broken = {**known.broken, **{(kind, item.id): item.reason for item in odd}}
+            known = replace(known, broken={carrier: broken[carrier] for carrier in broken if carrier not in groups})
         self._carriers = {carrier[1]: carrier for carrier in self._groups}
-        services, broken = join.services(known, self._groups)
-        return Reading(tuple(services), {USNIP: modes["usnip"]}, tuple(findings), unread=(*known.unread, *broken))
+        services, left_out = join.services(known, self._groups)
+        return Reading(tuple(services), {USNIP: modes["usnip"]}, tuple(findings), unread=(*known.unread, *left_out))
 
     def inspect(self, services: Sequence[Service]) -> Sequence[Finding]:
         listeners = self._topology.listeners if self._topology else ()
@@ -200,8 +202,12 @@ class NetScaler(Adapter):
             consequence = "So it is not known whether both ports of a client reach the same VPN server."
             rows, findings = self._ask(f"lbgroup?attrs={objects.PERSISTENCY_GROUP}", "persistency groups", consequence)
             read, odd = each(rows, objects.persistency_group, "name")
-            findings += judge.not_read([item for item in odd if item.id in groups], consequence)
             groups |= {group.name: group for group in read if group.name in groups}
+            reasons = {item.id: item for item in odd}
+            unknown = [name for name, group in groups.items() if group is None]
+            findings = findings or judge.not_read(
+                [reasons.get(name, Unread(name, "it is not listed")) for name in unknown], consequence
+            )
         return findings + judge.listener_findings(services, self._carriers, listeners, groups)
 
     def guard(self, services: Sequence[Service], *, changing: bool) -> Reading:

@@ -20,7 +20,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.objects imp
 
 
 def not_asked(what: str, error: Exception, consequence: str) -> Finding:
-    """Report what could not be asked for, and only served findings."""
+    """Report a list that could not be read, and that only findings depend on."""
     return Finding(
         "not_read", "warning", what, f"{error} {consequence}", "Check it by hand, or allow the user to read it."
     )
@@ -189,17 +189,18 @@ def _shared(mine: Sequence[Listener], listeners: Iterable[Listener]) -> list[Fin
     ]
 
 
-def unsettled_groups(mine: Iterable[Listener]) -> set[str]:
+def unsettled_groups(mine: Iterable[Listener]) -> list[str]:
     """Return the persistency groups whose type decides, since what their virtual servers show does not suffice."""
-    return {group for servers in _by_address(mine) if (group := _joining(servers)) and not _by_source(servers)}
+    return [group for servers in _by_address(mine) if (group := _joining(servers)) and not _by_source(servers)]
 
 
 def _by_address(mine: Iterable[Listener]) -> list[tuple[VirtualServer, ...]]:
     """Return the virtual servers of each address that has several."""
     by_address: dict[str, dict[VirtualServer, None]] = {}
     for item in mine:
-        by_address.setdefault(item.server.address, {})[item.server] = None
-    return [tuple(servers) for servers in by_address.values() if len(servers) > 1]
+        for address in item.server.addresses:
+            by_address.setdefault(address, {})[item.server] = None
+    return [*dict.fromkeys(tuple(servers) for servers in by_address.values() if len(servers) > 1)]
 
 
 def _joining(servers: Iterable[VirtualServer]) -> str:

@@ -60,10 +60,9 @@ def topology(servers: Sequence[t.Any], bindings: Mapping[str, Sequence[t.Any]], 
         good, bad = each(listed, objects.binding(kind), "name", f"{kind}name")
         bound += good
         for item in bad:
-            if item.id in rows:
-                usable.pop(item.id, None)
+            if usable.pop(item.id, None):
                 failed[item.id] = f"its binding: {item.reason}"
-            else:
+            elif item.id not in rows:
                 broken[kind, item.id] = f"its binding: {item.reason}"
     found, bad = each(members, objects.member, "servicegroupname")
     broken |= {("servicegroup", item.id): f"its member: {item.reason}" for item in bad}

@@ -254,14 +254,14 @@ def _member(item: Item, key: str, name: str) -> Member:
     )
 
 
-def group(kind: str, bound: Container[Carrier], *, proxy_port: bool) -> Callable[[Item], Group | None]:
-    """Return what reads a service group or service; None for one of another protocol that no virtual server for UDP uses."""
+def group(kind: str, bound: Container[Carrier], *, proxy_port: bool) -> Callable[[Item], Group | Carrier]:
+    """Return what reads a service group or service; of one of another protocol that no virtual server for UDP uses, only the name."""
 
-    def read(item: Item) -> Group | None:
+    def read(item: Item) -> Group | Carrier:
         protocol = PROTOCOLS.get(_text(item, "servicetype"))
         carrier = (kind, _text(item, NAME_KEYS[kind]))
         if protocol is None and carrier not in bound:
-            return None
+            return carrier
         return Group(
             carrier,
             protocol,

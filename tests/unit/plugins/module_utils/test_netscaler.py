@@ -416,7 +416,7 @@ def test_what_virtual_servers_show_is_a_warning(expecting: Expecting, virtual: d
     [
         ([{"name": "pg", "persistencetype": "NONE"}], {("persistence_split", "warning")}),
         ([{"name": "pg", "persistencetype": "SOURCEIP"}, {"name": "other"}], set()),
-        ([{"name": "other", "persistencetype": "SOURCEIP"}], set()),  # not known, so nothing is said of it
+        ([{"name": "other", "persistencetype": "SOURCEIP"}], {("not_read", "warning")}),
         ([{"name": "pg"}, {"name": "pg", "persistencetype": None}], {("persistence_split", "warning")}),
     ],
 )
@@ -496,7 +496,7 @@ def test_the_join_loses_and_invents_nothing(
     assert [(item.server.name, item.carrier) for item in listeners] == [
         (name, carrier) for name, carrier in bindings if servers.get(name, (False, False))[0]
     ]
-    groups = {carrier: group(carrier[1]) for _dummy, carrier in bindings[::2]}
+    groups = {carrier: udp_group(carrier[1]) for _dummy, carrier in bindings[::2]}
     members = {carrier: [objects.Member("10.0.0.1", port) for port in (500, 4500)] for carrier in groups}
     found, _unread = join.services(join.Topology(listeners, members), groups)
     reached = [item.carrier[1] for item in listeners if item.server.address and item.carrier in groups]
@@ -505,12 +505,12 @@ def test_the_join_loses_and_invents_nothing(
     assert bare == [(name, port) for _kind, name in groups if name not in reached for port in (500, 4500)]
 
 
-def group(name: str) -> objects.Group:
+def udp_group(name: str) -> objects.Group:
     """Read a service group."""
     read = objects.group("servicegroup", (), proxy_port=False)(
         {"servicegroupname": name, "usip": "NO", "servicetype": "UDP"}
     )
-    assert read is not None
+    assert isinstance(read, objects.Group)
     return read
 
 
@@ -521,7 +521,7 @@ def test_a_shared_group_is_told() -> None:
         return join.Listener(read, ("servicegroup", "sg"))
 
     listeners = (listener("lb500", 500), listener("dns", 53))
-    services, _unread = join.services(join.Topology(listeners), {("servicegroup", "sg"): group("sg")})
+    services, _unread = join.services(join.Topology(listeners), {("servicegroup", "sg"): udp_group("sg")})
     chosen = services[:1]
     (finding,) = judge.listener_findings(chosen, {"sg": ("servicegroup", "sg")}, listeners, {})
     assert (finding.code, finding.severity, finding.object) == ("shared_service_group", "warning", "sg")
