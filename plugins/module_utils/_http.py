@@ -30,7 +30,7 @@ LARGEST = 32 * 2**20
 def understood(device: str, what: str) -> Iterator[None]:
     """Read ``what`` from a device's answer.
 
-    :raises UnexpectedAnswer: where a field is missing or of another type than the reader expects.
+    :raises UnexpectedAnswer: where a field is missing, or not of the type that the reader expects.
     """
     try:
         yield
@@ -86,7 +86,7 @@ class Answer:
     def parse(self, read: t.Callable[[dict[str, t.Any]], Parsed], what: str) -> Parsed:
         """Read ``what`` out of a JSON object.
 
-        :raises UnexpectedAnswer: where a field is missing or of another type than ``read`` expects.
+        :raises UnexpectedAnswer: where a field is missing, or not of the type that ``read`` expects.
         """
         body = self.json()
         with understood(self.device, what):
@@ -168,7 +168,7 @@ class Http:
                     continue
                 raise self._unreachable(error, timeout) from None
             except (OSError, ValueError):
-                # requests raises these bare for a ca_path that is not there, and for what is no host name.
+                # requests raises these bare for a missing ca_path, and for an invalid host name.
                 raise Unreachable(
                     f"{self.device} cannot be asked: option 'host' or {self._files()} is not usable (no such file, or not a host name)."
                 ) from None
@@ -191,7 +191,7 @@ class Http:
             body += chunk
             if len(body) > LARGEST:
                 raise UnexpectedAnswer(
-                    f"{self.device} answered with more than {LARGEST} bytes, which is no answer of its management API."
+                    f"{self.device} answered with more than {LARGEST} bytes, which cannot be an answer of its management API."
                     " Check options 'host' and 'port'."
                 )
         return bytes(body)

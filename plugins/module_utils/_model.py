@@ -65,7 +65,7 @@ FINDING_CODES: t.Final[Mapping[str, str]] = {
 
 
 NOT_UNDERSTOOD = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, netaddr.AddrFormatError)
-"""What reading an object raises whose fields are missing or of another type than is expected."""
+"""What reading an object raises if its fields are missing, or not of the expected type."""
 
 
 class DeviceError(Exception):

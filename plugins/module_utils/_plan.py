@@ -240,7 +240,7 @@ def family_findings(
             ]
         )
     ]
-    return list(dict.fromkeys(findings))  # a service on several ports stands there once for each
+    return list(dict.fromkeys(findings))  # a service on several ports is in the list once for each
 
 
 def _version(address: str) -> int:

@@ -118,7 +118,7 @@ def _not_selected(
     left = [
         service
         for service in candidates
-        # What only forwards packets, and does not hide where they come from, is no matter.
+        # What only forwards packets, and does not hide where they come from, does not matter.
         if service not in chosen and not (service.forwards and service.source_preserved)
     ]
     findings = []

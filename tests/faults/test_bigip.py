@@ -37,7 +37,7 @@ def started(authority: CertificateAuthority) -> Iterator[BigIp]:
 
 @pytest.fixture
 def device(started: BigIp, monkeypatch: pytest.MonkeyPatch) -> BigIp:
-    """Give a fresh device, and no pauses."""
+    """Return a fresh device, and no pauses."""
     monkeypatch.setattr("ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.session.PAUSES", (0.001, 0.001))
     started.reset()
     return started
@@ -56,17 +56,17 @@ def go(device: BigIp, ca: str, user: str = "admin", order: Order = ORDER, **opti
 
 
 def translations(device: BigIp) -> list[t.Any]:
-    """Give what stands on the device."""
+    """Return what is in effect on the device."""
     return [device.state["virtual"][name]["sourceAddressTranslation"] for name in NAMES]
 
 
 def saved(device: BigIp) -> list[t.Any]:
-    """Give what stands after a restart."""
+    """Return what is in effect after a restart."""
     return [device.state["saved"]["virtual"][name]["sourceAddressTranslation"] for name in NAMES]
 
 
 def told(result: Result) -> list[t.Any]:
-    """Give what a result says that stands; nothing where it could not be read."""
+    """Return what a result says that stands; nothing where it could not be read."""
     return [service.value for service in result.services]
 
 
@@ -121,7 +121,7 @@ def test_every_fault_at_every_step(device: BigIp, ca: str, kind: str, step: int)
         assert saved(device) == BEFORE or came.result.undone is False
     else:
         assert translations(device) == saved(device) == AFTER
-    # A log-in whose answer was lost left a token that nobody knows, and a log-out that was refused or lost left it open.
+    # A log-in whose answer was lost left a token that it is not known, and a log-out that was refused or lost left it open.
     struck = {str(entry).rpartition("/")[0] for entry in fault.seen}
     if not struck & {"POST /mgmt/shared/authn", "DELETE /mgmt/shared/authz/tokens"}:
         assert device.open_sessions() == []
@@ -131,12 +131,12 @@ def test_every_fault_at_every_step(device: BigIp, ca: str, kind: str, step: int)
 
 
 ALL_STEPS = 23
-"""How many requests the way back takes with everything that there can be."""
+"""How many requests the rollback takes with everything that there can be."""
 
 
 @pytest.fixture
 def go_back(device: BigIp, ca: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result | RunFailed]:
-    """Give the way back on one of two devices, with a sync, an LTM policy, and connections to clear."""
+    """Return the rollback on one of two devices, with a sync, an LTM policy, and connections to clear."""
     monkeypatch.setattr("ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.adapter.SYNC_PAUSE", 0.001)
     there = go(device, ca)
     assert isinstance(there, Result)
@@ -148,7 +148,7 @@ def go_back(device: BigIp, ca: str, monkeypatch: pytest.MonkeyPatch) -> Callable
     return lambda **options: go(device, ca, order=order, clear_connections=True, **options)
 
 
-def test_the_way_back_with_everything(device: BigIp, go_back: Callable[..., Result | RunFailed]) -> None:
+def test_the_rollback_with_everything(device: BigIp, go_back: Callable[..., Result | RunFailed]) -> None:
     result = go_back(sync_group="/Common/dg_failover")
     assert isinstance(result, Result), str(result)
     assert (translations(device), saved(device), device.state["sync"]["status"]) == (BEFORE, BEFORE, "In Sync")
@@ -159,7 +159,7 @@ def test_the_way_back_with_everything(device: BigIp, go_back: Callable[..., Resu
 
 @pytest.mark.parametrize("step", range(ALL_STEPS))
 @pytest.mark.parametrize("kind", ["expired", "garbage", "refused", "reset after"])
-def test_every_fault_at_every_step_of_the_way_back(
+def test_every_fault_at_every_step_of_the_rollback(
     device: BigIp, go_back: Callable[..., Result | RunFailed], kind: str, step: int
 ) -> None:
     how = {} if kind == "expired" else {"skip": step, **FAULTS[kind]()}
@@ -292,7 +292,7 @@ def test_a_short_token_of_a_user_who_may_not_lengthen_it_is_used_as_it_is(
 
 @pytest.mark.parametrize("selects_expanded", [True, False])
 @pytest.mark.parametrize("action", [{"snat": "automap"}, {"snatpool": "/Common/sp_ikev2"}, {"snatAutomap": True}])
-def test_an_attached_ltm_policy_is_told_with_a_change(
+def test_an_attached_ltm_policy_is_reported_with_a_change(
     device: BigIp, ca: str, action: dict[str, t.Any], selects_expanded: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(device, "selects_expanded", selects_expanded)

@@ -38,14 +38,14 @@ def started(authority: CertificateAuthority) -> Iterator[LoadMaster]:
 
 @pytest.fixture
 def device(started: LoadMaster) -> LoadMaster:
-    """Give a fresh device."""
+    """Return a fresh device."""
     started.reset()
     return started
 
 
 @pytest.fixture(params=VERSIONS)
 def api(request: pytest.FixtureRequest) -> Api:
-    """Give each version in turn."""
+    """Return each version in turn."""
     version: Api = request.param
     return version
 
@@ -75,19 +75,19 @@ def go(
 
 
 def flags(device: LoadMaster) -> list[bool]:
-    """Give what stands on the device."""
+    """Return what is in effect on the device."""
     return [device.service(VIP, port)["Transparent"] for port in (500, 4500)]
 
 
 def commands(device: LoadMaster) -> list[str]:
-    """Give the commands that came."""
+    """Return the commands that came."""
     return [
         entry.body["cmd"] if entry.path == "/accessv2" else entry.path.removeprefix("/access/") for entry in device.log
     ]
 
 
 def bomb(body: str) -> Response:
-    """Give an XML document that would become large, or read a file, when its entities were expanded."""
+    """Return an XML document that would become large, or read a file, when its entities were expanded."""
     return Response(
         f'<?xml version="1.0"?><!DOCTYPE a [{body}]><Response stat="200" code="ok"><Success><Data>'
         "<VS>&c;</VS></Data></Success></Response>",
@@ -156,12 +156,12 @@ def test_a_changed_pair_takes_six_requests_with_every_guard(device: LoadMaster, 
 
 
 def test_check_mode_writes_nothing_and_the_second_run_takes_one_request(device: LoadMaster, ca: str, api: Api) -> None:
-    foretold = go(device, ca, api, check_mode=True)
+    predicted = go(device, ca, api, check_mode=True)
     assert device.writing() == []
     done = go(device, ca, api)
-    assert isinstance(foretold, Result)
+    assert isinstance(predicted, Result)
     assert isinstance(done, Result)
-    assert foretold.services == done.services
+    assert predicted.services == done.services
     device.log.clear()
     again = go(device, ca, api)
     assert isinstance(again, Result)
@@ -211,7 +211,7 @@ def test_a_pair_on_layer_4_is_left_alone_in_any_case(
     ],
     ids=str,
 )
-def test_whatever_the_device_does_where_nobody_knows(
+def test_whatever_the_device_does_where_it_is_not_known(
     authority: CertificateAuthority, ca: str, api: Api, options: dict[str, t.Any]
 ) -> None:
     device = LoadMaster(**options)

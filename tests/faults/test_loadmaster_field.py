@@ -24,14 +24,14 @@ ORDER = Order(addresses=(VIP,), return_path={"10.10.0.11": "10.10.0.1", "10.10.0
 
 @pytest.fixture(params=["v1", "v2"])
 def api(request: pytest.FixtureRequest) -> Api:
-    """Give each version in turn."""
+    """Return each version in turn."""
     version: Api = request.param
     return version
 
 
 @pytest.fixture
 def device(monkeypatch: pytest.MonkeyPatch) -> LoadMaster:
-    """Give a stand-in that is asked without a connection: what goes wrong on one is not what these tests are about."""
+    """Return a stand-in that is asked without a connection: what goes wrong on one is not what these tests are about."""
     made = LoadMaster()
     client = made.app.test_client()
 
@@ -57,12 +57,12 @@ def go(device: LoadMaster, api: Api, order: Order = ORDER, *, check_mode: bool =
 
 
 def flags(device: LoadMaster) -> list[bool]:
-    """Give what is set on the device."""
+    """Return what is set on the device."""
     return [device.service(VIP, port)["Transparent"] for port in (500, 4500)]
 
 
 def commands(device: LoadMaster) -> list[str]:
-    """Give the commands that came."""
+    """Return the commands that came."""
     return [
         entry.body["cmd"] if entry.path == "/accessv2" else entry.path.removeprefix("/access/") for entry in device.log
     ]
@@ -71,19 +71,19 @@ def commands(device: LoadMaster) -> list[str]:
 def thrice(device: LoadMaster, api: Api, order: Order = ORDER) -> tuple[Result, Result, Result]:
     """Gather, predict and change. What was predicted is what is done, and a second run changes nothing and takes one request."""
     looked = go(device, api, replace(order, state="gathered"))
-    foretold = go(device, api, order, check_mode=True)
+    predicted = go(device, api, order, check_mode=True)
     assert device.writing() == []
     done = go(device, api, order)
     assert isinstance(looked, Result), str(looked)
-    assert isinstance(foretold, Result), str(foretold)
+    assert isinstance(predicted, Result), str(predicted)
     assert isinstance(done, Result), str(done)
-    assert looked.changes == foretold.changes == done.changes
-    assert foretold.services == done.services
+    assert looked.changes == predicted.changes == done.changes
+    assert predicted.services == done.services
     device.log.clear()
     again = go(device, api, order)
     assert isinstance(again, Result)
     assert (again.changed, commands(device)) == (False, ["listvs"])
-    return looked, foretold, done
+    return looked, predicted, done
 
 
 def blocked(device: LoadMaster, api: Api, order: Order = ORDER) -> tuple[Result, str]:
@@ -97,12 +97,12 @@ def blocked(device: LoadMaster, api: Api, order: Order = ORDER) -> tuple[Result,
 
 
 def found(result: Result, *codes: str) -> list[tuple[str, str, str]]:
-    """Give the findings with these codes, briefly."""
+    """Return the findings with these codes, briefly."""
     return [(item.code, item.severity, item.object) for item in result.findings if item.code in codes]
 
 
 def rows(device: LoadMaster, *ports: int) -> list[dict[str, t.Any]]:
-    """Give the second real server of the pair, on these ports or on both."""
+    """Return the second real server of the pair, on these ports or on both."""
     return [device.service(VIP, port)["Rs"][1] for port in ports or (500, 4500)]
 
 
@@ -447,13 +447,13 @@ def test_a_retired_server_does_not_block_and_one_that_is_down_does(device: LoadM
 @pytest.mark.parametrize("off", [{"Enable": False}, {"Status": "Disabled"}], ids=str)
 def test_a_disabled_service_is_shown_as_such(device: LoadMaster, api: Api, off: dict[str, t.Any]) -> None:
     device.service(VIP, 500).update(off)
-    looked, _foretold, done = thrice(device, api)
+    looked, _predicted, done = thrice(device, api)
     assert [service.enabled for service in looked.services] == [False, True]
     assert found(done, "disabled_service") == [("disabled_service", "info", f"{VIP}:500/udp")]
     assert device.service(VIP, 500).items() >= off.items()
 
 
-def test_what_is_on_by_default_is_told_once(device: LoadMaster, api: Api) -> None:
+def test_what_is_on_by_default_is_reported_once(device: LoadMaster, api: Api) -> None:
     device.add_pair("203.0.113.31", "other")
     for result in thrice(device, api, Order(return_path=ORDER.return_path)):
         assert found(result, "subnet_originating") == [("subnet_originating", "info", "LoadMaster 127.0.0.1")]

@@ -36,7 +36,7 @@ def started(authority: CertificateAuthority) -> Iterator[NetScaler]:
 
 @pytest.fixture
 def device(started: NetScaler, monkeypatch: pytest.MonkeyPatch) -> NetScaler:
-    """Give a fresh device, and no pauses."""
+    """Return a fresh device, and no pauses."""
     monkeypatch.setattr(
         "ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.adapter.PAUSES", (0.001, 0.001, 0.001)
     )
@@ -58,7 +58,7 @@ def go(
 
 
 def standing(device: NetScaler) -> tuple[bool, str, str]:
-    """Give what stands on the device."""
+    """Return what is in effect on the device."""
     first, second = (device.config["servicegroup"][name]["usip"] for name in GROUPS)
     return device.config["nsmode"]["usnip"], first, second
 
@@ -124,7 +124,7 @@ def test_every_fault_at_every_step(device: NetScaler, ca: str, kind: str, step: 
         assert [service.value for service in came.result.services] in ([], [*standing(device)[1:]])
     else:
         assert standing(device) == AFTER
-    # A log-in whose answer was lost left a session that nobody knows, and a log-out that was refused or lost left it open.
+    # A log-in whose answer was lost left a session that it is not known, and a log-out that was refused or lost left it open.
     if not {str(entry).rpartition("/")[2] for entry in fault.seen} & {"login", "logout"}:
         assert device.open_sessions() == []
     if isinstance(came, RunFailed):
@@ -151,7 +151,7 @@ def test_a_second_set_that_is_refused_leaves_neither(device: NetScaler, ca: str)
 
 
 @pytest.mark.parametrize(("times", "saved"), [(3, True), (4, False)])
-def test_a_save_in_progress_is_waited_for_with_a_limit(device: NetScaler, ca: str, times: int, saved: bool) -> None:
+def test_a_save_in_progress_takes_time_with_a_limit(device: NetScaler, ca: str, times: int, saved: bool) -> None:
     device.fault(lambda entry: entry.path.endswith("nsconfig"), answer=NetScaler.error(293), times=times)
     came = go(device, ca)
     assert isinstance(came, Result if saved else RunFailed)
@@ -159,7 +159,7 @@ def test_a_save_in_progress_is_waited_for_with_a_limit(device: NetScaler, ca: st
 
 
 @pytest.mark.parametrize("on_secondary", ["warning", "error"])
-def test_a_secondary_is_a_blocker_and_accepted_its_warning_is_told(
+def test_a_secondary_is_a_blocker_and_accepted_its_warning_is_reported(
     device: NetScaler, ca: str, on_secondary: t.Any
 ) -> None:
     device.state["hanode"]["0"]["state"] = "Secondary"
@@ -214,7 +214,7 @@ def test_plain_services_with_odd_names_in_an_admin_partition(device: NetScaler, 
     assert device.open_sessions() == []
 
 
-def test_a_pair_in_a_traffic_domain_is_another_than_the_one_at_the_same_address(device: NetScaler, ca: str) -> None:
+def test_a_pair_in_a_traffic_domain_differs_from_the_one_at_the_same_address(device: NetScaler, ca: str) -> None:
     names = device.add_pair("203.0.113.20", "other", ["10.10.0.11"])
     for port, name in zip((500, 4500), names, strict=True):
         device.config["lbvserver"][f"other_{port}"]["td"] = device.config["servicegroup"][name]["td"] = "7"

@@ -36,7 +36,7 @@ def started(authority: CertificateAuthority) -> Iterator[NetScaler]:
 
 @pytest.fixture
 def device(started: NetScaler) -> NetScaler:
-    """Give a fresh device."""
+    """Return a fresh device."""
     started.reset()
     started.group_persistence, started.old = "shown", ""
     return started
@@ -72,12 +72,12 @@ class Task:
     def changed(self, order: Order = ORDER) -> Result:
         """Change the device, after a look at it in check mode: that says the same."""
         self.device.log.clear()
-        foretold = self(order, check_mode=True)
-        assert isinstance(foretold, Result), str(foretold)
+        predicted = self(order, check_mode=True)
+        assert isinstance(predicted, Result), str(predicted)
         assert self.device.writing() == []
         result = self(order)
         assert isinstance(result, Result), str(result)
-        assert result.changes == foretold.changes != ()
+        assert result.changes == predicted.changes != ()
         assert {service.id for service in result.services} == {
             name for name, value in self.usip().items() if value == "YES"
         }
@@ -97,7 +97,7 @@ class Task:
         return reason
 
     def usip(self) -> dict[str, str]:
-        """Give what stands on the device."""
+        """Return what is in effect on the device."""
         config = self.device.config
         return {name: row["usip"] for kind in ("servicegroup", "service") for name, row in config[kind].items()}
 
@@ -108,7 +108,7 @@ def task(device: NetScaler, ca: str) -> Task:
 
 
 def findings(result: Result, *codes: str) -> list[tuple[str, str, str]]:
-    """Give code, severity and object of the findings with these codes, or of all."""
+    """Return code, severity and object of the findings with these codes, or of all."""
     return sorted(
         (item.code, item.severity, item.object) for item in result.findings if not codes or item.code in codes
     )
@@ -278,7 +278,7 @@ def test_a_service_by_domain_name_without_an_address(device: NetScaler, task: Ta
 
 
 @pytest.mark.parametrize("own", [{"ip": "0.0.0.0"}, {"ip": ""}, {}])
-def test_a_member_by_domain_name_counts_as_a_server_whose_gateway_nobody_knows(
+def test_a_member_by_domain_name_counts_as_a_server_whose_gateway_it_is_not_known(
     device: NetScaler, task: Task, own: dict[str, str]
 ) -> None:
     row = device.member("sg_ikev2_500", "10.10.0.12")
@@ -494,7 +494,7 @@ def test_what_takes_over_for_a_virtual_server_is_named(device: NetScaler, task: 
 
 
 @pytest.mark.parametrize("off", [("haprop",), ("hasync",), ("haprop", "hasync")])
-def test_a_partner_that_does_not_get_the_change_is_told_before_and_after(
+def test_a_partner_that_does_not_get_the_change_is_reported_before_and_after(
     device: NetScaler, task: Task, off: tuple[str, ...]
 ) -> None:
     device.state["hanode"]["0"].update(dict.fromkeys(off, "DISABLED"))
@@ -508,7 +508,7 @@ def test_a_partner_that_does_not_get_the_change_is_told_before_and_after(
 
 
 @pytest.mark.parametrize("shared", [False, True])
-def test_a_subnet_address_of_one_node_of_a_cluster_is_told(device: NetScaler, task: Task, shared: bool) -> None:
+def test_a_subnet_address_of_one_node_of_a_cluster_is_reported(device: NetScaler, task: Task, shared: bool) -> None:
     snip(device, "192.0.2.30", type="CLIP", iptype=["CLIP"])
     device.state["clusterinstance"]["1"] = {"clid": "1", "processlocal": "ENABLED"}
     device.config["nsip"]["10.10.0.1"]["ownernode"] = "1"

@@ -61,7 +61,7 @@ class Server:
     looked: bool = False
 
     def execute(self, module_name: str, module_args: dict[str, t.Any], **_dummy: t.Any) -> dict[str, t.Any]:
-        """Run a module as ActionBase does: in a tenth of a second, or two seconds where there is no answer."""
+        """Run a module as ActionBase does: in a tenth of a second, or two seconds where there is not an answer."""
         number, name = len(self.calls), module_name.rpartition(".")[2]
         self.calls.append(self.host.labels(Work("MODULE", name, module_args)).get("script", name))
         self.clock.sleep(0.1)

@@ -147,7 +147,9 @@ def test_a_restoration_restores_exactly_the_old_routes(ansible: Ansible, lab: La
     assert len(lab.writing()) == written
 
 
-def test_what_stands_in_the_way_is_said_before_anything_changes(ansible: Ansible, lab: Lab, tmp_path: Path) -> None:
+def test_what_is_in_effect_in_the_way_is_said_before_anything_changes(
+    ansible: Ansible, lab: Lab, tmp_path: Path
+) -> None:
     lab.rras1.state["services"]["IKEEXT"]["dependents"] = ["PolicyAgent"]
     lab.rras1.state["administrator"] = False
     lab.rras2.state["services"]["RemoteAccess"]["start_mode"] = "disabled"

@@ -42,7 +42,7 @@ _operations = itertools.count(6686954)
 
 
 def answer(code: int, body: t.Any) -> Response:
-    """Give a JSON answer."""
+    """Return a JSON answer."""
     return Response(json.dumps(body), code, content_type="application/json; charset=UTF-8")
 
 
@@ -72,7 +72,7 @@ def _page(status: str, title: str, text: str) -> Response:
 
 
 def html_unauthorized() -> Response:
-    """Give Apache's 401: no credentials, or wrong ones with basic authentication."""
+    """Return Apache's 401: no credentials, or wrong ones with basic authentication."""
     text = "This server could not verify that you are authorized to access the document requested."
     page = _page("401 F5 Authorization Required", "Authorization Required", text)
     page.headers["WWW-Authenticate"] = 'Basic realm="Enterprise Manager"'
@@ -80,22 +80,22 @@ def html_unauthorized() -> Response:
 
 
 def expired_token() -> Response:
-    """Give the 401 for a token whose time is up."""
+    """Return the 401 for a token whose time is up."""
     return rest(401, "X-F5-Auth-Token has expired.").response
 
 
 def busy() -> Response:
-    """Give the 503 while another task holds the configuration."""
+    """Return the 503 while another task holds the configuration."""
     return mcp(503, "There is an active asynchronous task executing.", 32964609).response
 
 
 def restarting() -> Response:
-    """Give Apache's 503 page while the management daemons come up."""
+    """Return Apache's 503 page while the management daemons come up."""
     return _page("503 Service Unavailable", "BIG-IP", "Configuration Utility restarting...")
 
 
 def garbage() -> Response:
-    """Give a page with status 200, as a proxy in between does."""
+    """Return a page with status 200, as a proxy in between does."""
     return _page("200 OK", "It works!", "This is not iControl REST.")
 
 
@@ -214,7 +214,7 @@ RESOURCES = _resources()
 
 
 def checked(schema: Schema, body: t.Any, required: t.Iterable[str] = ()) -> Properties:
-    """Give what a body wants set; refuse unknown properties, wrong types and unknown words."""
+    """Return what a body wants set; refuse unknown properties, wrong types and unknown words."""
     if not isinstance(body, dict):
         raise mcp(400, "Found invalid JSON body in the request.", 1)
     ignored = [name for name in body if name not in schema and (name in READ_ONLY or name.endswith("Reference"))]
@@ -332,16 +332,16 @@ AUTOMAP = {"type": "automap"}
 class BigIp(Device):
     """The stand-in. Its options give the answers that no public source settles, or that differ:
 
-    `leftover_pool`: what becomes of a SNAT pool when the type alone is set to none or automap: "dropped", "kept" (and
+    `leftover_pool`: what happens to a SNAT pool when the type alone is set to none or automap: "dropped", "kept" (and
     shown; CIS-C's known issues say that a virtual server set to automap goes on referring to its pool) or "refused".
     `role_refusal`: 401 from restjavad (seen), 400 from mcpd (seen with the role operator) or 403.
     `readers_end_tokens`: whether users who may only read may touch their own token.
     `filter_includes_common`: whether a filter for another partition lets /Common through.
     `selects_expanded`: whether `expandSubcollections` works beside a `$select`.
     `lacks`: properties of virtual servers that this firmware does not have; `refuses_lacking`: whether it refuses a `$select` of them.
-    `quotes_needed`: whether a value in a `$filter` has to stand in single quotes.
+    `quotes_needed`: whether a value in a `$filter` has to be in single quotes.
     `hides_domain`: whether a partition's objects show the route domain that is its default one.
-    `separators`: what stands between the words of `options` (a comma and a blank are both seen in use).
+    `separators`: what separates the words of `options` (a comma and a blank are both seen in use).
     `sync_polls`: how often the sync status is still the old one after a sync was asked for.
     """
 
@@ -380,7 +380,7 @@ class BigIp(Device):
     # What the lab asks for
 
     def initial(self) -> State:
-        """Give the article's BIG-IP: one half of the pair on automap, the other on a SNAT pool."""
+        """Return the article's BIG-IP: one half of the pair on automap, the other on a SNAT pool."""
         ike = ("203.0.113.10", 500, "udp", AUTOMAP, "/Common/p_ikev2_500")
         nat_t = ("203.0.113.10", 4500, "udp", props("type=snat pool=/Common/sp_ikev2"), "/Common/p_ikev2_4500")
         shared = "mask=none matchAcrossPools=disabled matchAcrossVirtuals=disabled mirror=disabled timeout=180"
@@ -447,7 +447,7 @@ class BigIp(Device):
         }
 
     def writes(self, request: Request) -> bool:
-        """Say whether a request is to change the device: all but reading, logging in and handling tokens."""
+        """Report whether a request is to change the device: all but reading, logging in and handling tokens."""
         session = request.path.startswith(("/mgmt/shared/authn/login", f"/mgmt/{TOKENS}"))
         return request.method not in ("GET", "HEAD") and not session
 
@@ -456,7 +456,7 @@ class BigIp(Device):
         return [name for name, token in self.state["tokens"].items() if token["expires"] > time.time()]
 
     def variables(self, ca: Path) -> dict[str, t.Any]:
-        """Give the inventory variables of this host."""
+        """Return the inventory variables of this host."""
         login = {"username": "admin", "password": self.state["users"]["admin"]["password"], "ca_path": str(ca)}
         return {
             "load_balancer_platform": "bigip",
@@ -738,7 +738,7 @@ class BigIp(Device):
     def _list(
         self, resource: Resource, path: str, objects: list[tuple[str, Properties]], query: dict[str, str]
     ) -> Properties:
-        """Give a collection: without `items` when it is empty; of the page data, clients are seen to use `nextLink`."""
+        """Return a collection: without `items` when it is empty; of the page data, clients are seen to use `nextLink`."""
         result: Properties = {"kind": resource.kind("collectionstate"), "selfLink": _link(path, query)}
         page: Properties = {}
         if "$top" in query or "$skip" in query:
@@ -761,7 +761,7 @@ class BigIp(Device):
     def _show(
         self, resource: Resource, path: str, key: str, stored: Properties, query: dict[str, str], *, alone: bool = True
     ) -> Properties:
-        """Give an object; of a `$select`, what it names with its references, but no kind and no selfLink (13.1)."""
+        """Return an object; of a `$select`, what it names with its references, but no kind and no selfLink (13.1)."""
         own = _path(path, key)
         folder = dict(zip(("partition", "subPath"), key.rpartition("/")[0][1:].split("/", 1), strict=False))
         full: Properties = {"kind": resource.kind("state"), "name": key.rpartition("/")[2]}
@@ -788,7 +788,7 @@ class BigIp(Device):
         return full
 
     def _linked(self, schema: Schema, stored: Properties) -> Properties:
-        """Give properties, with links beside those that name objects."""
+        """Return properties, with links beside those that name objects."""
         result: Properties = {}
         for name, value in stored.items():
             spec = schema.get(name)
@@ -836,7 +836,7 @@ class BigIp(Device):
         virtuals[key] = new | {"generation": self.state["generation"]}
 
     def _found(self, spec: t.Any, key: str, value: t.Any) -> t.Any:
-        """Give a value, the objects that it names by their full paths; refuse those that are not there."""
+        """Return a value, the objects that it names by their full paths; refuse those that do not exist."""
         if isinstance(value, list):
             return [self._found(spec[0], key, one) for one in value]
         if not isinstance(spec, Ref):
@@ -898,7 +898,7 @@ class BigIp(Device):
         return {"items": items, "kind": "tm:transactioncollectionstate", "selfLink": _link("transaction")}
 
     def _queue(self, key: str, path: str) -> Properties:
-        """Note a command; what it says is looked at when it is committed, and not before (seen in CIS)."""
+        """Note a command; it is judged when it is committed, and not before (seen in CIS)."""
         one = self._of(key)
         if one["state"] != "STARTED":
             raise mcp(400, f"The transaction {key} is {one['state']}", 1)
@@ -957,7 +957,7 @@ class BigIp(Device):
         return {"kind": "tm:sys:config:savestate", **body}
 
     def _matching(self) -> list[Properties]:
-        """Give the connections that `options` describe in tmsh's words; cs-server-addr is the virtual server's."""
+        """Return the connections that `options` describe in tmsh's words; cs-server-addr is the virtual server's."""
         text = self._query("options").get("options", "")
         words = [word for word in re.split(f"[{re.escape(self.separators)}]", text) if word]
         found: list[Properties] = self.state["connections"]
@@ -976,7 +976,7 @@ class BigIp(Device):
         return found
 
     def _connections(self) -> Properties:
-        """Give the connection table (genieparser's capture of 14.1)."""
+        """Return the connection table (genieparser's capture of 14.1)."""
         head = {"kind": "tm:sys:connection:connectionstats", "selfLink": _link("sys/connection", request.args)}
         entries = {
             f"{LOCALHOST}/tm/sys/connection/{index}": {
@@ -1009,7 +1009,7 @@ class BigIp(Device):
         return {"kind": "tm:cm:runstate", **body}
 
     def _sync_status(self) -> Properties:
-        """Give the status in the shape of f5-common-python's cm_sync_status_GET.json, `syncStatus` included."""
+        """Return the status in the shape of f5-common-python's cm_sync_status_GET.json, `syncStatus` included."""
         sync = self.state["sync"]
         if sync["polls"] == 1:
             sync |= {"status": "In Sync", "color": "green"}
@@ -1026,7 +1026,7 @@ class BigIp(Device):
         return {**head, "entries": entries}
 
     def _traffic_groups(self) -> Properties:
-        """Give where each traffic group is active, for each device of its failover group."""
+        """Return where each traffic group is active, for each device of its failover group."""
         self._query()
         entries = {}
         for group, active in self.state["active"].items():

@@ -173,7 +173,7 @@ class LoadMaster(Device):
     # The state, and what tests do with it
 
     def initial(self) -> State:
-        """Give the article's broken appliance: layer 7, not transparent."""
+        """Return the article's broken appliance: layer 7, not transparent."""
         port = {"Mtu": 1500, "InterfaceType": "Port", "GeoTrafficEnable": True}
         self.state = {
             "users": {
@@ -229,7 +229,7 @@ class LoadMaster(Device):
         return [first, second]
 
     def service(self, address: str, port: int | str, protocol: str = "udp") -> Record:
-        """Give a service's record, the state's own."""
+        """Return a service's record, the state's own."""
         wanted = (address, str(port), protocol)
         records: t.Iterable[Record] = self.state["services"].values()
         return next(row for row in records if (row["VSAddress"], row["VSPort"], row["Protocol"]) == wanted)
@@ -242,7 +242,7 @@ class LoadMaster(Device):
                 interface["SharedIPAddress"] = shared[f"eth{interface['Id']}"]
 
     def variables(self, ca: Path) -> dict[str, t.Any]:
-        """Give the inventory variables."""
+        """Return the inventory variables."""
         login = {"username": "bal", "password": "lab-loadmaster-secret-1"}
         return {
             "load_balancer_platform": self.platform,
@@ -251,7 +251,7 @@ class LoadMaster(Device):
         }
 
     def writes(self, request: Request) -> bool:
-        """Say by its command whether a request is meant to change something: all but list, show and get."""
+        """Report by its command whether a request is meant to change something: all but list, show and get."""
         if request.path.startswith("/accessv2"):
             body = request.get_json(force=True, silent=True)
             command = str(body.get("cmd", "")) if isinstance(body, dict) else ""
@@ -263,7 +263,7 @@ class LoadMaster(Device):
 
     @staticmethod
     def page(status: int) -> Response:
-        """Give an answer in HTML, as the web server in front of the API gives it."""
+        """Return an answer in HTML, as the web server in front of the API gives it."""
         title = {401: "401 Unauthorized", 404: "404 Not Found", 405: "405 Method Not Allowed"}.get(status, str(status))
         headers = {"WWW-Authenticate": 'Basic realm="LoadMaster"'} if status == 401 else {}
         body = f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>"
@@ -271,7 +271,7 @@ class LoadMaster(Device):
 
     @classmethod
     def failure(cls, api: Api, code: int, message: str, status: int | None = None) -> Response:
-        """Give the answer to a refused command; ``status``: the HTTP status where it is not the error's code."""
+        """Return the answer to a refused command; ``status``: the HTTP status where it is not the error's code."""
         if api == "v2":
             return cls._json({"code": code, "message": message, "status": "fail"}, status or code)
         root = ET.Element("Response", stat=str(code), code="fail")
@@ -279,7 +279,7 @@ class LoadMaster(Device):
         return _xml(root, status or code)
 
     def success(self, api: Api, data: Record | str) -> Response:
-        """Give the answer to a command: a record, or a text where there is nothing to give."""
+        """Return the answer to a command: a record, or a text where there is nothing to give."""
         if api == "v2":
             body = {"message": data} if isinstance(data, str) else data
             return self._json({"code": 200, **body, "status": "ok"})
@@ -312,7 +312,7 @@ class LoadMaster(Device):
         return self._answer("v2", [body.get(key) for key in AUTHORITY[1:]], str(body.get("cmd", "")).lower(), given)
 
     def _user(self, apikey: t.Any, username: t.Any, password: t.Any) -> str | None:
-        """Give the user whose key or password this is; a key comes first, and is not made up for by a password."""
+        """Return the user whose key or password this is; a key comes first, and is not made up for by a password."""
         if apikey is not None:
             return t.cast("str | None", self.state["apikeys"].get(str(apikey)))
         user = self.state["users"].get(str(username))
@@ -450,7 +450,7 @@ class LoadMaster(Device):
         return found
 
     def _policy(self, service: Record) -> Policy:
-        """Say what a change of transparency meets."""
+        """Report what a change of transparency meets."""
         if service["Layer"] == 4:
             return self.layer4
         local = [
@@ -469,7 +469,7 @@ class LoadMaster(Device):
             raise Refusal(422, "Virtual Service already exists")
 
     def _value(self, api: Api, name: str, kind: tuple[t.Any, ...], value: t.Any) -> t.Any:
-        """Give the value that the appliance keeps for what was sent; the text of the refusal is one that was seen."""
+        """Return the value that the appliance keeps for what was sent; the text of the refusal is one that was seen."""
         text = str(value)
         match kind[0]:
             case "flag" if api == "v2" and isinstance(value, bool):
@@ -491,7 +491,7 @@ class LoadMaster(Device):
         raise Refusal(422, "Invalid value")
 
     def _shown(self, record: Record, real_servers: bool = True) -> Record:
-        """Give a record without what is empty."""
+        """Return a record without what is empty."""
         left_out = [] if real_servers else ["Rs"]
         left_out += ["Layer", "ForceL4"] if self.layers == "published" else []
         return {key: value for key, value in record.items() if key not in left_out and value not in ("", [])}
@@ -510,7 +510,7 @@ def _needed(given: Record, name: str, kind: str) -> t.Any:
 
 
 def extra_ports(text: str) -> bool:
-    """Say whether this is a list of ports and ranges of ports, with a comma or a blank between them."""
+    """Report whether this is a list of ports and ranges of ports, with a comma or a blank between them."""
     if not re.fullmatch(r"(\d+(-\d+)?([ ,]+|$))*", text):
         return False
     ranges = [tuple(map(int, part.split("-"))) for part in text.replace(",", " ").split()]
@@ -521,7 +521,7 @@ def extra_ports(text: str) -> bool:
 
 
 def _same(one: str, other: t.Any) -> bool:
-    """Say whether these are the same IP address, in whatever form."""
+    """Report whether these are the same IP address, in whatever form."""
     try:
         return ipaddress.ip_address(one) == ipaddress.ip_address(str(other))
     except ValueError:

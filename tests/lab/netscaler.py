@@ -108,7 +108,7 @@ TEMPLATES: dict[str, Record] = {
         "failsafe": "OFF", "maxflips": "0", "maxfliptime": "0",
     },
 }  # fmt: skip
-# Fields that a record carries only when they hold something; ``attrs`` may ask for them all the same.
+# Fields that a record carries only when they hold something; ``attrs`` may still ask for them.
 _TEXTS = ("comment", "netprofile", "cipheader", "tcpprofilename", "httpprofilename")
 OPTIONAL: dict[str, tuple[str, ...]] = {
     "lbvserver": (
@@ -226,7 +226,7 @@ class NetScaler(Device):
     # The state, and what tests do with it
 
     def initial(self) -> State:
-        """Give the article's broken device: USNIP off, no group keeps the client's address."""
+        """Return the article's broken device: USNIP off, no group keeps the client's address."""
         config = _blank()
         for own in (
             {"ipaddress": "192.0.2.20", "type": "NSIP", "iptype": ["NSIP"]},
@@ -298,7 +298,7 @@ class NetScaler(Device):
         return made
 
     def member(self, group: str, address: str) -> Record:
-        """Give the record of a service group's member."""
+        """Return the record of a service group's member."""
         rows: list[Record] = self.config["servicegroup_servicegroupmember_binding"]
         return next(row for row in rows if (row["servicegroupname"], row.get("ip")) == (group, address))
 
@@ -322,7 +322,7 @@ class NetScaler(Device):
         return list(self.state["sessions"])
 
     def variables(self, ca: Path) -> dict[str, t.Any]:
-        """Give the inventory variables."""
+        """Return the inventory variables."""
         login = {"username": "nsroot", "password": "lab-netscaler-secret-1"}
         return {
             "load_balancer_platform": self.platform,
@@ -331,7 +331,7 @@ class NetScaler(Device):
         }
 
     def writes(self, request: Request) -> bool:
-        """Say whether a request is meant to change something: all but GET, logging in and out, switching partitions."""
+        """Report whether a request is meant to change something: all but GET, logging in and out, switching partitions."""
         resource = request.path.removeprefix(BASE).strip("/").split("/")[0]
         session = resource in ("login", "logout") or (resource, request.args.get("action")) == ("nspartition", "Switch")
         return request.method not in ("GET", "HEAD") and not session
@@ -340,24 +340,24 @@ class NetScaler(Device):
 
     @staticmethod
     def answer(body: Record, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-        """Give an answer of NITRO's."""
+        """Return an answer of NITRO's."""
         line = f"{status} {REASONS[status]}" if status in REASONS else status
         return Response(json.dumps(body), line, headers, content_type="application/json; charset=utf-8")
 
     @classmethod
     def error(cls, code: int, detail: str = "", status: int | None = None) -> Response:
-        """Give the answer to a refused command."""
+        """Return the answer to a refused command."""
         return cls.answer(_verdict(code, detail), status or ERRORS[code][0])
 
     @classmethod
     def warning(cls, code: int, detail: str = "", body: Record | None = None) -> Response:
-        """Give the answer to a command that was carried out with a warning, as ``?warning=yes`` shows it."""
+        """Return the answer to a command that was carried out with a warning, as ``?warning=yes`` shows it."""
         verdict = {**_verdict(code, detail), "severity": "WARNING"}
         return cls.answer({**verdict, **(body or {})}, 209, {"X-NITRO-WARNING": f"{code} - {verdict['message']}"})
 
     @classmethod
     def bulk_failed(cls, responses: list[Record]) -> Response:
-        """Give the answer to a bulk operation of which a part failed."""
+        """Return the answer to a bulk operation of which a part failed."""
         return cls.answer({**_verdict(1243), "response": responses}, 207)
 
     # One request
@@ -407,7 +407,7 @@ class NetScaler(Device):
         return username
 
     def _authenticate(self) -> tuple[str, str]:
-        """Give the user and the session's token, empty where the credentials came with the request."""
+        """Return the user and the session's token, empty where the credentials came with the request."""
         cookie = unquote(request.cookies.get("NITRO_AUTH_TOKEN", ""))
         given = (request.headers.get("X-NITRO-USER"), request.headers.get("X-NITRO-PASS"))
         if request.authorization:
@@ -433,7 +433,7 @@ class NetScaler(Device):
         return self._done({}, self.switch_status)
 
     def _warned(self, changes: bool = False, resource: str = "") -> Warned:
-        """Give the warning that the device has about this request; it is told only where ``?warning=yes`` asks."""
+        """Return the warning that the device has about this request; it is reported only where ``?warning=yes`` asks."""
         if changes and self.state["hanode"]["0"]["state"] == "Secondary":
             return 1028, ""
         return (1067, "LB") if resource.startswith("lb") and not self.config["nsfeature"]["lb"] else None
@@ -469,7 +469,7 @@ class NetScaler(Device):
         return self._done({resource: rows} if rows else {}, warned=self._warned(resource=resource))
 
     def _aged(self, resource: str, rows: list[Record]) -> list[Record]:
-        """Give objects as the device's firmware shows them."""
+        """Return objects as the device's firmware shows them."""
         if not self.old:
             return rows
         hidden = YOUNG.get(resource, _YOUNG)
@@ -552,7 +552,7 @@ class NetScaler(Device):
 
     @staticmethod
     def _item(resource: str, known: t.Sequence[str]) -> Record:
-        """Give the one object of a POST's payload."""
+        """Return the one object of a POST's payload."""
         if request.method != "POST":
             raise Refusal(257, request.method, 405)
         item = _payload(resource)
@@ -612,7 +612,7 @@ def _selected(kind: str, rows: list[Record], old: str = "") -> list[Record]:
 
 
 def _with_group(row: Record, groups: Table) -> Record:
-    """Give a virtual server with the persistence of its group, unless that leaves it to its members."""
+    """Return a virtual server with the persistence of its group, unless that leaves it to its members."""
     group = groups.get(row.get("groupname", ""))
     if group is None or group["usevserverpersistency"] == "ENABLED":
         return row
@@ -681,7 +681,7 @@ def _check_topology(resource: str, record: Record, usip: str, config: Record) ->
 
 
 def _blank() -> Record:
-    """Give the configuration of an empty partition."""
+    """Return the configuration of an empty partition."""
     config: Record = {kind: {} for kind in KINDS if kind not in GLOBAL}
     config["nsmode"] = {mode: mode in ("fr", "edge", "l3", "pmtud", "ulfd") for mode in MODES}
     config["nsfeature"] = {"lb": True, "ssl": True, "cs": False, "cmp": False}

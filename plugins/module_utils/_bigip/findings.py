@@ -99,7 +99,7 @@ def domain_findings(partitions: Iterable[str]) -> list[Finding]:
             "return_path_unverified",
             "blocker",
             f"/{partition}",
-            "The default route domain of this partition is not known. In another than 0, its servers need another gateway than is named here.",
+            "The default route domain of this partition is not known. If it is not 0, its servers need a gateway other than those named here.",
             "Check the partition, and the servers' gateways. Accept 'return_path_unverified' if they are right.",
         )
         for partition in sorted(partitions)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How a BIG-IP's virtual servers and what stands around them belong together. No input or output."""
+"""How a BIG-IP's virtual servers belong together with the objects around them. No input or output."""
 
 from __future__ import annotations
 

@@ -92,13 +92,13 @@ class VirtualServer:
 
     @property
     def folder(self) -> tuple[str, str]:
-        """Return partition and folder; the folder is empty for what stands in the partition itself."""
+        """Return partition and folder; the folder is empty for what is in the partition itself."""
         partition, _slash, folder = self.service.id[1:].rpartition("/")[0].partition("/")
         return partition, folder
 
     @property
     def is_in_folder(self) -> bool:
-        """Report whether this stands in a folder, as what AS3 declares does; an iApp's folder is its own matter."""
+        """Report whether this is in a folder, like what AS3 declares. The folder of an iApp does not count."""
         return bool(self.folder[1]) and not self.application
 
     def address(self, domains: Domains) -> str:
@@ -212,7 +212,7 @@ def _split_destination(destination: str, addresses: Mapping[str, str]) -> tuple[
 
 
 def split_port(text: str, separator: str) -> tuple[str, int]:
-    """Split what stands before and after the last separator, and read that as a port."""
+    """Split at the last separator, and read what follows as a port."""
     address, _dummy, port = text.rpartition(separator)
     if address and port not in NAMED_PORTS and re.fullmatch(r"[a-z][a-z0-9-]*", port):
         raise ForeignPort(f"the port {port!r} is not known")

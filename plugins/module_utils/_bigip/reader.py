@@ -70,7 +70,7 @@ class Reader:
         return items
 
     def virtual_server(self, name: str) -> Item | None:
-        """Read one virtual server with what is attached to it; None where it is not there any more."""
+        """Read one virtual server with what is attached to it; None if it does not exist any more."""
         answer = self._api.exchange("GET", self._address(self._query(attached=True), self.path(name)))
         return None if answer.status == 404 else self._api.accepted(answer, f"GET {name}").json()
 
@@ -89,14 +89,14 @@ class Reader:
             self._addresses = self._api.get("/mgmt/tm/ltm/virtual-address")
         return self._addresses.parse(lambda body: surroundings.virtual_addresses(body, domains), "virtual addresses")
 
-    # What stands around them
+    # The objects around them
 
     def surroundings(
         self, servers: Sequence[VirtualServer], *, changing: bool, syncing: bool
     ) -> tuple[joins.Surroundings, list[Finding]]:
         """Read what the path of the replies depends on, and what takes part in failover.
 
-        ``changing``: a change follows at once. ``syncing``: it is to be synced.
+        ``changing``: a change follows at once. ``syncing``: it will be synced.
         """
         domains: Domains = {}
         partitions = {server.folder[0] for server in servers} - {objects.COMMON}
@@ -185,7 +185,7 @@ class Reader:
                 across, unread = self._api.get("/mgmt/tm/ltm/persistence/source-addr").parse(
                     surroundings.persistence_profiles, "persistence profiles"
                 )
-                across |= {item.id: True for item in unread}  # nothing is known of these
+                across |= {item.id: True for item in unread}  # nothing is known about these
                 findings = judge.unread_findings("persistence profile", unread)
             return findings + judge.persistence_findings(choosing, across)
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A session with a BIG-IP: log-in, tokens, transient refusals, and errors in words."""
+"""A session with a BIG-IP: log-in, tokens, transient refusals, and clear errors."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What stands around a BIG-IP's virtual servers, as iControl REST shows it, and how it is read. No input or output."""
+"""The objects around a BIG-IP's virtual servers, as iControl REST shows them, and how they are read. No input or output."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ def _has_one_server(virtual: VirtualService) -> bool:
 
 
 def direct_findings(services: Sequence[Service]) -> list[Finding]:
-    """Report servers with direct server return, whose gateways are to stay as they are."""
+    """Report servers with direct server return, whose gateways must stay as they are."""
     findings: dict[str, Finding] = {}
     # The worst of a server's services comes last.
     for service in sorted(services, key=lambda service: not service.source_preserved):

@@ -374,7 +374,7 @@ def _unread_interface(position: int, record: Fields, reason: str) -> Unread:
 
 
 def settings(fields: Fields) -> Settings:
-    """Read the settings of the whole device. One that cannot be read and is only worth a finding is no error."""
+    """Read the settings of the whole device. One that only findings need may be unreadable."""
     keys = ("snat", "subnetoriginating", "transparent")
     found, unread = _each(
         [{key: fields[key]} for key in keys if key in fields],

@@ -69,7 +69,7 @@ def mode_findings(found: Mapping[str, bool], label: str) -> list[Finding]:
                 "forwarding_mode",
                 "warning",
                 label,
-                "MAC-based forwarding is on, which can hide that replies take another path than requests.",
+                "MAC-based forwarding is on, which can hide that replies and requests take different paths.",
                 "Check the routes, too. Working flows do not prove that they are right.",
             )
         )
@@ -279,7 +279,7 @@ def node_findings(nodes: Sequence[Item], label: str) -> list[Finding]:
 
 
 def node_not_asked(error: Exception, label: str) -> Finding:
-    """Report that nobody knows whether this node takes changes."""
+    """Report that it is not known whether this node accepts changes."""
     return Finding(
         "not_active_unit",
         "blocker",

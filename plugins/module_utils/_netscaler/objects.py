@@ -165,7 +165,7 @@ def port(item: Item) -> int:
 
 
 def domain(item: Item) -> str:
-    """Read the traffic domain, as it stands behind an address."""
+    """Read the traffic domain, as it is written behind an address."""
     number = _number(item, "td", 4094, default=0)
     return f"%{number}" if number else ""
 
@@ -191,7 +191,7 @@ def modes(body: Item) -> tuple[dict[str, bool], list[Unread]]:
 
 
 def virtual_server(item: Item) -> VirtualServer | None:
-    """Read a virtual server; None for another protocol than UDP."""
+    """Read a virtual server; None if it carries no UDP."""
     protocol = PROTOCOLS.get(_text(item, "servicetype"))
     if protocol is None:
         return None

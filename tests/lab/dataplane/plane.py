@@ -260,7 +260,7 @@ class Plane:
             }
         )
 
-    # What the devices are told to do
+    # What the devices are reported to do
 
     def set_services(self, services: t.Iterable[Service]) -> None:
         """Make these the services of the load balancer. Existing flows go on as they are."""

@@ -48,7 +48,7 @@ def _own_address(interfaces: t.Iterable[str], server: str) -> str:
 
 
 def bigip_services(state: State) -> list[Service]:
-    """Give the IKEv2 services of the lab's BIG-IP: automap takes a floating self IP, where there is one."""
+    """Return the IKEv2 services of the lab's BIG-IP: automap takes a floating self IP, where there is one."""
     selves = sorted(state["self"].values(), key=lambda one: str(one["floating"] != "enabled"))
     off = {one["address"] for one in state["virtual-address"].values() if one["enabled"] == "no"}
     found = []
@@ -81,7 +81,7 @@ def bigip_services(state: State) -> list[Service]:
 
 
 def netscaler_services(state: State) -> list[Service]:
-    """Give the IKEv2 services of the lab's NetScaler. What one without USNIP sends from is not known: it plays its SNIP, too."""
+    """Return the IKEv2 services of the lab's NetScaler. What one without USNIP sends from is not known: it plays its SNIP, too."""
     config = state["running"]["default"]
     snips = [
         f"{one['ipaddress']}/{one['netmask']}"
@@ -121,7 +121,7 @@ def netscaler_services(state: State) -> list[Service]:
 
 
 def loadmaster_services(state: State) -> list[Service]:
-    """Give the IKEv2 services of the lab's LoadMaster. On layer 4 the client's address is kept in any case."""
+    """Return the IKEv2 services of the lab's LoadMaster. On layer 4 the client's address is kept in any case."""
     found = []
     for record in state["services"].values():
         places = _places(record)
@@ -139,7 +139,7 @@ def loadmaster_services(state: State) -> list[Service]:
 
 
 def _places(record: State) -> list[tuple[str, int]]:
-    """Give the IPv4 addresses and the ports of IKEv2 on which a LoadMaster's service listens."""
+    """Return the IPv4 addresses and the ports of IKEv2 on which a LoadMaster's service listens."""
     parts = [part.split("-") for part in f"{record['VSPort']},{record['ExtraPorts']}".replace(",", " ").split()]
     ports = [
         port for port in IKE_PORTS if any(part == ["*"] or int(part[0]) <= port <= int(part[-1]) for part in parts)
@@ -156,7 +156,7 @@ SERVICES: dict[str, t.Callable[[State], list[Service]]] = {
 
 
 def server_of(state: State) -> Server:
-    """Give what a Windows host of the lab is set to. IKEEXT uses the limit that it has read when it started."""
+    """Return what a Windows host of the lab is set to. IKEEXT uses the limit that it has read when it started."""
     metrics = {nic["if_index"]: nic["metric"] for nic in state["nics"]}
     best: dict[str, tuple[int, str]] = {}
     for route in state["routes"]["active"]:
@@ -173,7 +173,7 @@ def server_of(state: State) -> Server:
 
 
 def balancer_rules(services: t.Iterable[Service]) -> str:
-    """Give the nftables rules of these services, in place of those before. Existing flows are not touched by them.
+    """Return the nftables rules of these services, in place of those before. Existing flows are not touched by them.
 
     A client goes to the same server on both ports, as the persistence on the devices has it: it is chosen by the client's address alone.
     """

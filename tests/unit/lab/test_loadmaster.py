@@ -260,7 +260,7 @@ def test_read_only_users(device: LoadMaster, call: Caller) -> None:
     assert not device.service("203.0.113.30", 500)["Transparent"]
 
 
-def test_an_api_that_is_not_there(device: LoadMaster) -> None:
+def test_an_api_that_does_not_exist(device: LoadMaster) -> None:
     assert Caller(LoadMaster(apis=["v1"]), "v2")("listvs").status_code == 404
     assert Caller(LoadMaster(apis=["v1"]), "v1")("listvs").status_code == 200
     assert Caller(LoadMaster(apis=["v2"]), "v1")("listvs").status_code == 404
@@ -397,7 +397,7 @@ def test_the_persistence_timeout_alone_switches_persistence(device: LoadMaster, 
     assert b"Persist<" not in Caller(device, "v1")("showvs", **dns).data
 
 
-def test_writes_are_told_by_the_command(device: LoadMaster) -> None:
+def test_writes_are_reported_by_the_command(device: LoadMaster) -> None:
     for api in t.get_args(Api):
         for command in ("listvs", "showiface", "getall", "modvs", "addvs", "set"):
             Caller(device, api)(command)

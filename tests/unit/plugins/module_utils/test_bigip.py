@@ -45,7 +45,7 @@ SAVE = Expect("POST", "/mgmt/tm/sys/config", {"command": "save"}, body={"command
 
 
 def virtual(name: str, port: int, translation: t.Any, **more: t.Any) -> dict[str, t.Any]:
-    """Give a virtual server as the device shows it."""
+    """Return a virtual server as the device shows it."""
     return {
         "name": name,
         "partition": "Common",
@@ -82,7 +82,7 @@ def reading(*items: dict[str, t.Any]) -> Expect:
 
 
 def attached(item: dict[str, t.Any], policies: t.Sequence[str] = ()) -> dict[str, t.Any]:
-    """Give a virtual server with the LTM policies that are attached to it."""
+    """Return a virtual server with the LTM policies that are attached to it."""
     return {
         **item,
         "profilesReference": {"items": [{"name": "udp", "fullPath": "/Common/udp"}]},
@@ -162,7 +162,7 @@ def status(text: str) -> Expect:
 
 
 def pool(port: int, *addresses: str, **more: t.Any) -> dict[str, t.Any]:
-    """Give a pool whose members are named after their nodes."""
+    """Return a pool whose members are named after their nodes."""
     members = [{"name": f"rras:{port}", "address": address} for address in addresses]
     return {"fullPath": f"/Common/p{port}", "membersReference": {"items": members}, **more}
 
@@ -403,7 +403,9 @@ def test_a_web_page_in_answer_to_a_save_says_nothing_of_what_is_saved(expecting:
 
 
 @pytest.mark.parametrize("state", ["FAILED", "STARTED"])
-def test_a_commit_without_an_answer_is_asked_for_before_it_is_told_as_undone(expecting: Expecting, state: str) -> None:
+def test_a_commit_without_an_answer_is_asked_for_before_it_is_reported_as_undone(
+    expecting: Expecting, state: str
+) -> None:
     none = {"type": "none"}
     lost = transaction(patch("vs500", none, IN_TRANSACTION), patch("vs4500", none, IN_TRANSACTION))
     lost[-1].answer = requests.exceptions.ReadTimeout("slow")
@@ -495,7 +497,7 @@ def test_one_of_a_pair_of_devices_is_asked_for_its_traffic_group_and_its_sync_st
         go(Order(return_path=GOOD))
 
 
-def test_pending_changes_are_told(expecting: Expecting) -> None:
+def test_pending_changes_are_reported(expecting: Expecting) -> None:
     expecting([LOGIN, reading(*BROKEN), *guards(devices=[ACTIVE, PARTNER], sync="Changes Pending"), LOGOUT])
     findings = go(Order(state="gathered")).findings
     assert [(finding.code, finding.severity) for finding in findings] == [("unsynced_changes", "warning")]
@@ -574,7 +576,7 @@ def test_connections_of_the_changed_services_alone_are_cleared_on_request(expect
     assert go(Order(return_path=GOOD), clear_connections=True).findings == []
 
 
-def test_connections_that_cannot_be_cleared_are_told_and_the_change_stands(expecting: Expecting) -> None:
+def test_connections_that_cannot_be_cleared_are_reported_and_the_change_stands(expecting: Expecting) -> None:
     expecting(
         [LOGIN, reading(*BROKEN), *guards(changing=True), *TO_NONE, reread(*RIGHT), SAVE, clearing(500, 400), LOGOUT]
     )
@@ -584,7 +586,7 @@ def test_connections_that_cannot_be_cleared_are_told_and_the_change_stands(expec
     assert "could not be cleared" in result.findings[0].message
 
 
-def test_existing_flows_are_told_when_they_are_left_alone(expecting: Expecting) -> None:
+def test_existing_flows_are_reported_when_they_are_left_alone(expecting: Expecting) -> None:
     expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *TO_NONE, reread(*RIGHT), SAVE, LOGOUT])
     assert [finding.code for finding in go(Order(return_path=GOOD)).findings] == ["existing_flows"]
 
@@ -610,7 +612,7 @@ def test_a_pool_that_cannot_be_taken_off_is_a_failure_and_put_back(expecting: Ex
     assert caught.value.result.undone is True
 
 
-def test_a_device_that_refuses_for_the_pools_sake_is_told_to_drop_it(expecting: Expecting) -> None:
+def test_a_device_that_refuses_for_the_pools_sake_is_reported_to_drop_it(expecting: Expecting) -> None:
     message = "transaction failed:01070320:3: Snatpool /Common/sp is still referenced by a virtual server"
     refused = transaction(
         *(patch(name, {"type": "none"}, IN_TRANSACTION) for name in ("vs500", "vs4500")),
@@ -695,7 +697,7 @@ def test_a_device_that_does_not_give_the_pair_alone_is_read_as_a_whole(
     assert go(Order(return_path=GOOD)).changed
 
 
-def test_what_somebody_deletes_meanwhile_is_told_and_the_other_is_put_back(expecting: Expecting) -> None:
+def test_what_somebody_deletes_meanwhile_is_reported_and_the_other_is_put_back(expecting: Expecting) -> None:
     gone = [reread(RIGHT[0]), reading(RIGHT[0])] * 2
     back = [patch("vs500", {"type": "automap"}, WITH_TOKEN), reread(BROKEN[0]), reading(BROKEN[0])]
     expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *TO_NONE, *gone, *back, LOGOUT])
@@ -729,7 +731,7 @@ def test_a_token_that_expires_twice_is_an_error_in_words(expecting: Expecting) -
         "<html><body>Configuration Utility restarting...</body></html>",
     ],
 )
-def test_a_busy_device_is_waited_for(expecting: Expecting, pauses: list[float], answer: t.Any) -> None:
+def test_a_busy_device_takes_time(expecting: Expecting, pauses: list[float], answer: t.Any) -> None:
     busy = reading(*RIGHT)
     busy.answer, busy.status = answer, 503
     login = Expect("POST", LOGIN.path, answer, 503, body=LOGIN.body)
@@ -818,7 +820,7 @@ def test_without_a_login_service_local_users_are_asked_by_basic_authentication(e
         (400, {"code": 400, "message": "01070822:3: Access Denied: User (a) may not modify"}),
     ],
 )
-def test_a_role_that_may_not_write_is_told_so(expecting: Expecting, code: int, answer: t.Any) -> None:
+def test_a_role_that_may_not_write_is_reported_so(expecting: Expecting, code: int, answer: t.Any) -> None:
     before = (virtual("vs500", 500, "none"), BROKEN[1])
     refused = patch("vs4500", {"type": "none"}, WITH_TOKEN, status=code)
     refused.answer = answer
@@ -873,7 +875,9 @@ def test_an_address_that_goes_by_a_name_is_asked_for(expecting: Expecting) -> No
     assert [service.address for service in result.services] == ["203.0.113.10"] * 2
 
 
-def test_a_name_that_no_address_has_is_told_and_a_port_that_is_not_ours_is_no_matter(expecting: Expecting) -> None:
+def test_a_name_that_no_address_has_is_reported_and_a_port_that_is_not_ours_does_not_matter(
+    expecting: Expecting,
+) -> None:
     strangers = [
         virtual("gone", 500, "automap", destination="/Common/gone:500"),
         virtual("names", 53, "automap", destination="/Common/203.0.113.10:domain"),
@@ -890,7 +894,7 @@ def test_pools_of_others_and_members_by_domain_name_do_no_harm(expecting: Expect
     assert told(expecting, *BROKEN, pools=[own, POOLS[1], odd]) == []
 
 
-def test_a_list_of_addresses_and_ports_is_told_and_left_alone(expecting: Expecting) -> None:
+def test_a_list_of_addresses_and_ports_is_reported_and_left_alone(expecting: Expecting) -> None:
     listed = virtual("listed", 0, "automap", trafficMatchingCriteria="/Common/criteria")
     assert told(expecting, *BROKEN, listed) == [
         ("unsupported_mode", "warning", "/Common/listed"),
@@ -939,12 +943,12 @@ def test_any_port_needs_some_persistence(expecting: Expecting, persist: t.Any, e
     assert [finding.code for finding in go(Order(state="gathered", services=("any",))).findings] == expected
 
 
-def test_persistence_is_no_matter_where_there_is_one_server(expecting: Expecting) -> None:
+def test_persistence_does_not_matter_where_there_is_one_server(expecting: Expecting) -> None:
     servers = [virtual(f"vs{port}", port, "automap", persist=[]) for port in (500, 4500)]
     assert told(expecting, *servers, pools=LONE, more=[]) == []
 
 
-def test_no_persistence_at_all_is_told_without_a_read(expecting: Expecting) -> None:
+def test_no_persistence_at_all_is_reported_without_a_read(expecting: Expecting) -> None:
     servers = [virtual(f"vs{port}", port, "automap", persist=[]) for port in (500, 4500)]
     assert told(expecting, *servers, more=[]) == [("persistence_split", "warning", PAIR)]
 
@@ -967,7 +971,7 @@ def test_an_irule_that_translates(expecting: Expecting, text: str, expected: int
 
 
 def policy(name: str, **action: t.Any) -> dict[str, t.Any]:
-    """Give an LTM policy with one action, expanded."""
+    """Return an LTM policy with one action, expanded."""
     actions = {"items": [{"name": "0", "code": 0, "request": True, **action}]}
     return {"fullPath": f"/Common/{name}", "rulesReference": {"items": [{"name": "r", "actionsReference": actions}]}}
 
@@ -1002,7 +1006,7 @@ def test_a_change_tells_them_once_it_has_seen_what_is_attached(expecting: Expect
     assert [finding.code for finding in go(Order(return_path=GOOD)).findings] == ["existing_flows"]
 
 
-def test_policies_that_cannot_be_read_after_a_change_are_told(expecting: Expecting) -> None:
+def test_policies_that_cannot_be_read_after_a_change_are_reported(expecting: Expecting) -> None:
     refused = get("ltm/policy?expandSubcollections=true")
     refused.answer, refused.status = {"code": 403, "message": "Forbidden"}, 403
     after = reread(*RIGHT, policies=["/Common/hides"])
@@ -1096,7 +1100,7 @@ def test_a_declaration_is_asked_for_again_with_a_new_token(expecting: Expecting)
         go(Order(return_path=GOOD))
 
 
-def test_a_disabled_virtual_server_is_changed_stays_disabled_and_is_told(expecting: Expecting) -> None:
+def test_a_disabled_virtual_server_is_changed_stays_disabled_and_is_reported(expecting: Expecting) -> None:
     before = (virtual("vs500", 500, "none"), virtual("vs4500", 4500, "automap", disabled=True))
     after = (before[0], virtual("vs4500", 4500, "none", disabled=True))
     writing = [patch("vs4500", {"type": "none"}, WITH_TOKEN), reread(*after), SAVE]
@@ -1119,7 +1123,7 @@ def test_a_server_that_is_on_no_connected_subnet_stops_a_change(expecting: Expec
         go(Order(return_path={"192.0.2.11": "10.10.0.1"}))
 
 
-def test_any_port_is_meant_only_when_its_address_is_named(expecting: Expecting) -> None:
+def test_any_port_is_selected_only_when_its_address_is_named(expecting: Expecting) -> None:
     anything = virtual("any", 0, "automap", destination="/Common/203.0.113.10:any", pool="/Common/p500")
     expecting([LOGIN, reading(anything), LOGOUT, LOGIN, reading(anything), *guards(more=[]), LOGOUT])
     assert go(Order()).services == ()
@@ -1139,7 +1143,7 @@ def test_any_port_is_meant_only_when_its_address_is_named(expecting: Expecting) 
         {"rules": 5},
     ],
 )
-def test_a_virtual_server_that_is_not_understood_is_an_error_in_words_where_it_is_asked_for(
+def test_a_virtual_server_that_is_not_understood_is_a_clear_error_where_it_is_asked_for(
     expecting: Expecting, broken: dict[str, t.Any]
 ) -> None:
     listed = [reading(virtual("vs500", 500, "automap", **broken)), LOGOUT]
@@ -1175,7 +1179,7 @@ def test_a_listing_that_leads_back_to_itself_ends(expecting: Expecting) -> None:
     assert not go(Order()).changed
 
 
-def test_what_nobody_knows_yet_does_no_harm(expecting: Expecting) -> None:
+def test_what_it_is_not_known_yet_does_no_harm(expecting: Expecting) -> None:
     expecting([LOGIN, reading(*(dict(server, invented={"a": [1]}) for server in RIGHT)), LOGOUT])
     assert not go(Order()).changed
 

@@ -98,7 +98,7 @@ def test_a_virtual_server_that_joins_two_ip_versions_is_left_alone(
 
 @pytest.fixture
 def inside(device: BigIp) -> list[str]:
-    """Give the pair of the same address for the servers' own subnet, which automap brings the replies back for."""
+    """Return the pair of the same address for the servers' own subnet, which automap brings the replies back for."""
     return [
         device.put(
             "virtual",
@@ -155,7 +155,7 @@ def test_a_source_is_near_where_it_overlaps(device: BigIp, source: str, near: bo
         blocked(device, "client_in_server_subnet")
     else:
         change(device)
-    # One that keeps the source already is told, and stops nothing.
+    # One that keeps the source already is reported, and stops nothing.
     for name in NAMES:
         device.state["virtual"][name]["sourceAddressTranslation"] = NONE
     looked = go(device, replace(ORDER, state="gathered"))
@@ -224,7 +224,7 @@ def test_a_forwarding_virtual_server_whose_address_is_off_forwards_nothing(devic
     assert found(go(device, replace(ORDER, state="gathered")), "forwarding_mode") == [("warning", "BIG-IP bigip")]
 
 
-def test_it_is_told_in_every_state_from_the_list_that_is_read_anyway(device: BigIp) -> None:
+def test_it_is_reported_in_every_state_from_the_list_that_is_read_anyway(device: BigIp) -> None:
     snapshot = go(device).snapshot
     forward(device)
     unchanged = go(device)
@@ -275,7 +275,7 @@ def test_any_protocol_on_any_port_is_changed_when_it_is_named(device: BigIp) -> 
 
 
 @pytest.mark.parametrize("protocol", ["udp", "any"])
-def test_lists_of_addresses_and_ports_are_told_whatever_the_protocol(device: BigIp, protocol: str) -> None:
+def test_lists_of_addresses_and_ports_are_reported_whatever_the_protocol(device: BigIp, protocol: str) -> None:
     more = {"trafficMatchingCriteria": "/Common/criteria", "destination": "/Common/0.0.0.0:0"}
     device.add_virtual("/Common/lists", "203.0.113.41", 0, protocol="udp", ipProtocol=protocol, **more)
     for result in change(device):
@@ -289,7 +289,7 @@ def test_lists_of_addresses_and_ports_are_told_whatever_the_protocol(device: Big
 
 @pytest.fixture(params=[True, False], ids=["the domain is left out", "the domain is shown"])
 def tenant(device: BigIp, request: pytest.FixtureRequest) -> list[str]:
-    """Give a pair in a partition whose default route domain has the same subnet as domain 0."""
+    """Return a pair in a partition whose default route domain has the same subnet as domain 0."""
     device.hides_domain = request.param
     device.put("partition", "vpn", {"defaultRouteDomain": 2})
     device.put("self", "/Common/vpn_float", self_ip("10.10.0.7%2/24", "vpn", floating=True))
@@ -337,7 +337,7 @@ def test_a_partition_that_is_not_shown_leaves_the_gateway_open(device: BigIp, te
 
 @pytest.fixture
 def routed(device: BigIp) -> list[str]:
-    """Give virtual servers that forward to the network of VPN servers with addresses of their own, and translate."""
+    """Return virtual servers that forward to the network of VPN servers with addresses of their own, and translate."""
     names = ["/Common/routed_500", "/Common/routed_4500"]
     for name, port in zip(names, (500, 4500), strict=True):
         made = forwarding("10.60.9.0", "255.255.255.0", AUTOMAP, ipProtocol="udp")
@@ -345,7 +345,7 @@ def routed(device: BigIp) -> list[str]:
     return names
 
 
-def test_a_forwarding_virtual_server_is_told_as_what_it_is(device: BigIp, routed: list[str]) -> None:
+def test_a_forwarding_virtual_server_is_reported_as_what_it_is(device: BigIp, routed: list[str]) -> None:
     for result in change(device):
         assert sorted(found(result, "not_selected")) == sorted(("info", name) for name in routed)
     for order in (replace(ORDER, services=tuple(routed)), replace(ORDER, addresses=("10.60.9.0",))):
@@ -375,7 +375,7 @@ def test_a_network_before_a_pool_is_changed_and_shown_with_its_mask(device: BigI
     assert len(device.state["connections"]) == 1
 
 
-def test_a_wildcard_that_translates_what_servers_send_is_told_in_passing(device: BigIp) -> None:
+def test_a_wildcard_that_translates_what_servers_send_is_reported_in_passing(device: BigIp) -> None:
     forward(device, forwarding(snat=AUTOMAP))
     for result in change(device):
         assert found(result, "not_selected") == [("info", "/Common/forward0")]
@@ -393,7 +393,7 @@ DOWN = "session=monitor-enabled state=down"
 
 
 @pytest.mark.parametrize("text", [*RETIRED, DOWN])
-def test_a_server_out_of_service_on_one_port_is_told(device: BigIp, text: str) -> None:
+def test_a_server_out_of_service_on_one_port_is_reported(device: BigIp, text: str) -> None:
     put(device, 500, "rras2", text)
     for result in change(device):
         assert found(result, "server_sets_differ") == [("warning", PAIR)]
@@ -452,7 +452,7 @@ def test_persistence_that_matches_across_more_is_sufficient(
         ('when CLIENT_ACCEPTED { log local0. "x"\n\tsnatpool sp }', 1),
     ],
 )
-def test_an_irule_that_only_speaks_of_snat(device: BigIp, text: str, expected: int) -> None:
+def test_an_irule_that_only_mentions_snat(device: BigIp, text: str, expected: int) -> None:
     device.put("rule", "/Common/r", {"apiAnonymous": text})
     device.state["virtual"][IKE]["rules"] = ["/Common/r"]
     for result in change(device):
@@ -492,7 +492,7 @@ def test_a_third_device_that_shares_policies_alone_is_no_partner(device: BigIp) 
 
 
 @pytest.mark.parametrize("auto_sync", [True, False])
-def test_a_change_that_the_other_unit_does_not_take_over_is_told_before_and_after(
+def test_a_change_that_the_other_unit_does_not_take_over_is_reported_before_and_after(
     device: BigIp, auto_sync: bool
 ) -> None:
     device.add_peer(auto_sync=auto_sync)

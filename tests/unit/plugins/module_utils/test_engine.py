@@ -470,7 +470,7 @@ def test_servers_out_of_service_do_not_block_and_do_not_count() -> None:
         go(Memory(one_port), Order(return_path={"10.10.0.11": GATEWAY}))
 
 
-def test_a_server_without_an_address_stops_a_change_and_is_a_server_all_the_same() -> None:
+def test_a_server_without_an_address_stops_a_change_and_is_a_server_anyway() -> None:
     named = [replace(service, unresolved=("rras2.example.net",)) for service in pair()]
     memory = Memory(named)
     for check_mode in (True, False):
@@ -493,7 +493,7 @@ def test_a_server_without_an_address_stops_a_change_and_is_a_server_all_the_same
 
 
 def several(address: str = "203.0.113.10", ports: Sequence[int] = (80, 500, 4500), **more: t.Any) -> list[Service]:
-    """Give one service on several ports, as the list of services has it."""
+    """Return one service on several ports, as the list of services has it."""
     spelled = tuple(f"{address}-{port}" for port in ports)
     return [replace(pair()[0], id="several", address=address, port=port, names=spelled, **more) for port in ports]
 
@@ -518,9 +518,9 @@ class Several(Memory):
 @pytest.mark.parametrize("named", [{}, {"addresses": ("203.0.113.10",)}, {"services": ("203.0.113.10-4500",)}])
 def test_one_service_on_both_ports_is_a_pair_with_one_change(named: dict[str, t.Any]) -> None:
     memory, order = Several(several(enabled=False)), Order(return_path=GOOD, **named)
-    foretold = go(memory, order, check_mode=True)
+    predicted = go(memory, order, check_mode=True)
     done = go(memory, order)
-    for result in (foretold, done):
+    for result in (predicted, done):
         assert [(service.id, service.port) for service in result.services] == [("several", 500), ("several", 4500)]
         assert [change.as_dict() for change in result.changes] == [
             {"id": "several", "scope": "service", "setting": "snat", "before": "hidden", "after": "kept"}

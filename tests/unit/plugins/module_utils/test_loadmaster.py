@@ -31,7 +31,7 @@ BASIC = {"Authorization": "Basic YmFsOnNlY3JldA=="}
 
 
 class Api:
-    """Says the same thing in one of the two versions."""
+    """Sends the same in one of the two versions."""
 
     def __init__(self, version: int) -> None:
         self.version = version
@@ -79,7 +79,7 @@ class Api:
 
 @pytest.fixture(params=[1, 2], ids=["v1", "v2"])
 def api(request: pytest.FixtureRequest) -> Api:
-    """Give each version in turn."""
+    """Return each version in turn."""
     return Api(request.param)
 
 
@@ -92,7 +92,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def service(index: int, port: int, transparent: bool, **more: t.Any) -> dict[str, t.Any]:
-    """Give a virtual service as the device shows it."""
+    """Return a virtual service as the device shows it."""
     return {
         "Status": "Up",
         "Index": index,
@@ -142,7 +142,7 @@ def guards(api: Api, *more: dict[str, t.Any], inside: dict[str, t.Any] | None = 
 
 
 def codes(result: Result) -> list[tuple[str, str]]:
-    """Give the findings, briefly; flows that go on are told with every change."""
+    """Return the findings, briefly; flows that go on are reported with every change."""
     return [(finding.code, finding.severity) for finding in result.findings if finding.code != "existing_flows"]
 
 
@@ -343,7 +343,7 @@ def test_an_explicit_version_never_falls_back(expecting: Expecting) -> None:
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_an_api_key_goes_before_user_and_password(expecting: Expecting, version: int) -> None:
+def test_an_api_key_takes_precedence_over_user_and_password(expecting: Expecting, version: int) -> None:
     expected = Api(version).expect("listvs", {"VS": [service(1, 500, True), service(2, 4500, True)]})
     expected.body = {"cmd": "listvs", "apikey": "key"} if version == 2 else "apikey=key"
     expected.headers = None
@@ -362,7 +362,7 @@ def test_an_api_key_goes_before_user_and_password(expecting: Expecting, version:
         "plain text",
     ],
 )
-def test_xml_that_is_no_answer_is_an_error_in_words(expecting: Expecting, document: str) -> None:
+def test_xml_that_is_not_an_answer_is_an_error_in_words(expecting: Expecting, document: str) -> None:
     expecting([Expect("POST", "/access/listvs", document, headers=BASIC)])
     with pytest.raises(RunFailed, match="where an XML document"):
         Api(1).go(Order())
@@ -375,7 +375,7 @@ def test_a_field_that_is_not_understood_is_an_error_in_words(expecting: Expectin
         api.go(Order(services=("1",)))
 
 
-# What is to be said
+# Findings
 
 
 @pytest.mark.parametrize(
@@ -398,7 +398,7 @@ def test_a_field_that_is_not_understood_is_an_error_in_words(expecting: Expectin
         ({}, {"version": "7.2.59.0.22007.RELEASE"}, {}, []),
         ({}, {}, {"IPAddress": "10.20.0.1/24"}, [("unsupported_mode", "blocker")]),
         ({}, {}, {"IPAddress": "0.0.0.1/0"}, [("client_in_server_subnet", "warning")]),
-        # On layer 4, what transparency on layer 7 does not work with is of no matter.
+        # On layer 4, what transparency on layer 7 does not work with is irrelevant.
         ({"Layer": 4, "SSLReencrypt": True, "SubnetOriginating": True}, {"hamode": 4, "transparent": False}, {}, []),
         ({"Layer": 4}, {}, {"IPAddress": "10.20.0.1/24"}, []),
     ],
@@ -449,7 +449,7 @@ def test_different_real_servers(expecting: Expecting, api: Api, port: int, serve
     ]
 
 
-def test_a_subnet_that_overlaps_is_told(expecting: Expecting, api: Api) -> None:
+def test_a_subnet_that_overlaps_is_reported(expecting: Expecting, api: Api) -> None:
     expecting([listing(api, False, False), *guards(api, {"Id": 2, "IPAddress": "10.0.0.1/8"})])
     assert codes(api.go(Order(state="gathered"))) == [("client_in_server_subnet", "warning")]
 
@@ -470,7 +470,7 @@ def test_server_nat_says_what_follows(expecting: Expecting, api: Api) -> None:
     assert "need a route back" in api.go(Order(state="gathered")).findings[0].message
 
 
-def test_flows_that_exist_are_told_after_a_change(expecting: Expecting, api: Api) -> None:
+def test_flows_that_exist_are_reported_after_a_change(expecting: Expecting, api: Api) -> None:
     changes = [change(api, 500, True), change(api, 4500, True), listing(api, True, True)]
     expecting([listing(api, False, False), *guards(api), *changes])
     findings = api.go(Order(return_path=GOOD)).findings
@@ -670,6 +670,6 @@ def test_what_an_answer_comes_to(text: str, code: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", '{"Status": "Up"}', "1", "null", "<html></html>", "[" * 100000])
-def test_json_that_is_no_answer_is_not_understood(text: str) -> None:
+def test_json_that_is_not_an_answer_is_not_understood(text: str) -> None:
     with pytest.raises(decode.NotUnderstood):
         decode.decode_json(text)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""LoadMaster: whatever single thing in an answer is odd, there is a result or an error in words."""
+"""LoadMaster: whatever single thing in an answer is odd, there is a result or a clear error."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Path = tuple[t.Any, ...]
 
 
 def service(index: int, address: str, port: str, **more: t.Any) -> Body:
-    """Give a virtual service as the device shows it, with every field that is read."""
+    """Return a virtual service as the device shows it, with every field that is read."""
     servers = [
         {"Status": "Up", "RsIndex": number, "Addr": f"10.10.0.1{number}", "Port": int(port), "DnsName": "", "Forward": "nat", "Enable": True}
         for number in (1, 2)
@@ -42,7 +42,7 @@ def service(index: int, address: str, port: str, **more: t.Any) -> Body:
 
 
 CHOSEN = (0, 1)
-"""Where the pair stands in the list."""
+"""The position of the pair in the list."""
 ANSWERS: dict[str, Body] = {
     "listvs": {
         "VS": [
@@ -77,7 +77,7 @@ def paths(value: t.Any, path: Path = ()) -> Iterator[Path]:
 
 
 def mutated(body: Body, path: Path, odd: t.Any) -> Body:
-    """Give a body with one thing changed in it."""
+    """Return a body with one thing changed in it."""
     made = copy.deepcopy(body)
     place: t.Any = made
     for step in path[:-1]:
@@ -117,7 +117,7 @@ class Canned:
         return Answer(200, text, "LoadMaster", text.encode())
 
     def go(self, order: Order) -> Result | RunFailed:
-        """Look, or predict a change; what comes of it can be shown, and an error is in words."""
+        """Look, or predict a change; the outcome can be shown, and an error is a clear sentence."""
         adapter = LoadMaster(Endpoint("lb.example.net"), username="bal", password="secret", api_version=self.version)
         try:
             came: Result | RunFailed = run(adapter, order, check_mode=True)
@@ -172,7 +172,7 @@ def test_one_odd_thing_in_a_single_service_gives_a_result_or_an_error_in_words(c
     for odd in ODD:
         canned.bodies["showvs"] = mutated(service(1, VIP, "500"), path, odd)
         canned.go(ORDER)
-        # Who looks is told of what cannot be read, and gets the rest.
+        # Who looks is reported of what cannot be read, and gets the rest.
         assert isinstance(canned.go(replace(ORDER, state="gathered")), Result)
 
 
@@ -194,7 +194,7 @@ def test_what_looks_like_a_port_and_is_none(shown: str) -> None:
     assert len(unread) == (not expected)
 
 
-def test_half_a_character_is_no_answer() -> None:
+def test_half_a_character_is_not_an_answer() -> None:
     with pytest.raises(decode.NotUnderstood):
         decode.decode_json('{"status": "ok", "VS": [{"NickName": "\\ud800"}]}')
 

@@ -50,7 +50,7 @@ def modes(usnip: bool = True, usip: bool = False) -> Expect:
 
 
 def topology(**more: t.Any) -> list[Expect]:
-    """Expect the reads that say what hangs on what."""
+    """Expect the reads that say what is bound to what."""
     virtual = [
         {
             "name": f"lb{port}",
@@ -261,7 +261,7 @@ def test_what_cannot_be_put_back_is_said(expecting: Expecting) -> None:
     assert caught.value.result.changed
 
 
-def test_a_group_that_is_bound_to_nothing_is_meant_only_by_name(expecting: Expecting) -> None:
+def test_a_group_that_is_bound_to_nothing_is_selected_only_by_name(expecting: Expecting) -> None:
     spare = {"servicegroupname": "spare", "servicetype": "UDP", "usip": "NO", "state": "ENABLED"}
     members = [{"servicegroupname": "spare", "ip": "10.10.0.11", "port": port} for port in (500, 4500)]
     reads = [modes(), *topology(members=members), *settings("YES", "YES", spare)]
@@ -349,7 +349,7 @@ def test_a_callers_session_stays_in_its_partition() -> None:
 
 
 @pytest.mark.parametrize("code", PROPAGATION)
-def test_a_change_that_does_not_reach_the_other_node_is_told(expecting: Expecting, code: int) -> None:
+def test_a_change_that_does_not_reach_the_other_node_is_reported(expecting: Expecting, code: int) -> None:
     warning = {"errorcode": code, "message": "Not propagated", "severity": "WARNING"}
     writing = [usip(("sg500", "YES"), ("sg4500", "YES"), status=209, answer=warning), modes(), *again("YES", "YES")]
     expecting([LOGIN, modes(), *topology(), *settings("NO", "NO"), *guards(), *writing, SAVE, LOGOUT])
@@ -369,7 +369,7 @@ def test_a_change_that_is_refused_for_the_other_nodes_sake_is_put_back(expecting
     assert [service.value for service in caught.value.result.services] == ["NO", "NO"]
 
 
-def test_a_save_that_has_to_wait_is_told(expecting: Expecting, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_save_that_has_to_wait_is_reported(expecting: Expecting, monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
     monkeypatch.setattr("time.sleep", pauses.append)
     busy = Expect("POST", SAVE.path, {"errorcode": 293, "message": "In progress"}, 599, body=SAVE.body)
@@ -382,7 +382,7 @@ def test_a_save_that_has_to_wait_is_told(expecting: Expecting, monkeypatch: pyte
     assert pauses == [1, 2]
 
 
-def test_traffic_domains_stand_behind_addresses(expecting: Expecting) -> None:
+def test_traffic_domains_follow_addresses(expecting: Expecting) -> None:
     reads = topology(virtual={"td": 7})
     expecting([LOGIN, modes(), *reads, *settings("YES", "YES"), LOGOUT])
     assert {service.address for service in go(Order(addresses=("203.0.113.20%7",))).services} == {"203.0.113.20%7"}
@@ -392,7 +392,7 @@ def test_traffic_domains_stand_behind_addresses(expecting: Expecting) -> None:
 
 
 def codes(result: Result) -> list[tuple[str, str]]:
-    """Give the findings' codes and severities."""
+    """Return the findings' codes and severities."""
     return sorted((finding.code, finding.severity) for finding in result.findings)
 
 
@@ -446,7 +446,7 @@ def test_inc_mode_is_a_warning(expecting: Expecting) -> None:
     assert codes(go(Order(state="gathered"))) == [("gateway_not_shared", "warning")]
 
 
-def test_a_clusters_node_is_a_blocker_where_the_cluster_is_meant() -> None:
+def test_a_clusters_node_is_a_blocker_where_the_cluster_is_selected() -> None:
     addresses = [{"ipaddress": "192.0.2.20", "type": "NSIP"}, {"ipaddress": "192.0.2.30", "type": "CLIP"}]
     (finding,) = judge.cluster_findings(addresses, [], "192.0.2.20", "ADC")
     assert (finding.code, finding.severity) == ("not_active_unit", "blocker")
@@ -514,7 +514,7 @@ def udp_group(name: str) -> objects.Group:
     return read
 
 
-def test_a_shared_group_is_told() -> None:
+def test_a_shared_group_is_reported() -> None:
     def listener(name: str, port: int) -> join.Listener:
         read = objects.virtual_server({"name": name, "ipv46": "203.0.113.20", "port": port, "servicetype": "UDP"})
         assert read is not None

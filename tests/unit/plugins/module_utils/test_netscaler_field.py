@@ -31,7 +31,7 @@ ODD: list[t.Any] = [DELETED, None, 7, ["x"], {"x": 1}, "x", "\x00\x1b\n\x7f"]
 
 @pytest.fixture(scope="module")
 def device() -> NetScaler:
-    """Give a device with something of everything: pairs of groups, of services, of IPv6, backups, IP sets, a cluster."""
+    """Return a device with something of everything: pairs of groups, of services, of IPv6, backups, IP sets, a cluster."""
     device = NetScaler(group_persistence="own")
     device.add_pair("203.0.113.41", "plain", ["10.10.0.11"], plain=True)
     device.add_pair("2001:db8::20", "six", ["2001:db8:a::11"])
@@ -82,7 +82,7 @@ def go(order: Order) -> Result | RunFailed:
 
 
 def places(answers: dict[str, dict[str, t.Any]]) -> Iterator[tuple[str, dict[str, t.Any], str]]:
-    """Give every key of every object of every answer."""
+    """Return every key of every object of every answer."""
     for path, body in answers.items():
         objects = [body, *(item for part in body.values() for item in (part if isinstance(part, list) else [part]))]
         for item in objects:
