@@ -182,6 +182,8 @@ INTERNAL = ["/Common/internal"]
         [forwarding("0.0.0.0", "128.0.0.0"), forwarding("128.0.0.0", "128.0.0.0")],
         [forwarding(snat=AUTOMAP)],
         [ROUTERS],
+        [forwarding() | props("trafficMatchingCriteria=/Common/criteria")],
+        [forwarding() | props("destination=/Common/every.net:0")],
     ],
 )
 def test_a_device_that_forwards_for_its_servers(device: BigIp, ways: list[Properties]) -> None:
