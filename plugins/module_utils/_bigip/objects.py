@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import posixpath
 import re
 import typing as t
@@ -263,11 +262,22 @@ def virtual_servers(items: Iterable[Item], addresses: Mapping[str, str]) -> tupl
 
 
 def forwarders(items: Iterable[Item]) -> list[Forwarder]:
-    """Read the enabled virtual servers on any port that forward; what cannot be read is none."""
+    """Read the enabled virtual servers on any port that forward. One that is not understood, or takes lists, may forward everything."""
     found = []
     for item in items:
-        with contextlib.suppress(*NOT_UNDERSTOOD):
+        # Before a pool of routers, addresses are left as they are.
+        if item.get("disabled") or not (_forwards(item) or item.get("translateAddress") == "disabled"):
+            continue
+        try:
             found += _forwarder(item)
+        except NOT_UNDERSTOOD:
+            if _forwards(item):
+                found += [
+                    Forwarder(
+                        str(item.get("fullPath")), every, network(every), None, "any", frozenset(), except_vlans=True
+                    )
+                    for every in ANY_ADDRESS
+                ]
     return found
 
 
@@ -339,12 +349,11 @@ def _virtual_server(item: Item, addresses: Mapping[str, str]) -> VirtualServer:
 
 
 def _forwarder(item: Item) -> list[Forwarder]:
+    if criteria := _criteria(item):
+        raise ValueError(criteria)
     shown, port = _split_destination(_text(item["destination"]), {})
     served = network(_served(shown, item))
-    if item.get("disabled") or port != ANY_PORT or _criteria(item):
-        return []
-    # Before a pool of routers, any address is left as it is.
-    if not _forwards(item) and (item["translateAddress"] != "disabled" or served.prefixlen):
+    if port != ANY_PORT or (served.prefixlen and not _forwards(item)):
         return []
     return [
         Forwarder(
@@ -353,7 +362,7 @@ def _forwarder(item: Item) -> list[Forwarder]:
             served,
             _source(item),
             _text(item["ipProtocol"]),
-            frozenset(map(str, _list(item, "vlans"))),
+            frozenset(map(_text, _list(item, "vlans"))),
             except_vlans=not item.get("vlansEnabled", False),
         )
     ]
