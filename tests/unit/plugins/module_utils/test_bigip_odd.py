@@ -50,7 +50,7 @@ def found(result: Result, code: str) -> list[tuple[str, str]]:
     return [(finding.severity, finding.object) for finding in result.findings if finding.code == code]
 
 
-# Objects that has not been chosen
+# Objects that are not selected
 
 
 @pytest.mark.parametrize("origin", ["any", "any6", "any/any", "0.0.0.0/0"])
@@ -332,7 +332,7 @@ GATHERING = Order(state="gathered", services=CHOSEN)
 
 
 def is_chosen(path: str, body: t.Any, place: tuple[t.Any, ...]) -> bool:
-    """Report whether the chosen services depend on what is in effect there: on themselves, their pools, or what holds all objects."""
+    """Report whether the chosen services depend on an object at this place: on themselves, their pools, or what holds all objects."""
     if path.startswith(("/mgmt/tm/ltm/virtual?", "/mgmt/tm/ltm/pool?")):
         return len(place) < 3 or "ike" in body["items"][place[1]]["fullPath"]
     return len(place) < 3 and path.startswith(
