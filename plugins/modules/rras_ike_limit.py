@@ -19,7 +19,7 @@ description:
   - The service IKEEXT reads the value when it starts. It is restarted when it does not know of the value, also where an earlier run ended before the restart.
     While tunnels are up, it is not restarted unless O(restart_with_sessions) is true. The restart is pending then, and the next run that may makes it.
   - An IKEEXT that is stopped stays stopped, unless a restart by this module failed half-way.
-  - Refuses a server on which Routing and Remote Access is not set up, and one on which running services depend on IKEEXT: they would be stopped with it.
+  - Refuses a server on which Routing and Remote Access is not set up, and one on which running services depend on IKEEXT, which would stop with it.
 requirements:
   - netaddr (on the controller)
   - the collection ansible.windows
