@@ -199,30 +199,11 @@ changes:
     - What was changed. In check mode and with O(state=gathered), what would be changed. After a failure, what stands changed, or may where
       RV(final_state=unknown).
     - The default gateway of an interface is one entry, whichever stores it is in. Each route that keeps something on the old gateway is another one.
+      V(null) stands for no route. Where only a metric differs, C(setting) is V(RouteMetric).
   returned: always
   type: list
   elements: dict
-  contains:
-    id:
-      description: The route's prefix.
-      type: str
-      sample: 0.0.0.0/0
-    scope:
-      description: Always V(route).
-      type: str
-      sample: route
-    setting:
-      description: Either V(NextHop), or V(RouteMetric) where that alone differs.
-      type: str
-      sample: NextHop
-    before:
-      description: The value before, V(null) where there was no such route.
-      type: raw
-      sample: 10.10.0.254
-    after:
-      description: The value after, V(null) where there is no such route.
-      type: raw
-      sample: 10.10.0.1
+  sample: [{id: 0.0.0.0/0, scope: route, setting: NextHop, before: 10.10.0.254, after: 10.10.0.1}]
 final_state:
   description:
     - What is true of the server when the task ends, one of V(unchanged), V(rolled_back), V(changed) and V(unknown).

@@ -85,49 +85,16 @@ EXAMPLES = r"""
 
 RETURN = r"""
 before:
-  description: The server as it was.
+  description:
+    - The server as it was.
+    - C(ike_limit) is the limit as set, V(null) where the system's own default counts. C(restart_owed) says whether IKEEXT does not know of it because it has
+      not been restarted since; C(restart_marked), whether the registry marks that. C(now) and C(ikeext_started) are times, in UTC.
+    - C(sas) counts IKE security associations by remote address. C(tunnels) and C(ikev2_ports) are active VPN connections and ports for IKEv2, V(null) where
+      RemoteAccess could not be asked. C(ikev2_fragmentation) says whether RRAS fragments IKEv2.
+    - C(services) has C(IKEEXT) and C(RemoteAccess), each with C(state), C(start) and running C(dependents). C(administrator): whether the user is one.
   returned: success, and on failure where the server could be read again
   type: dict
-  contains:
-    ike_limit:
-      description: The limit as set, V(null) where the system's own default counts.
-      type: int
-      sample: 50000
-    restart_owed:
-      description: Whether IKEEXT does not know of the limit because it has not been restarted since that was changed.
-      type: bool
-    restart_marked:
-      description: Whether the registry marks a pending restart. The mark of one that has happened is removed by the next run.
-      type: bool
-    now:
-      description: The server's time, in UTC.
-      type: str
-      sample: "2026-01-05T07:00:00.0000000Z"
-    ikeext_started:
-      description: When IKEEXT was started, V(null) where it does not run.
-      type: str
-      sample: "2026-01-05T06:00:20.0000000Z"
-    sas:
-      description: The number of IKE security associations by remote address.
-      type: dict
-      sample: {198.51.100.7: 1}
-    tunnels:
-      description: The number of active VPN connections, V(null) where RemoteAccess could not be asked.
-      type: int
-      sample: 12
-    ikev2_ports:
-      description: The number of ports for IKEv2, V(null) where RemoteAccess could not be asked.
-      type: int
-      sample: 128
-    ikev2_fragmentation:
-      description: Whether RRAS fragments IKEv2.
-      type: bool
-    services:
-      description: The services C(IKEEXT) and C(RemoteAccess), each with C(state), C(start) and the running C(dependents).
-      type: dict
-    administrator:
-      description: Whether the connection's user is an administrator of the server.
-      type: bool
+  sample: {ike_limit: 50000, restart_owed: false, tunnels: 12, sas: {198.51.100.7: 12}}
 after:
   description: The server as it is after the run; in check mode, as it would be. The same fields as RV(before).
   returned: success, and on failure where the server could be read again
@@ -155,30 +122,12 @@ changes:
   description:
     - What was changed. In check mode and with O(state=gathered), what would be changed. After a failure, what stands changed, or may where
       RV(final_state=unknown).
-    - At most one entry. A restart of IKEEXT is not a change in this list, so a task that only makes a pending restart is changed and has none.
+    - At most one entry, with V(null) where the value was or is absent. A restart of IKEEXT is not a change in this list, so a task that only makes a
+      pending restart is changed and has none.
   returned: always
   type: list
   elements: dict
-  contains:
-    id:
-      description: The service that the limit belongs to.
-      type: str
-      sample: IKEEXT
-    scope:
-      description: Always V(limit).
-      type: str
-      sample: limit
-    setting:
-      description: The registry value.
-      type: str
-      sample: IkeNumEstablishedForInitialQuery
-    before:
-      description: The value before, V(null) where it was absent.
-      type: int
-    after:
-      description: The value after, V(null) where it is absent.
-      type: int
-      sample: 50000
+  sample: [{id: IKEEXT, scope: limit, setting: IkeNumEstablishedForInitialQuery, before: null, after: 50000}]
 final_state:
   description:
     - What is true of the server when the task ends, one of V(unchanged), V(changed) and V(unknown).
