@@ -91,7 +91,7 @@ before:
       not been restarted since; C(restart_marked), whether the registry marks that. C(now) and C(ikeext_started) are times, in UTC.
     - C(sas) counts IKE security associations by remote address. C(tunnels) and C(ikev2_ports) are active VPN connections and ports for IKEv2, V(null) where
       RemoteAccess could not be asked. C(ikev2_fragmentation) says whether RRAS fragments IKEv2.
-    - C(services) has C(IKEEXT) and C(RemoteAccess), each with C(state), C(start) and running C(dependents). C(administrator): whether the user is one.
+    - C(services) has C(IKEEXT) and C(RemoteAccess), each with C(state), C(start) and running C(dependents). C(administrator) says whether the user is one.
   returned: success, and on failure where the server could be read again
   type: dict
   sample: {ike_limit: 50000, restart_owed: false, tunnels: 12, sas: {198.51.100.7: 12}}

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The role rras: a restart of IKEEXT that is owed, what stands in its way, and the way back."""
+"""The role rras: a pending restart of IKEEXT, what prevents it, and the restoration."""
 
 from __future__ import annotations
 

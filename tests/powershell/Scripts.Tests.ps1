@@ -92,10 +92,10 @@ Describe 'change_routes.ps1' {
         Should -Invoke New-NetRoute -Times 0 -Exactly
     }
 
-    It 'changes nothing once the way back <_>' -ForEach 'is being gone', 'has been gone' {
+    It 'changes nothing once the rollback <_>' -ForEach 'is running', 'has run' {
         $state = $_
         Mock Get-NetRoute { $null }
-        Mock Get-ScheduledTask { if ($state -eq 'has been gone') { throw 'no such task' } [pscustomobject]@{ State = 'Running' } }
+        Mock Get-ScheduledTask { if ($state -eq 'has run') { throw 'no such task' } [pscustomobject]@{ State = 'Running' } }
         { & "$scripts\change_routes.ps1" -Steps (New-Step add both) -Armed } | Should -Throw
         Should -Invoke New-NetRoute -Times 0 -Exactly
     }
@@ -146,13 +146,13 @@ Describe 'apply_detached.ps1' {
         Mock Start-ScheduledTask { $null }
     }
 
-    It 'starts a task where the way back is armed' {
+    It 'starts a task where the rollback is armed' {
         Mock Get-ScheduledTask { [pscustomobject]@{ State = 'Ready' } }
         & "$scripts\apply_detached.ps1" -Steps (New-Step add ActiveStore)
         Should -Invoke Start-ScheduledTask -Times 1 -Exactly -ParameterFilter { $TaskName -eq 'aovpn.ikev2 apply' }
     }
 
-    It 'does nothing where it <_>' -ForEach 'is not', 'is being gone' {
+    It 'does nothing where it <_>' -ForEach 'is not', 'is running' {
         $state = $_
         Mock Get-ScheduledTask { if ($state -eq 'is not') { throw 'no such task' } [pscustomobject]@{ State = 'Running' } }
         { & "$scripts\apply_detached.ps1" -Steps (New-Step add ActiveStore) } | Should -Throw
@@ -172,7 +172,7 @@ Describe 'end_change.ps1' {
         $null = New-Item -ItemType Directory -Path $folder -Force
     }
 
-    It 'confirms nothing once the way back is being gone' {
+    It 'confirms nothing once the rollback is running' {
         Mock Get-ScheduledTask { [pscustomobject]@{ State = 'Running' } }
         { & "$scripts\end_change.ps1" } | Should -Throw '*too late*'
         Should -Invoke Unregister-ScheduledTask -Times 0 -Exactly
