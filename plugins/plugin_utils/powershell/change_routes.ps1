@@ -51,7 +51,7 @@ foreach ($step in $Steps) {
     if ($step.action -eq 'remove') {
         if ($stands[$step.store]) { Remove-NetRoute @route -PolicyStore $step.store -Confirm:$false }
     } elseif ($step.store -eq 'both' -and -not $stands['PersistentStore']) {
-        # New-NetRoute writes to the persistent store only together with the active one, and only if the route is not there yet.
+        # New-NetRoute writes to the persistent store only together with the active one, and only if the route does not exist yet.
         if ($stands['ActiveStore']) { Remove-NetRoute @route -PolicyStore ActiveStore -Confirm:$false }
         $null = New-NetRoute @route -RouteMetric ([uint16]$step.metric)
     } elseif (-not $stands['ActiveStore']) {

@@ -165,7 +165,7 @@ def test_an_immediate_network_error_is_reported(run: t.Any) -> None:
         ({"addresses": ["fe80::1%nowhere"]}, "'fe80::1%nowhere', which is not"),
         ({"addresses": ["127.0.0.1"], "port": 0}, "Option 'port' is 0. It has to be a number from 1 to 65535."),
         ({"addresses": ["127.0.0.1"], "timeout": 0}, "Option 'timeout' is 0.0. It has to be a number from 0.1 to 60."),
-        ({"addresses": ["127.0.0.1"], "attempts": 11}, "Option 'attempts' is 11, and has to be"),
+        ({"addresses": ["127.0.0.1"], "attempts": 11}, "Option 'attempts' is 11. It has to be"),
     ],
 )
 def test_bad_input(run: t.Any, options: dict[str, t.Any], wanted: str) -> None:
