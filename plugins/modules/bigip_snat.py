@@ -121,30 +121,13 @@ services:
   type: list
   elements: dict
   contains:
-    id:
-      description: The virtual server's full path.
-      type: str
-      sample: /Common/vs_ikev2_500
-    address:
-      description: The virtual address, with its route domain (V(%2)) unless that is the default one.
-      type: str
-      sample: 203.0.113.10
-    port:
-      description: The UDP port.
-      type: int
-    protocol:
-      description: The protocol.
-      type: str
-    enabled:
-      description: Whether the service is enabled. This is never changed.
-      type: bool
-    source_preserved:
-      description: Whether the VPN servers see the client's own address.
-      type: bool
-    value:
-      description: Source address translation, as V(none), V(automap), or a dictionary with C(type) and C(pool).
-      type: raw
-      sample: automap
+    id: {description: The virtual server's full path., type: str, sample: /Common/vs_ikev2_500}
+    address: {description: "The virtual address, with its route domain (V(%2)) unless that is the default one.", type: str, sample: 203.0.113.10}
+    port: {description: The UDP port., type: int}
+    protocol: {description: The protocol., type: str}
+    enabled: {description: Whether the service is enabled. This is never changed., type: bool}
+    source_preserved: {description: Whether the VPN servers see the client's own address., type: bool}
+    value: {description: "Source address translation, as V(none), V(automap), or a dictionary with C(type) and C(pool).", type: raw, sample: automap}
     servers:
       description:
         - The VPN servers behind the service, each with C(address), C(port) and C(gateways), the addresses of this device of which one has to be the

@@ -79,13 +79,8 @@ answers:
   type: list
   elements: dict
   contains:
-    address:
-      description: The probed address.
-      type: str
-      sample: 203.0.113.10
-    answered:
-      description: Whether an IKEv2 daemon responded, whatever the response.
-      type: bool
+    address: {description: The probed address., type: str, sample: 203.0.113.10}
+    answered: {description: "Whether an IKEv2 daemon responded, whatever the response.", type: bool}
     detail:
       description:
         - The response, C(IKE_SA_INIT) if the negotiation could continue, or the name of a notification such as C(NO_PROPOSAL_CHOSEN),
@@ -93,10 +88,7 @@ answers:
         - Without a response, the reason if there is one, such as an ICMP error, or C(no answer).
       type: str
       sample: IKE_SA_INIT
-    ms:
-      description: Milliseconds from the last request to the response; V(null) without one.
-      type: float
-      sample: 12.3
+    ms: {description: Milliseconds from the last request to the response; V(null) without one., type: float, sample: 12.3}
 """
 
 import contextlib

@@ -102,11 +102,7 @@ EXAMPLES = r"""
     host: loadmaster.example.net
     client_cert: /etc/ansible/loadmaster.pem
     client_key: /etc/ansible/loadmaster.key
-    addresses:
-      - 203.0.113.30
-    return_path:
-      10.10.0.11: 10.10.0.1
-      10.10.0.12: 10.10.0.1
+    return_path: {10.10.0.11: 10.10.0.1, 10.10.0.12: 10.10.0.1}
 
 - name: Restore what the previous task changed
   aovpn.ikev2.loadmaster_transparency:
@@ -132,30 +128,15 @@ services:
   type: list
   elements: dict
   contains:
-    id:
-      description: The virtual service's address, port and protocol.
-      type: str
-      sample: 203.0.113.30:500/udp
-    address:
-      description: The virtual address.
-      type: str
-      sample: 203.0.113.10
-    port:
-      description: The UDP port.
-      type: int
-    protocol:
-      description: The protocol.
-      type: str
-    enabled:
-      description: Whether the service is enabled. This is never changed.
-      type: bool
+    id: {description: "The virtual service's address, port and protocol.", type: str, sample: "203.0.113.30:500/udp"}
+    address: {description: The virtual address., type: str, sample: 203.0.113.10}
+    port: {description: The UDP port., type: int}
+    protocol: {description: The protocol., type: str}
+    enabled: {description: Whether the service is enabled. This is never changed., type: bool}
     source_preserved:
       description: Whether the VPN servers see the client's own address, because of the flag or because the service works on layer 4.
       type: bool
-    value:
-      description: The Transparency flag.
-      type: raw
-      sample: false
+    value: {description: The Transparency flag., type: raw, sample: false}
     servers:
       description:
         - The VPN servers behind the service, each with C(address), C(port) and C(gateways), the addresses of this device of which one has to be the

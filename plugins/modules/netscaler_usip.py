@@ -102,9 +102,7 @@ EXAMPLES = r"""
   aovpn.ikev2.netscaler_usip:
     host: adc.example.net
     nitro_auth_token: "{{ adc_login.sessionid }}"
-    return_path:
-      10.10.0.11: 10.10.0.1
-      10.10.0.12: 10.10.0.1
+    return_path: {10.10.0.11: 10.10.0.1, 10.10.0.12: 10.10.0.1}
 
 - name: Restore what the previous task changed
   aovpn.ikev2.netscaler_usip:
@@ -130,26 +128,12 @@ services:
   type: list
   elements: dict
   contains:
-    id:
-      description: The name of the service group or service that carries the setting.
-      type: str
-      sample: sg_ikev2_500
-    address:
-      description: The address of the virtual server. Empty for a service group that is not bound to one.
-      type: str
-      sample: 203.0.113.10
-    port:
-      description: The UDP port.
-      type: int
-    protocol:
-      description: The protocol, V(udp) or V(any).
-      type: str
-    enabled:
-      description: Whether the service group or service and its virtual server are enabled. This is never changed.
-      type: bool
-    source_preserved:
-      description: Whether the VPN servers see the client's own address.
-      type: bool
+    id: {description: The name of the service group or service that carries the setting., type: str, sample: sg_ikev2_500}
+    address: {description: The address of the virtual server. Empty for a service group that is not bound to one., type: str, sample: 203.0.113.10}
+    port: {description: The UDP port., type: int}
+    protocol: {description: "The protocol, V(udp) or V(any).", type: str}
+    enabled: {description: Whether the service group or service and its virtual server are enabled. This is never changed., type: bool}
+    source_preserved: {description: Whether the VPN servers see the client's own address., type: bool}
     value:
       description: Use Client IP (C(usip)), V(YES) or V(NO). With O(use_proxy_port), a dictionary with C(usip) and C(useproxyport).
       type: raw

@@ -109,37 +109,21 @@ before:
   returned: success
   type: dict
   contains:
-    gateway:
-      description: The preferred default gateway, V(null) if there is none.
-      type: str
-      sample: 10.10.0.254
+    gateway: {description: "The preferred default gateway, V(null) if there is none.", type: str, sample: 10.10.0.254}
     default_routes:
       description: All default routes, the preferred one first, each with C(gateway), C(interface), C(metric) and C(persistent).
       type: list
       elements: dict
-    default_routes_ipv6:
-      description: All IPv6 default routes, each with C(gateway), C(interface) and C(metric).
-      type: list
-      elements: dict
+    default_routes_ipv6: {description: "All IPv6 default routes, each with C(gateway), C(interface) and C(metric).", type: list, elements: dict}
     routes:
       description:
         - All default routes, and the others via a gateway, of both stores, each with C(store), C(destination), C(next_hop), C(interface) and C(metric).
         - Together with C(addresses), this is what O(state=restored) needs.
       type: list
       elements: dict
-    addresses:
-      description: The server's own IPv4 addresses.
-      type: list
-      elements: str
-      sample: [10.10.0.11, 192.168.10.11]
-    networks:
-      description: The same with their prefix lengths.
-      type: list
-      elements: str
-      sample: [10.10.0.11/24, 192.168.10.11/24]
-    administrator:
-      description: Whether the connection's user is an administrator of the server.
-      type: bool
+    addresses: {description: The server's own IPv4 addresses., type: list, elements: str, sample: [10.10.0.11, 192.168.10.11]}
+    networks: {description: The same with their prefix lengths., type: list, elements: str, sample: [10.10.0.11/24, 192.168.10.11/24]}
+    administrator: {description: Whether the connection's user is an administrator of the server., type: bool}
 after:
   description: The server as it is after the run; in check mode, as it would be. The same keys as in RV(before).
   returned: success

@@ -81,45 +81,19 @@ before:
   returned: success, and on failure if the server could be read again
   type: dict
   contains:
-    ike_limit:
-      description: The limit as set, V(null) if the default of Windows applies.
-      type: int
-      sample: 50000
-    restart_owed:
-      description: Whether a restart of IKEEXT is pending, because the limit has changed since it started.
-      type: bool
+    ike_limit: {description: "The limit as set, V(null) if the default of Windows applies.", type: int, sample: 50000}
+    restart_owed: {description: "Whether a restart of IKEEXT is pending, because the limit has changed since it started.", type: bool}
     restart_marked:
       description: Whether the registry marks a pending restart. The next run removes the mark of one that has taken place.
       type: bool
-    now:
-      description: The server's time, in UTC.
-      type: str
-      sample: "2026-01-05T07:00:00.0000000Z"
-    ikeext_started:
-      description: When IKEEXT started, V(null) if it is not running.
-      type: str
-      sample: "2026-01-05T06:00:20.0000000Z"
-    sas:
-      description: The number of IKE security associations by remote address.
-      type: dict
-      sample: {198.51.100.7: 1}
-    tunnels:
-      description: The number of active VPN connections, V(null) if the RemoteAccess cmdlets failed.
-      type: int
-      sample: 12
-    ikev2_ports:
-      description: The number of ports for IKEv2, V(null) if the RemoteAccess cmdlets failed.
-      type: int
-      sample: 128
-    ikev2_fragmentation:
-      description: Whether RRAS fragments IKEv2 messages.
-      type: bool
-    services:
-      description: The services C(IKEEXT) and C(RemoteAccess), each with C(state), C(start) and the running C(dependents).
-      type: dict
-    administrator:
-      description: Whether the connection's user is an administrator of the server.
-      type: bool
+    now: {description: "The server's time, in UTC.", type: str, sample: "2026-01-05T07:00:00.0000000Z"}
+    ikeext_started: {description: "When IKEEXT started, V(null) if it is not running.", type: str, sample: "2026-01-05T06:00:20.0000000Z"}
+    sas: {description: The number of IKE security associations by remote address., type: dict, sample: {198.51.100.7: 1}}
+    tunnels: {description: "The number of active VPN connections, V(null) if the RemoteAccess cmdlets failed.", type: int, sample: 12}
+    ikev2_ports: {description: "The number of ports for IKEv2, V(null) if the RemoteAccess cmdlets failed.", type: int, sample: 128}
+    ikev2_fragmentation: {description: Whether RRAS fragments IKEv2 messages., type: bool}
+    services: {description: "The services C(IKEEXT) and C(RemoteAccess), each with C(state), C(start) and the running C(dependents).", type: dict}
+    administrator: {description: Whether the connection's user is an administrator of the server., type: bool}
 after:
   description: The server as it is after the run; in check mode, as it would be. The same keys as in RV(before).
   returned: success, and on failure if the server could be read again

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The story, told by real IKEv2: the fault, the workaround, the cure and its caveat, the rollback; for each load balancer.
+"""The whole course with real IKEv2: the problem, the workaround, the fix and its caveat, the rollback; for each load balancer.
 
 A playbook acts on all three load balancers, as one run on one site; each test then looks at one of them. ``TEN`` clients come one after the
 other, so a server takes exactly as many from one address as its limit says.

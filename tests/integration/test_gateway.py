@@ -218,9 +218,9 @@ def test_what_happens_to_a_server_meanwhile(started: t.Callable[..., Ansible]) -
     hosts["kept"].state["sessions"][0] |= {"remote_address": "172.16.0.50"}
     hosts["kept"].state["dead_gateways"] = [NEW]
     hosts["refused"].state["refused_tasks"] = [APPLY, ROLLBACK]
-    hosts["armless"].fault(**at("apply"), delay=TIMEOUT + 1.0)  # the rollback runs before the change is made
+    hosts["armless"].fault(**at("apply"), delay=TIMEOUT + 1.0)  # the rollback has run before the change is made
     hosts["slow"].fault(**at("reconnect"), dark=3.0)
-    # What was read of this one is only heard when its rollback has run.
+    # What was read from this one arrives only after its rollback has run.
     hosts["stale"].fault(**at("reconnect"), delay=1.0, dark=TIMEOUT + 1.0)
     hosts["psrp_reset"].fault(**at("apply"), reset="after")
     hosts["psrp_dark"].fault(**at("reconnect"), dark=3.0)

@@ -163,7 +163,7 @@ def test_a_folder_that_cannot_be_written_is_said(ansible: Ansible, tmp_path: Pat
     run = report(ansible, variables(clean()), "-e", f"report_directory={tmp_path / 'file' / 'folder'}")
     assert run.code == 2
     assert "The report cannot be written to" in run.output
-    assert "Not a directory. Give 'report_directory' a folder" in run.output
+    assert "Not a directory. Set 'report_directory' to a folder" in run.output
 
 
 def test_a_failure_is_reported_and_does_not_fail_the_report(ansible: Ansible) -> None:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Lets a task of SYSTEM carry out $Steps, so that they do not depend on the connection that they may cut off. Run arm_rollback.ps1 first.
+# Has a SYSTEM task carry out $Steps, so that they do not depend on the connection that they may cut off. Run arm_rollback.ps1 first.
 [CmdletBinding()]
 param(
     [Parameter(Mandatory = $true)]

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Arms the rollback before anything changes: a task of SYSTEM that carries out $Steps in $Seconds seconds, and at the next start of the server.
-# Where it fails, because a network card is not up yet for instance, it tries again every minute; where it succeeds, it removes itself.
-# $Remember: which routes are this collection's own then, as change_routes.ps1 takes it. $ChangeScript and $EndScript are the texts of change_routes.ps1
+# Arms the rollback before anything changes: a SYSTEM task that carries out $Steps in $Seconds seconds, and at the next start of the server.
+# If it fails, for example because a network adapter is not up yet, it retries every minute. When it succeeds, it removes itself.
+# $Remember: the routes that are this collection's own afterwards, as for change_routes.ps1. $ChangeScript and $EndScript are the texts of change_routes.ps1
 # and end_change.ps1, which the tasks run.
 [CmdletBinding()]
 param(
@@ -23,7 +23,7 @@ param(
 Set-StrictMode -Version 3
 $ErrorActionPreference = 'Stop'
 
-# Only administrators may write there: nobody else may change what SYSTEM runs.
+# Only administrators may write there, so that no one else can change what SYSTEM runs.
 $folder = Join-Path $env:ProgramFiles 'aovpn.ikev2'
 $null = New-Item -ItemType Directory -Path $folder -Force
 Set-Content -LiteralPath (Join-Path $folder 'change_routes.ps1') -Value $ChangeScript -Encoding UTF8
@@ -43,7 +43,7 @@ $task = @{
 }
 $null = Register-ScheduledTask @task -Force
 
-# Read it back: nothing is changed before the task is seen to exist.
+# Read it back: nothing may change before the task is known to exist.
 if (-not (Get-ScheduledTaskInfo -TaskName $task.TaskName).NextRunTime) {
     Unregister-ScheduledTask -TaskName $task.TaskName -Confirm:$false
     throw "The scheduled task '$($task.TaskName)' was registered and will not run."

@@ -2,12 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Adds and removes the IPv4 routes in $Steps, or in the JSON file $Path, in this order. What is right already is left alone.
+# Adds and removes the IPv4 routes in $Steps, or in the JSON file $Path, in this order. Steps that are already done are skipped.
 # Decides nothing: the plan was made on the controller.
 # A step: @{ action = 'add' or 'remove'; store = 'ActiveStore', 'PersistentStore' (remove only) or 'both' (add only);
 #            destination; next_hop; interface_index; metric (add only) }
-# $Remember, where it is given: which routes are this collection's own from now on, for the registry. The file is { "steps": [...] }.
-# $Armed: only as long as the rollback has not run. Nothing would undo what came after it.
+# $Remember, if given: the routes that are this collection's own from now on, for the registry. The file is { "steps": [...] }.
+# $Armed: do nothing if the rollback has run, because nothing would undo later changes.
 [CmdletBinding(DefaultParameterSetName = 'Steps')]
 param(
     [Parameter(Mandatory = $true, ParameterSetName = 'Steps')]
@@ -31,7 +31,7 @@ if ($PSCmdlet.ParameterSetName -eq 'Path') {
 if ($Armed -and (Get-ScheduledTask -TaskName 'aovpn.ikev2 rollback').State -eq 'Running') { throw 'The rollback is already running.' }
 
 if ($PSBoundParameters.ContainsKey('Remember')) {
-    # Before the routes: whatever ends this in between, a route that was added is known as our own.
+    # Before the routes: if this is interrupted, an added route is still known as our own.
     $memory = 'HKLM:\SOFTWARE\aovpn.ikev2'
     if (-not (Test-Path -LiteralPath $memory)) { $null = New-Item -Path $memory }
     $null = New-ItemProperty -LiteralPath $memory -Name 'AddedRoutes' -PropertyType MultiString -Value ([string[]]@($Remember)) -Force
@@ -51,7 +51,7 @@ foreach ($step in $Steps) {
     if ($step.action -eq 'remove') {
         if ($stands[$step.store]) { Remove-NetRoute @route -PolicyStore $step.store -Confirm:$false }
     } elseif ($step.store -eq 'both' -and -not $stands['PersistentStore']) {
-        # New-NetRoute writes to the persistent store only together with the active one, where the route must not stand then.
+        # New-NetRoute writes to the persistent store only together with the active one, and only if the route does not exist yet.
         if ($stands['ActiveStore']) { Remove-NetRoute @route -PolicyStore ActiveStore -Confirm:$false }
         $null = New-NetRoute @route -RouteMetric ([uint16]$step.metric)
     } elseif (-not $stands['ActiveStore']) {

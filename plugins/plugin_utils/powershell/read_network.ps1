@@ -2,11 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Reads what a plan for the default gateway needs: interfaces, addresses, routes of both stores, who has to stay reachable, and a change under way.
+# Reads what a plan for the default gateway needs: interfaces, addresses, routes of both stores, peers that have to stay reachable, and an unfinished change.
 # Changes nothing. SupportsShouldProcess makes win_powershell run it in check mode, too.
 [CmdletBinding(SupportsShouldProcess)]
 param(
-    # By which ports this server is managed: whoever is connected to one of them has to stay reachable.
+    # Management ports of this server: whoever is connected to one of them has to stay reachable.
     [uint16[]]$Ports = @(5985, 5986, 22)
 )
 Set-StrictMode -Version 3
@@ -44,7 +44,7 @@ $ipv6 = foreach ($route in Get-NetRoute -AddressFamily IPv6 -PolicyStore ActiveS
     @{ next_hop = [string]$route.NextHop; interface_index = [int]$route.InterfaceIndex; metric = [int]$route.RouteMetric }
 }
 
-# Who has to stay reachable: management, DNS, domain controllers (whom the domain's own name stands for) and RADIUS.
+# Who has to stay reachable: management, DNS, domain controllers (by the domain's own name) and RADIUS.
 $peers = @(Get-NetTCPConnection -State Established -LocalPort $Ports -ErrorAction SilentlyContinue | ForEach-Object { $_.RemoteAddress })
 $peers += @(Get-DnsClientServerAddress -AddressFamily IPv4 | ForEach-Object { $_.ServerAddresses })
 $names = @(Get-CimInstance -ClassName Win32_ComputerSystem | Where-Object PartOfDomain | ForEach-Object { $_.Domain })

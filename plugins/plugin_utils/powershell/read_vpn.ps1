@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Reads what the VPN server knows of its clients and of its own limits: IKE security associations by remote address, connections, services, registry,
+# Reads what the VPN server knows about its clients and limits: IKE security associations by remote address, connections, services, registry,
 # and whether this user is an administrator.
 # Changes nothing. SupportsShouldProcess makes win_powershell run it in check mode, too.
 [CmdletBinding(SupportsShouldProcess)]

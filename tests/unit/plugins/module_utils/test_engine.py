@@ -232,7 +232,7 @@ def test_both_or_neither_or_said_plainly(failures: Sequence[tuple[str, DeviceErr
     came = outcome(memory)
     if isinstance(came, RunFailed):
         untouched = memory.values() == [False, "hidden", "hidden"]
-        # What is called undone is so; what is not called undone may be so as well, but then it could not be read.
+        # What is reported as undone is undone. What is not may be undone as well, if it could not be read.
         kept = memory.kept in (None, [False, "hidden", "hidden"])
         assert (untouched and kept) or came.result.undone is False
         assert came.result.changed is (not came.result.undone)
