@@ -19,8 +19,10 @@ description:
   - With address translation of the source (automap, SNAT pool), Windows sees all clients as one address, and its limit of IPsec security
     associations per address makes new connections fail with error 809.
   - Reads all virtual servers in one request, changes only those that differ, and sends only the one property that changes.
-  - An unchanged device takes three requests, a change of a pair fourteen with all that it is judged by. One of two devices takes two more, for its
-    traffic group and its sync status; and each attached LTM policy, iRule or application service, and a destination that goes by a name, one.
+  - An unchanged device takes three requests, a change of a pair fourteen with all that it is judged by. One of two devices takes three more, for its
+    failover group, its traffic group and its sync status, and a fourth where both are active. Each attached LTM policy, iRule or application service, a
+    partition other than Common, and a destination that goes by a name take one.
+  - A virtual server of any protocol carries UDP, too. One on any port, or that only forwards packets, is changed only when it is named.
 options:
   host:
     description: The BIG-IP's management address or host name. If not given, the environment variable E(F5_SERVER) is used.
@@ -127,7 +129,7 @@ services:
       type: str
       sample: /Common/vs_ikev2_500
     address:
-      description: The virtual address, with its route domain (V(%2)) where that is not the default one.
+      description: The virtual address, with its route domain (V(%2)) where that is shown; a network with its mask (V(10.60.9.0/24)).
       type: str
       sample: 203.0.113.10
     port:
