@@ -31,7 +31,7 @@ FINDING_CODES: t.Final[Mapping[str, str]] = {
     "device_setting": "A setting of the whole device does not fit.",
     "disabled_service": "A service that was changed is disabled.",
     "existing_flows": "Existing flows keep the translation with which they began.",
-    "forwarding_mode": "A forwarding mode of the NetScaler does not fit, or can hide a wrong return path.",
+    "forwarding_mode": "The device does not forward what the VPN servers send by themselves, or can hide a wrong return path.",
     "fragmentation_off": "A VPN server does not fragment IKEv2, another cause of error 809.",
     "gateway_not_shared": "After a failover, the other node is not the VPN servers' gateway.",
     "global_client_ip": "The mode Use Source IP is on for the whole NetScaler.",
@@ -59,7 +59,7 @@ FINDING_CODES: t.Final[Mapping[str, str]] = {
     "shared_service_group": "A service group also serves other virtual servers.",
     "subnet_originating": "The load balancer may send from an address of its own in the servers' subnet.",
     "unsupported_mode": "The service works in a mode in which this setting cannot keep the source address.",
-    "unsynced_changes": "The device group has changes that are not synced.",
+    "unsynced_changes": "The other unit does not have all changes.",
 }
 """Every code that a finding can have, and that ``accept`` takes. The table in docs/findings.md says the same at length."""
 

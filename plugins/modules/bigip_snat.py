@@ -19,8 +19,10 @@ description:
   - With source address translation (automap or a SNAT pool), Windows sees all clients as one address, and its limit of IPsec security
     associations per address makes new connections fail with error 809.
   - Reads all virtual servers in one request, changes only those that differ, and sends only the one property that changes.
-  - An unchanged device takes three requests, a changed pair fourteen, including all checks. A device in a high-availability pair takes two more, for
-    its traffic group and its sync status. Each attached LTM policy, iRule or application service, and each destination given by name, takes one more.
+  - An unchanged device takes three requests, a changed pair fourteen, including all checks; one more if the device has more than a hundred virtual servers.
+    A device in a high-availability pair takes three more, for its failover group, its traffic group and its sync status, and a fourth if both units are
+    active. Each attached LTM policy, iRule or application service, each partition other than Common, and each destination given by name, takes one more.
+  - A virtual server for any protocol carries UDP, too. One on any port, or one that only forwards packets, is changed only when it is named.
 options:
   host:
     description: The BIG-IP's management address or host name. If not given, the environment variable E(F5_SERVER) is used.
@@ -122,7 +124,7 @@ services:
   elements: dict
   contains:
     id: {description: The virtual server's full path., type: str, sample: /Common/vs_ikev2_500}
-    address: {description: "The virtual address, with its route domain (V(%2)) unless that is the default one.", type: str, sample: 203.0.113.10}
+    address: {description: "The virtual address, with its route domain (V(%2)) if shown; a network with its mask.", type: str, sample: 203.0.113.10}
     port: {description: The UDP port., type: int}
     protocol: {description: The protocol., type: str}
     enabled: {description: Whether the service is enabled. This is never changed., type: bool}

@@ -286,10 +286,10 @@ def virtual(address: str, port: int, protocol: str, snat: Properties, pool: str,
     return props(text, enabled=True, vlansDisabled=True, profiles=profiles, **copy.deepcopy(more))
 
 
-def pool(port: int, servers: dict[str, str]) -> Properties:
+def pool(port: int, servers: dict[str, str], partition: str = "Common") -> Properties:
     """Make a pool; its members are named after their nodes, not after their addresses."""
     member = props("monitor=default session=monitor-enabled state=up", connectionLimit=0, ratio=1)
-    members = {f"/Common/{node}:{port}": {"address": address, **member} for node, address in servers.items()}
+    members = {f"/{partition}/{node}:{port}": {"address": address, **member} for node, address in servers.items()}
     return props("allowNat=yes allowSnat=yes loadBalancingMode=round-robin serviceDownAction=none", members=members)
 
 
@@ -479,7 +479,7 @@ class BigIp(Device):
         folder, _dummy, name = key.rpartition("/")
         if key.split("/")[1] not in self.state["partition"]:
             self.put("partition", key.split("/")[1], {"defaultRouteDomain": 0})
-        self.put("pool", f"{folder}/p_{name}", pool(port, more.pop("servers", SERVERS)))
+        self.put("pool", f"{folder}/p_{name}", pool(port, more.pop("servers", SERVERS), key.split("/")[1]))
         destination = _qualified(address, key.split("/")[1])
         if destination not in self.state["virtual-address"]:
             self.put("virtual-address", destination, virtual_address(address))

@@ -212,6 +212,43 @@ def test_a_partition_filter_lets_common_through_or_not(api: Api) -> None:
     assert len(api("GET", f"{VIRTUALS}?$filter=partition+eq+Tenant")[1]["items"]) == 1
 
 
+def test_quotes_around_a_filters_value_may_be_needed(api: Api) -> None:
+    def status(value: str) -> int:
+        return api("GET", f"{VIRTUALS}?$filter=partition eq {value}")[0]
+
+    assert [status(value) for value in ("Common", "'Common'", "'Common", "''")] == [200, 200, 400, 400]
+    api.device.quotes_needed = True
+    assert [status(value) for value in ("Common", "'Common'")] == [400, 200]
+
+
+def test_older_firmware_lacks_a_property_and_refuses_its_name_or_not(api: Api) -> None:
+    api.device.lacks = {"trafficMatchingCriteria"}
+    api.device.state["virtual"]["/Common/vs_web"]["trafficMatchingCriteria"] = "/Common/criteria"
+    assert api("GET", f"{VIRTUALS}?$select=name,trafficMatchingCriteria")[0] == 400
+    assert "trafficMatchingCriteria" not in str(api("GET", VIRTUALS))
+    api.device.refuses_lacking = False
+    items = api("GET", f"{VIRTUALS}?$select=name,trafficMatchingCriteria")[1]["items"]
+    assert {tuple(item) for item in items} == {("name",)}
+
+
+def test_a_partitions_default_route_domain_is_left_out_or_not(api: Api) -> None:
+    api.device.put("partition", "vpn", {"defaultRouteDomain": 2})
+    api.device.add_virtual("/vpn/vs", "203.0.113.80%2", 500, servers={"rras1": "10.70.7.21%2"})
+    api.device.add_virtual("/Common/vs", "203.0.113.81%2", 500)
+
+    def shown() -> list[str]:
+        (member,) = api("GET", "/mgmt/tm/ltm/pool/~vpn~p_vs/members")[1]["items"]
+        virtuals = [api("GET", f"{VIRTUALS}/~{partition}~vs")[1]["destination"] for partition in ("vpn", "Common")]
+        return [member["address"], *virtuals]
+
+    assert shown() == ["10.70.7.21", "/vpn/203.0.113.80:500", "/Common/203.0.113.81%2:500"]
+    api.device.hides_domain = False
+    assert shown()[:2] == ["10.70.7.21%2", "/vpn/203.0.113.80%2:500"]
+    names = {one["name"]: one.get("defaultRouteDomain") for one in api("GET", "/mgmt/tm/auth/partition")[1]["items"]}
+    assert names == {"Common": 0, "vpn": 2}
+    assert api("GET", "/mgmt/tm/auth/partition/vpn")[1]["fullPath"] == "vpn"
+
+
 def test_paging_by_the_links(api: Api) -> None:
     for number in range(7):
         api.device.add_pair(f"/Common/more{number}", f"198.51.100.{number + 1}")
@@ -449,6 +486,32 @@ def test_config_sync(device: BigIp, api: Api) -> None:
     assert sync("config-sync to-group dg_failover") == 200
     assert [status() for _dummy in range(3)] == ["Changes Pending", "In Sync", "In Sync"]
     assert device.state["sync"]["runs"] == ["dg_failover"]
+
+
+def test_where_traffic_groups_are_active(device: BigIp, api: Api) -> None:
+    device.add_peer(active=False, both=True)
+    entries = api("GET", "/mgmt/tm/cm/traffic-group/stats")[1]["entries"]
+    link = "https://localhost/mgmt/tm/cm/traffic-group/~Common~traffic-group-1:~Common~bigip2.example.com/stats"
+    assert entries[link]["nestedStats"]["entries"] == {
+        "deviceName": {"description": "/Common/bigip2.example.com"},
+        "failoverState": {"description": "active"},
+        "trafficGroup": {"description": "/Common/traffic-group-1"},
+    }
+    assert len(entries) == 4
+    states = {one["failoverState"] for one in api("GET", "/mgmt/tm/cm/device")[1]["items"]}
+    assert states == {"active"}
+
+
+@pytest.mark.parametrize(
+    ("how", "status"),
+    [({}, "Changes Pending"), ({"auto_sync": True}, "In Sync"), ({"kind": "sync-only"}, "In Sync")],
+)
+def test_a_change_is_pending_in_a_failover_group_without_automatic_sync(
+    device: BigIp, api: Api, how: dict[str, t.Any], status: str
+) -> None:
+    device.add_peer(**how)
+    api("PATCH", IKE, NONE)
+    assert device.state["sync"]["status"] == status
 
 
 def test_as3_may_be_there(device: BigIp, api: Api) -> None:

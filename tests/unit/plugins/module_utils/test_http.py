@@ -129,7 +129,7 @@ def test_a_slow_device_is_given_up_in_words(echo: Echo, ca: str) -> None:
         session(echo, ca, timeout=1).send("GET", "/a")
 
 
-def test_a_refused_connection_and_an_unknown_host_are_told_apart() -> None:
+def test_a_refused_connection_and_an_unknown_host_are_reported_apart() -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         port = bound.getsockname()[1]
