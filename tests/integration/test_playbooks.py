@@ -476,3 +476,33 @@ def test_a_standby_unit_in_the_inventory_is_left_to_its_partner(ansible: Ansible
         assert again.report()["drift"] == []
     finally:
         standby.stop()
+
+
+def test_what_cannot_reply_through_a_load_balancer_is_left_as_it_is(ansible: Ansible, lab: Lab) -> None:
+    """A second load balancer before the same servers goes on translating, and a server with direct server return keeps its gateway."""
+    lab.write_inventory(without={"bigip"})
+    addresses = lab.netscaler.config["nsip"]
+    addresses["10.10.0.2"] = {**addresses.pop("10.10.0.1"), "ipaddress": "10.10.0.2"}
+    shared = ansible.playbook("aovpn.ikev2.remediate")
+    assert shared.code == 0, shared.output
+    assert shared.changed == {"netscaler": 0, "loadmaster": 1, "rras1": 1, "rras2": 1}
+    assert lab.netscaler.writing() == []
+    report = shared.report()
+    assert "netscaler has to go on translating" in " ".join(
+        one["message"] for one in report["findings"] if one["code"] == "server_shared"
+    )
+    assert {line.partition(":")[0] for line in report["drift"]} == {"netscaler"}
+
+    lab.reset()
+    lab.write_inventory(without={"bigip", "netscaler"})
+    for port in (500, 4500):
+        for server in lab.loadmaster.service("203.0.113.30", port)["Rs"]:
+            server["Forward"] = "route"
+    before = lab.settings()
+    direct = ansible.playbook("aovpn.ikev2.remediate")
+    assert (direct.code, set(direct.changed.values())) == (0, {0}), direct.output
+    assert lab.settings() == before
+    assert {one["host"] for one in direct.report()["findings"] if "gateway is left alone" in one["message"]} == {
+        "rras1",
+        "rras2",
+    }
