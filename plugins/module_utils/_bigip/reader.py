@@ -240,8 +240,9 @@ class Reader:
             answer = self._api.exchange("GET", "/mgmt/shared/appsvcs/declare")
             if answer.status in (204, 404):  # nothing declared, or no AS3 on the device
                 return set()
-            return self._api.accepted(answer, "GET /mgmt/shared/appsvcs/declare").parse(
-                surroundings.declared, "AS3 declaration"
-            )
+            if answer.status != 200:
+                self._api.accepted(answer, "GET /mgmt/shared/appsvcs/declare")
+                raise answer.unexpected("a declaration")
+            return answer.parse(surroundings.declared, "AS3 declaration")
         except DeviceError as error:
             return str(error)

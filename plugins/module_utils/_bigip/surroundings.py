@@ -289,9 +289,5 @@ def declared(body: Item) -> set[tuple[str, str]]:
     """Read which tenants and applications an AS3 declaration holds."""
     tenants = body.get("declaration", body)
     return {
-        (name, application)
-        for name, tenant in tenants.items()
-        if isinstance(tenant, dict)
-        for application, content in tenant.items()
-        if isinstance(content, dict)
+        (name, application) for name, tenant in tenants.items() if isinstance(tenant, dict) for application in tenant
     }

@@ -1078,6 +1078,7 @@ TENANT = get("auth/partition", {"name": "Common"}, {"name": "T", "defaultRouteDo
         (204, "", []),
         (404, {"code": 404, "message": "Public URI path not registered"}, []),
         (403, {"code": 403, "message": "Forbidden"}, ["blocker"]),
+        (202, {"items": []}, ["blocker"]),
     ],
 )
 def test_a_declarations_own(expecting: Expecting, code: int, answer: t.Any, expected: list[str]) -> None:
