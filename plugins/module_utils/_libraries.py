@@ -12,6 +12,7 @@ import typing as t
 if t.TYPE_CHECKING:
     import netaddr
     import requests
+    from netaddr import AddrFormatError
 
     MISSING: dict[str, str] = {}
 else:
@@ -19,8 +20,9 @@ else:
     MISSING = {}
     try:
         import netaddr
+        from netaddr import AddrFormatError
     except ImportError:
-        netaddr = None
+        netaddr, AddrFormatError = None, ValueError
         MISSING["netaddr"] = traceback.format_exc()
     try:
         import requests
@@ -28,4 +30,4 @@ else:
         requests = None
         MISSING["requests"] = traceback.format_exc()
 
-__all__ = ("MISSING", "netaddr", "requests")
+__all__ = ("MISSING", "AddrFormatError", "netaddr", "requests")

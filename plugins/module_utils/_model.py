@@ -10,7 +10,7 @@ import typing as t
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr
+from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import AddrFormatError, netaddr
 
 Value: t.TypeAlias = "str | bool | int | dict[str, str]"
 Scope: t.TypeAlias = t.Literal["service", "device", "route", "limit"]
@@ -64,7 +64,7 @@ FINDING_CODES: t.Final[Mapping[str, str]] = {
 """Every code that a finding can have, and that ``accept`` takes. The table in docs/findings.md says the same at length."""
 
 
-NOT_UNDERSTOOD = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, netaddr.AddrFormatError)
+NOT_UNDERSTOOD = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, AddrFormatError)
 """What reading an object raises if its fields are missing, or not of the expected type."""
 
 

@@ -402,7 +402,11 @@ REFUSALS: dict[str, tuple[dict[str, t.Any], dict[str, t.Any], str]] = {
     "own": ({"gateway": "10.10.0.11"}, {}, "is this server's own address"),
     "alias": ({"gateway": NEW, "interface_alias": "Nothing"}, {}, "No interface matches 'interface_alias' 'Nothing'"),
     "overlap": ({"gateway": NEW, "preserve_routes": ["10.0.0.0/8", "10.1.0.0/16"]}, {}, "which overlap"),
-    "hasty": ({"gateway": NEW, "rollback_timeout": 1}, {}, "'rollback_timeout' is 1. It has to be from 5 to 3600 seconds"),
+    "hasty": (
+        {"gateway": NEW, "rollback_timeout": 1},
+        {},
+        "'rollback_timeout' is 1. It has to be from 5 to 3600 seconds",
+    ),
     "mere_user": ({"gateway": NEW}, {"administrator": False}, "is not an administrator of this server"),
     "no_rras": ({"gateway": NEW}, {"services": {}}, "not an RRAS server: the service RemoteAccess is missing"),
     "linux": ({"gateway": NEW}, {}, "The connection is not one for Windows servers"),

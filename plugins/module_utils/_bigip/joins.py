@@ -21,7 +21,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import neta
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import ANY_PORT, Server, Service
 from ansible_collections.aovpn.ikev2.plugins.module_utils._network import addresses_near
 
-EVERYTHING = {4: netaddr.IPNetwork("0.0.0.0/0"), 6: netaddr.IPNetwork("::/0")}
+EVERYTHING = {4: "0.0.0.0/0", 6: "::/0"}
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def forwards_everything(forwarders: Iterable[Forwarder], version: int) -> bool:
     found = [item for item in forwarders if item.network.version == version]
     return all(
         netaddr.cidr_merge([item.network for item in found if item.protocol in (protocol, "any")])
-        == [EVERYTHING[version]]
+        == [netaddr.IPNetwork(EVERYTHING[version])]
         for protocol in ("tcp", "udp")
     )
 

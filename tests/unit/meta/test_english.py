@@ -120,7 +120,7 @@ def texts() -> Iterator[Path]:
     for name in READ:
         path = REPOSITORY / name
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if file.is_file() and file not in SKIPPED and "__pycache__" not in file.parts:
+            if file.is_file() and file not in SKIPPED and not {"__pycache__", "output"} & {*file.parts}:
                 yield file
 
 

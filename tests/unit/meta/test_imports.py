@@ -18,6 +18,7 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[3]
 PLUGINS = "ansible_collections.aovpn.ikev2.plugins"
+MODULE_UTILS = REPOSITORY / "plugins" / "module_utils"
 CONTRACTS = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
     "contracts"
 ]
@@ -86,3 +87,21 @@ def test_only_http_takes_requests() -> None:
         if re.search(r"_libraries import .*\brequests\b", path.read_text(encoding="utf-8"))
     ]
     assert taking == ["_http.py"]
+
+
+def test_everything_can_be_imported_without_the_libraries() -> None:
+    """Ansible loads the files where they are not installed, too, to show documentation or to say what is missing."""
+    modules = [
+        f"{PLUGINS}.module_utils.{'.'.join(path.relative_to(MODULE_UTILS).with_suffix('').parts)}"
+        for path in sorted(MODULE_UTILS.rglob("*.py"))
+    ]
+    script = f"""
+import importlib, sys
+sys.modules.update(netaddr=None, requests=None)
+for name in {modules!r}:
+    importlib.import_module(name)
+from {PLUGINS}.module_utils._libraries import MISSING
+print(sorted(MISSING))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("['netaddr', 'requests']\n", "")
