@@ -199,7 +199,7 @@ def test_a_rollback_that_does_not_end_is_reported(started: Starter) -> None:
     before = server.table()
     result = server.run(rras_default_gateway, **GATEWAY)
     assert judge(server, result, before, server.table())
-    assert "its rollback has not ended. Look at the scheduled task" in result["msg"]
+    assert "its rollback is unfinished. Check the scheduled task" in result["msg"]
     assert listed(result) == {(f"{PEER}/32", None, OLD)}
 
 

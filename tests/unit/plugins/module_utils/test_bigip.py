@@ -183,7 +183,7 @@ def guards(
     sync: str = "In Sync",
     changing: bool = False,
     group: str = GROUP,
-    units: t.Mapping[str, t.Any] = GROUP_OF_UNITS,
+    units: t.Mapping[str, t.Any] | None = None,
     addresses: bool = True,
     before: t.Sequence[Expect] = (),
 ) -> list[Expect]:
@@ -201,7 +201,7 @@ def guards(
         get("ltm/pool?expandSubcollections=true", *pools),
         get("net/self", *self_ips),
         get("cm/device", *devices),
-        *([get("cm/device-group?expandSubcollections=true", dict(units))] if pair else []),
+        *([get("cm/device-group?expandSubcollections=true", dict((units or GROUP_OF_UNITS)))] if pair else []),
         *([get("ltm/virtual-address", address)] if addresses and (pair or not changing) else []),
         *([status(sync)] if pair else []),
         get("ltm/snat", *snats),
