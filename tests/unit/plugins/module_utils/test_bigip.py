@@ -201,7 +201,7 @@ def guards(
         get("ltm/pool?expandSubcollections=true", *pools),
         get("net/self", *self_ips),
         get("cm/device", *devices),
-        *([get("cm/device-group?expandSubcollections=true", dict((units or GROUP_OF_UNITS)))] if pair else []),
+        *([get("cm/device-group?expandSubcollections=true", dict(units or GROUP_OF_UNITS))] if pair else []),
         *([get("ltm/virtual-address", address)] if addresses and (pair or not changing) else []),
         *([status(sync)] if pair else []),
         get("ltm/snat", *snats),
