@@ -217,7 +217,11 @@ def _nearest(wanted: str, candidates: Sequence[Service]) -> str:
     # What has no address of its own may be what is behind the one that was asked for, such as that of content switching.
     found = [spellings[spelling] for spelling in close[:6]] + [one for one in candidates if not one.address][:6]
     # Whole pairs: half of one would be refused next.
-    pairs = [service for near in found for service in candidates if service.address == near.address or service is near]
+    pairs = [
+        service
+        for near in found
+        for service in (near, *(other for other in candidates if other.address == near.address))
+    ]
     return f"There are: {', '.join(dict.fromkeys(map(str, pairs)))}."
 
 

@@ -419,6 +419,9 @@ def test_an_object_that_cannot_be_read_ends_the_run_only_where_it_was_asked_for(
 def test_the_nearest_names_are_whole_pairs() -> None:
     with pytest.raises(InvalidInput, match=r"There are: 203\.0\.113\.10-500 .*, 203\.0\.113\.10-4500 "):
         select(pair(), Order(services=("203.0.113.10-50",)), "Memory")
+    # The nearest first, in whatever order the device lists them.
+    with pytest.raises(InvalidInput, match=r"There are: 203\.0\.113\.10-500 .*, 203\.0\.113\.10-4500 "):
+        select(pair()[::-1], Order(services=("203.0.113.10-50",)), "Memory")
     behind = [replace(service, id=f"behind-{service.port}", names=()) for service in pair("")]
     with pytest.raises(InvalidInput, match=r"at 198\.51\.100\.7\. There are: .*, behind-500 .*, behind-4500 "):
         select([*pair(), *behind], Order(addresses=("198.51.100.7",)), "Memory")
