@@ -95,7 +95,7 @@ def test_servers_in_every_condition(servers: t.Callable[..., Ansible]) -> None:
     real = run(ansible, "set.yml")
     for results, state in ((checked, "unchanged"), (real, "changed")):
         refused = results.pop("refused")
-        assert "depend on IKEEXT, and would be stopped with it: PolicyAgent. Stop them first." in refused["msg"]
+        assert "depend on IKEEXT and would be stopped with it: PolicyAgent. Stop them first." in refused["msg"]
         assert (refused["final_state"], refused["undone"], refused["changes"]) == ("unchanged", True, [])
         assert listed(results) == {name: due[name] for name in results}
         states = {**dict.fromkeys(results, state), "right": "unchanged"}
