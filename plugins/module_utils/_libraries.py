@@ -12,7 +12,6 @@ import typing as t
 if t.TYPE_CHECKING:
     import netaddr
     import requests
-    from netaddr import AddrFormatError
 
     MISSING: dict[str, str] = {}
 else:
@@ -20,9 +19,8 @@ else:
     MISSING = {}
     try:
         import netaddr
-        from netaddr import AddrFormatError
     except ImportError:
-        netaddr, AddrFormatError = None, ValueError
+        netaddr = None
         MISSING["netaddr"] = traceback.format_exc()
     try:
         import requests
@@ -30,4 +28,4 @@ else:
         requests = None
         MISSING["requests"] = traceback.format_exc()
 
-__all__ = ("MISSING", "AddrFormatError", "netaddr", "requests")
+__all__ = ("MISSING", "netaddr", "requests")

@@ -10,7 +10,7 @@ import typing as t
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import AddrFormatError, netaddr
+from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import MISSING, netaddr
 
 Value: t.TypeAlias = "str | bool | int | dict[str, str]"
 Scope: t.TypeAlias = t.Literal["service", "device", "route", "limit"]
@@ -64,7 +64,15 @@ FINDING_CODES: t.Final[Mapping[str, str]] = {
 """Every code that a finding can have, and that ``accept`` takes. The table in docs/findings.md says the same at length."""
 
 
-NOT_UNDERSTOOD = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, AddrFormatError)
+NOT_UNDERSTOOD: tuple[type[Exception], ...] = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+    # Ansible loads this file where the library is not installed, too.
+    *([] if "netaddr" in MISSING else [netaddr.AddrFormatError]),
+)
 """What reading an object raises if its fields are missing, or not of the expected type."""
 
 
