@@ -7,13 +7,14 @@
 from __future__ import annotations
 
 import typing as t
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils import _plan as plan
 from ansible_collections.aovpn.ikev2.plugins.module_utils import _select as select
 from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import Adapter
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
+    FINAL_STATES,
     Blocked,
     Change,
     DeviceError,
@@ -76,6 +77,26 @@ class Result:
         if self.undone is not None:
             result["undone"] = self.undone
         return result
+
+    @classmethod
+    def parse(cls, raw: Mapping[str, t.Any]) -> Result:
+        """Read what ``as_dict`` returned."""
+        final_state = raw["final_state"]
+        if final_state not in FINAL_STATES:
+            raise ValueError(f"the final state {final_state!r}")
+        return cls(
+            changed=bool(raw["changed"]),
+            before=tuple(map(Service.parse, raw["before"])),
+            services=tuple(map(Service.parse, raw["services"])),
+            changes=tuple(map(Change.parse, raw["changes"])),
+            final_state=final_state,
+            findings=[*map(Finding.parse, raw["findings"])],
+            snapshot=Snapshot.parse(raw["snapshot"]) if "snapshot" in raw else None,
+            version=str(raw.get("version", "")),
+            requests=int(raw["requests"]),
+            progress=tuple(map(str, raw.get("progress", ()))),
+            failed="undone" in raw,
+        )
 
     def diff(self) -> dict[str, dict[str, Value]]:
         """Return the values before and after, by object; only those that differ."""

@@ -17,6 +17,9 @@ Scope: t.TypeAlias = t.Literal["service", "device", "route", "limit"]
 FinalState: t.TypeAlias = t.Literal["unchanged", "rolled_back", "changed", "unknown"]
 """What is true of a device when the task ends; ``unknown`` where it could not be read any more."""
 Severity: t.TypeAlias = t.Literal["blocker", "warning", "info"]
+SEVERITIES: tuple[Severity, ...] = t.get_args(Severity)
+FINAL_STATES: tuple[FinalState, ...] = t.get_args(FinalState)
+"""The worst last."""
 State: t.TypeAlias = t.Literal["preserved", "restored", "gathered"]
 
 IKE_PORTS = (500, 4500)
@@ -151,6 +154,11 @@ class Server:
         """Return plain values."""
         return {"address": self.address, "port": self.port, "gateways": list(self.gateways)}
 
+    @classmethod
+    def parse(cls, raw: Mapping[str, t.Any]) -> Server:
+        """Read what ``as_dict`` returned."""
+        return cls(str(raw["address"]), int(raw["port"]), tuple(map(str, raw["gateways"])))
+
 
 @dataclass(frozen=True)
 class Service:
@@ -194,6 +202,25 @@ class Service:
             "servers": [server.as_dict() for server in self.servers],
         }
 
+    @classmethod
+    def parse(cls, raw: Mapping[str, t.Any]) -> Service:
+        """Read what ``as_dict`` returned. The settings have no names there, so they are one, with the same ``value``."""
+        return cls(
+            id=str(raw["id"]),
+            address=str(raw["address"]),
+            port=int(raw["port"]),
+            settings={"value": _value(raw["value"])},
+            source_preserved=bool(raw["source_preserved"]),
+            protocol=str(raw["protocol"]),
+            enabled=bool(raw["enabled"]),
+            servers=tuple(map(Server.parse, raw["servers"])),
+        )
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """Return what makes this the same service in two readings."""
+        return self.id, self.address, self.port
+
     def __str__(self) -> str:
         return f"{self.id} ({self.address or 'no address'}, {self.protocol} {self.port})"
 
@@ -211,6 +238,14 @@ class Finding:
     def as_dict(self) -> dict[str, str]:
         """Return plain values."""
         return dict(vars(self))
+
+    @classmethod
+    def parse(cls, raw: Mapping[str, t.Any]) -> Finding:
+        """Read what ``as_dict`` returned."""
+        severity = raw["severity"]
+        if severity not in SEVERITIES:
+            raise ValueError(f"the severity {severity!r}")
+        return cls(str(raw["code"]), severity, *(str(raw[name]) for name in ("object", "message", "remedy")))
 
 
 @dataclass(frozen=True)
@@ -236,6 +271,18 @@ class Change:
             "before": self.before,
             "after": self.after,
         }
+
+    @classmethod
+    def parse(cls, raw: Mapping[str, t.Any]) -> Change:
+        """Read what ``as_dict`` returned."""
+        scope = raw["scope"]
+        if scope not in t.get_args(Scope):
+            raise ValueError(f"the scope {scope!r}")
+        before, after = (
+            raw[name] if raw[name] is None or isinstance(raw[name], int) else _value(raw[name])
+            for name in ("before", "after")
+        )
+        return cls(str(raw["id"]), str(raw["setting"]), before, after, scope)
 
     def __str__(self) -> str:
         return f"{self.setting} of {self.id}"

@@ -15,6 +15,9 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.errors import
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.facts import LARGEST_DWORD, ServerFacts
 
 SERVICE = "IKEEXT"
+DEFAULT_LIMIT = 50000
+"""What the role sets where no other limit is given."""
+
 SETTING = "IkeNumEstablishedForInitialQuery"
 VALUE = {"path": r"HKLM:\SYSTEM\CurrentControlSet\Services\IKEEXT\Parameters", "name": SETTING}
 MARK = {"path": r"HKLM:\SOFTWARE\aovpn.ikev2", "name": "IkeextRestartOwedSince"}

@@ -7,8 +7,8 @@
 from __future__ import annotations
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._platforms import title
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_input import Json
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_text import listed
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report.model import Json
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._text import listed
 
 SERVERS_SHOWN = 6
 
@@ -18,6 +18,8 @@ SEES = {
     "seen": (GOOD, "sees its clients' own addresses"),
     "partly": (WARN, "sees the load balancer for some"),
     "hidden": (BAD, "sees the load balancer only"),
+    "single": (WARN, "sees one address for nearly all"),
+    "unclear": (OPEN, "associations of unknown kind"),
     "none": (OPEN, "sees nobody: no association"),
     None: (OPEN, "what it sees is unknown"),
 }

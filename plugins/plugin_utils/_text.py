@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How the report writes values, changes, numbers, lists, and names that come from a device. No input or output."""
+"""How messages and the report write values, changes, numbers, lists, and names that come from a device. No input or output."""
 
 from __future__ import annotations
 

@@ -15,11 +15,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._platforms import title
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._plain import plain
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report import count, left
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_input import Json, service_key
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_picture import SERVERS_SHOWN, lanes, ports, words
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_text import (
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report.model import Json, Report
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report.picture import SERVERS_SHOWN, lanes, ports, words
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.verdict import left
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._text import (
     change_text,
     counted,
     listed,
@@ -35,6 +34,8 @@ STATUSES = {
     "clean": ("good", "✓", "Clean"),
     "drift": ("bad", "✕", "Drift"),
     "partial": ("warn", "!", "Partial"),
+    "unverified": ("warn", "?", "Unverified"),
+    "restored": ("good", "↺", "Restored"),
     "failed": ("bad", "✕", "Failed"),
     "unknown": ("open", "?", "Unknown"),
 }
@@ -43,6 +44,7 @@ OUTCOMES = {
     "changed": ("good", "✓"),
     "undone": ("warn", "↺"),
     "failed": ("bad", "✕"),
+    "waiting": ("open", "…"),
     "not read": ("open", "?"),
 }
 SEVERITIES = {"blocker": ("bad", "Blocker"), "warning": ("warn", "Warning"), "info": ("open", "Note")}
@@ -52,7 +54,6 @@ STAGES = {
     "change": "while changing",
     "verify": "while verifying",
     "restore": "while restoring",
-    "unknown": "",
 }
 
 
@@ -63,19 +64,19 @@ HEADINGS = {  # of the devices, of the column beside them, and what the number o
 }
 
 
-def render(report: Mapping[str, t.Any]) -> str:
+def render(report: Report) -> str:
     """Return the page. Whatever came from a device is escaped, and its control characters are made visible."""
-    report = plain(report)
+    plain = report.as_dict()
     template = _environment().get_template("report.html.j2")
     return template.render(
-        report=report,
-        figures=count(report),
-        paths=_paths(report),
-        services=_services(report),
-        servers={host: {**item, "bars": _bars(item)} for host, item in report["servers"].items() if item["read"]},
-        findings=_grouped(report["findings"]),
-        devices=_devices(report),
-        headings=HEADINGS["due" if report["due"] else "predicted" if report["check_mode"] else "made"],
+        report=plain,
+        figures=report.figures,
+        paths=_paths(plain),
+        services=_services(plain),
+        servers={host: {**item, "bars": _bars(item)} for host, item in plain["servers"].items() if item["read"]},
+        findings=_grouped(plain["findings"]),
+        devices=_devices(report, plain),
+        headings=HEADINGS["due" if report.due else "predicted" if report.site.check_mode else "made"],
         statuses=STATUSES,
         outcomes=OUTCOMES,
         severities=SEVERITIES,
@@ -83,10 +84,15 @@ def render(report: Mapping[str, t.Any]) -> str:
     )
 
 
+def running(playbook: str, since: str) -> str:
+    """Return the page that stands in the report's place while a run has not ended."""
+    return _environment().get_template("running.html.j2").render(playbook=playbook, since=since)
+
+
 @functools.cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "report"),
+        loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_shown,
@@ -125,26 +131,31 @@ def _paths(report: Mapping[str, t.Any]) -> list[Json]:
     ]
 
 
-def _devices(report: Mapping[str, t.Any]) -> list[Json]:
-    """Return all devices, with their kind and the state that a failure left."""
+def _devices(report: Report, plain: Json) -> list[Json]:
+    """Return all devices, with their kind and the state that a failure left; those that failed come first."""
     kinds = [
-        *((host, title(item["platform"]), item) for host, item in report["load_balancers"].items()),
-        *((host, "VPN server", item) for host, item in report["servers"].items()),
+        *((host, title(item["platform"]), item) for host, item in plain["load_balancers"].items()),
+        *((host, "VPN server", item) for host, item in plain["servers"].items()),
     ]
-    return [
-        {**item, "host": host, "kind": kind, "left": left(item) if item["failure"] else ""}
+    failures = {host: item.failure for host, item in report.site.hosts.items() if item.failure}
+    devices = [
+        {**item, "host": host, "kind": kind, "left": left(failures[host]) if host in failures else ""}
         for host, kind, item in kinds
     ]
+    return sorted(devices, key=lambda device: device["host"] not in failures)
 
 
 def _services(report: Mapping[str, t.Any]) -> list[Json]:
     """Put each service beside what it was at first."""
+
+    def key(service: Json) -> tuple[str, ...]:
+        return service["id"], service["address"], service["port"]
+
     rows = []
     for host, item in report["load_balancers"].items():
-        first = {service_key(service): service for service in item["before"]}
+        first = {key(service): service for service in item["before"]}
         rows += [
-            {"host": host, "now": service, "before": first.get(service_key(service), service)}
-            for service in item["services"]
+            {"host": host, "now": service, "before": first.get(key(service), service)} for service in item["services"]
         ]
     return rows
 

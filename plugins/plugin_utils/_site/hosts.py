@@ -1,0 +1,526 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Load balancers and VPN servers as typed values, read from what Ansible has registered of each host. No input or output."""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
+    FINAL_STATES,
+    NOT_UNDERSTOOD,
+    Change,
+    FinalState,
+    Finding,
+    InvalidInput,
+    Service,
+    canonical_address,
+)
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.limit import DEFAULT_LIMIT
+
+Stage: t.TypeAlias = t.Literal["check", "read", "change", "verify", "restore"]
+STAGES: tuple[Stage, ...] = t.get_args(Stage)
+
+Variables: t.TypeAlias = Mapping[str, t.Any]
+
+DEFAULT_ROUTE = "0.0.0.0/0"
+
+VARIABLES = frozenset(
+    {
+        "group_names",
+        "ansible_host",
+        "ikev2_site",
+        "ikev2_kept",
+        "load_balancer_platform",
+        "load_balancer_accept",
+        "load_balancer_return_path",
+        "load_balancer_result",
+        "rras_accept",
+        "rras_facts",
+        "rras_read",
+        "rras_gateway",
+        "rras_ike_limit",
+        "rras_ike_limit_enabled",
+        "rras_gateway_result",
+        "rras_restore_result",
+        "rras_limit_result",
+    }
+)
+"""The hosts' variables that are read here."""
+
+SERVER_RESULTS = {"rras_gateway_result": "gateway", "rras_restore_result": "gateway", "rras_limit_result": "limit"}
+"""What the role rras registers when it changes something, and which half of the server that describes."""
+
+
+def bare(address: str) -> str:
+    """Return an address in its canonical form, without zone or route domain; anything else as it is."""
+    try:
+        return canonical_address(address.partition("%")[0])
+    except ValueError:
+        return address
+
+
+@dataclass(frozen=True)
+class Step:
+    """A result that Ansible registered: at which stage, under which name."""
+
+    stage: Stage
+    name: str
+    result: Mapping[str, t.Any]
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """Return plain values."""
+        return dict(vars(self))
+
+    @classmethod
+    def parse(cls, raw: Variables) -> Step:
+        """Read what ``as_dict`` returned."""
+        return cls(raw["stage"], raw["name"], raw["result"])
+
+    @property
+    def failed(self) -> bool:
+        """Report whether the task failed, or did not reach the host."""
+        return bool(self.result.get("failed") or self.result.get("unreachable"))
+
+    @property
+    def message(self) -> str:
+        """Return why it failed."""
+        return str(self.result.get("msg") or "no reason was given").strip()
+
+    @property
+    def final_state(self) -> FinalState | None:
+        """Return the state in which the task left the host, None if it reported none."""
+        state = self.result.get("final_state")
+        return state if state in FINAL_STATES else None
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a playbook has asked of a host, and what came of it. Each order carries it to the next call of the action ``site``.
+
+    ``asked``: the stage, and the variables that will hold the results.
+    """
+
+    stage: Stage = "read"
+    asked: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """Return plain values."""
+        return {"stage": self.stage, "asked": list(self.asked), "steps": [step.as_dict() for step in self.steps]}
+
+    @classmethod
+    def parse(cls, raw: Variables) -> Record:
+        """Read what ``as_dict`` returned."""
+        return cls(raw["stage"], tuple(raw["asked"]), tuple(map(Step.parse, raw["steps"])))
+
+    def collected(self, variables: Variables) -> Record:
+        """Return the record with the results of what was asked. A task that was skipped has none."""
+        found = tuple(
+            Step(self.stage, name, variables[name])
+            for name in self.asked
+            if isinstance(variables.get(name), Mapping) and not variables[name].get("skipped")
+        )
+        return Record(self.stage, (), self.steps + found)
+
+    def probed(self, answers: Iterable[Mapping[str, t.Any]]) -> Record:
+        """Return the record with the answers of the virtual addresses to a probe, if there are any."""
+        found = list(answers)
+        if not found:
+            return self
+        return replace(self, steps=(*self.steps, Step("verify", "probe", {"answers": found})))
+
+    def refused(self, message: str) -> Record:
+        """Return the record with the reason why nothing was asked of the host."""
+        result = {"failed": True, "msg": message, "final_state": "unchanged"}
+        return Record(self.stage, (), (*self.steps, Step("check", "order", result)))
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What went wrong on a host, and the state that this left it in."""
+
+    stage: Stage
+    msg: str
+    final_state: FinalState
+
+
+def failure_of(steps: Iterable[Step]) -> Failure | None:
+    """Return the first failure, with the state after the last step."""
+    first: Step | None = None
+    states: list[FinalState] = []
+    restored: Step | None = None
+    for step in steps:
+        if step.failed:
+            first = first or step
+        if step.stage == "restore":
+            restored = step
+        elif step.stage in ("change", "check") or step.failed:
+            states.append(step.final_state or ("unknown" if step.failed else "unchanged"))
+    if first is None:
+        return None
+    if restored is not None:
+        both = f"{first.message} The rollback failed: {restored.message}" if restored.failed else first.message
+        left: FinalState = "unknown" if restored.final_state in (None, "unknown") else "changed"
+        return Failure(first.stage, both, left if restored.failed else "rolled_back")
+    if first.stage == "read":
+        return Failure("read", first.message, "unchanged")
+    if first.stage == "verify":  # a failure after a change does not report the state of the change
+        return Failure("verify", first.message, first.final_state or "unknown")
+    return Failure(first.stage, first.message, max(states, key=FINAL_STATES.index))
+
+
+@dataclass(frozen=True)
+class Host:
+    """What all hosts have in common. ``read``: something is known of it. ``problem``: why its data cannot be understood."""
+
+    host: str
+    groups: frozenset[str] = frozenset()
+    record: Record = field(default_factory=Record)
+    accept: frozenset[str] = frozenset()
+    problem: str = ""
+
+    @property
+    def failure(self) -> Failure | None:
+        """Return what went wrong."""
+        found = failure_of(self.record.steps)
+        return found or (Failure("read", self.problem, "unchanged") if self.problem else None)
+
+    @property
+    def in_run(self) -> bool:
+        """Report whether this run has asked anything of the host, or knows anything of it."""
+        return bool(self.record.steps or self.problem)
+
+    @property
+    def changing(self) -> tuple[Step, ...]:
+        """Return the steps that changed something, or would in check mode, or may have."""
+        return tuple(
+            step
+            for step in self.record.steps
+            if step.stage == "change" and (step.result.get("changed") or step.failed)
+        )
+
+    @property
+    def made(self) -> tuple[Change, ...]:
+        """Return the changes that are in effect, or may be; in check mode those that a real run would make."""
+        if self.failure and self.failure.final_state in ("unchanged", "rolled_back"):
+            return ()
+        return tuple(Change.parse(one) for step in self.changing for one in step.result.get("changes", ()))
+
+    @property
+    def final_state(self) -> FinalState:
+        """Return the state of the host at the end: the worst that a step reported."""
+        if self.failure:
+            return self.failure.final_state
+        states: list[FinalState] = [step.final_state or "unchanged" for step in self.changing]
+        return max(states, key=FINAL_STATES.index, default="unchanged")
+
+
+@dataclass(frozen=True)
+class LoadBalancer(Host):
+    """A load balancer. ``first`` and ``now``: the first and the last result that has its services."""
+
+    platform: str = ""
+    return_path: Mapping[str, str] = field(default_factory=dict)
+    first: Result | None = None
+    now: Result | None = None
+    kept: Mapping[str, t.Any] | None = None
+
+    @property
+    def read(self) -> bool:
+        """Report whether anything is known of it."""
+        return self.now is not None
+
+    @property
+    def services(self) -> tuple[Service, ...]:
+        """Return its services as they are now, in check mode as predicted."""
+        if self.now is None:
+            return ()
+        # A module that had nothing to change has not asked for the servers; the first reading has.
+        servers = {service.key: service.servers for service in (self.first or self.now).services}
+        services = self.now.services or (self.first.services if self.first and self.now.failed else ())
+        return tuple(
+            service if service.servers else replace(service, servers=servers.get(service.key, ()))
+            for service in services
+        )
+
+    @property
+    def before(self) -> tuple[Service, ...]:
+        """Return its services at the first reading."""
+        result = self.first or self.now
+        return () if result is None else result.services if self.first else result.before
+
+    @property
+    def kept_services(self) -> tuple[Service, ...]:
+        """Return its services in the snapshot."""
+        return tuple(map(Service.parse, (self.kept or {}).get("services", ())))
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Return what is worth knowing: the last findings, and those of the change that a later reading does not repeat."""
+        if self.now is None:
+            return ()
+        found = list(self.now.findings)
+        for step in self.changing:
+            for raw in step.result.get("findings", ()):
+                finding = Finding.parse(raw)
+                if finding.severity != "blocker" and finding not in found:
+                    found.append(finding)
+        return tuple(found)
+
+    @property
+    def due(self) -> tuple[Change, ...]:
+        """Return the changes that are due."""
+        return () if self.now is None or self.now.changed or self.now.failed else self.now.changes
+
+    @property
+    def probes(self) -> tuple[dict[str, t.Any], ...]:
+        """Return the last answers to the probe of its virtual addresses."""
+        answers = [step.result["answers"] for step in self.record.steps if step.name == "probe"]
+        return tuple(answers[-1]) if answers else ()
+
+    def has(self, code: str) -> bool:
+        """Report whether the first reading has a finding."""
+        return self.first is not None and any(finding.code == code for finding in self.first.findings)
+
+    @property
+    def vips(self) -> frozenset[str]:
+        """Return its virtual addresses."""
+        return frozenset(service.address for service in self.services) - {""}
+
+    @property
+    def offered(self) -> dict[str, set[str]]:
+        """Return the addresses that it offers its servers as default gateway, by server."""
+        offered: dict[str, set[str]] = {}
+        for service in self.services:
+            for server in service.servers:
+                offered.setdefault(bare(server.address), set()).update(map(bare, server.gateways))
+        return offered
+
+    @property
+    def own_addresses(self) -> frozenset[str]:
+        """Return the addresses from which it may send to the servers: those of the results and of the snapshot."""
+        found = {*self.vips, *(gateway for gateways in self.offered.values() for gateway in gateways)}
+        for step in self.record.steps:
+            found.update(step.result.get("own_addresses", ()))
+        found.update((self.kept or {}).get("own_addresses", ()))
+        return frozenset(map(bare, found))
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a VPN server, as the role rras publishes it in ``rras_facts``. What a half of it did not report is empty."""
+
+    gateway: str | None
+    addresses: tuple[str, ...]
+    networks: tuple[str, ...]
+    default_routes: tuple[Mapping[str, t.Any], ...]
+    default_routes_ipv6: tuple[Mapping[str, t.Any], ...]
+    ike_limit: int | None
+    restart_owed: bool
+    sas: Mapping[str, int]
+    sas_unclear: Mapping[str, int]
+    sas_other: int
+    tunnels: int | None
+    ikev2_ports: int | None
+    ikev2_fragmentation: bool
+    services: Mapping[str, Mapping[str, t.Any]]
+    findings: tuple[Finding, ...]
+    changes: tuple[Change, ...]
+
+    @classmethod
+    def parse(cls, raw: Variables) -> Facts:
+        """Read ``rras_facts``."""
+        gateway = raw.get("gateway")
+        return cls(
+            gateway=bare(gateway) if gateway else None,
+            addresses=tuple(map(bare, raw.get("addresses", ()))),
+            networks=tuple(map(str, raw.get("networks", ()))),
+            default_routes=tuple(raw.get("default_routes", ())),
+            default_routes_ipv6=tuple(raw.get("default_routes_ipv6", ())),
+            ike_limit=raw.get("ike_limit"),
+            restart_owed=raw.get("restart_owed") is True,
+            sas=_counts(raw.get("sas", {})),
+            sas_unclear=_counts(raw.get("sas_unclear", {})),
+            sas_other=int(raw.get("sas_other", 0)),
+            tunnels=raw.get("tunnels"),
+            ikev2_ports=raw.get("ikev2_ports"),
+            ikev2_fragmentation=raw.get("ikev2_fragmentation") is True,
+            services=dict(raw.get("services", {})),
+            findings=tuple(map(Finding.parse, raw.get("findings", ()))),
+            changes=tuple(map(Change.parse, raw.get("changes", ()))),
+        )
+
+
+def _counts(raw: Mapping[str, t.Any]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for address, count in raw.items():
+        counts[bare(address)] = counts.get(bare(address), 0) + int(count)
+    return counts
+
+
+@dataclass(frozen=True)
+class VpnServer(Host):
+    """A VPN server. ``wanted_gateway`` and ``wanted_limit``: what the inventory asks for. ``address``: how Ansible reaches it."""
+
+    wanted_gateway: str | None = None
+    wanted_limit: int | None = None
+    address: str = ""
+    first: Facts | None = None
+    now: Facts | None = None
+    facts: Mapping[str, t.Any] = field(default_factory=dict)
+    kept: Mapping[str, t.Any] | None = None
+
+    @property
+    def read(self) -> bool:
+        """Report whether anything is known of it."""
+        return self.now is not None
+
+    def due_in(self, scope: str) -> bool:
+        """Report whether a change of this scope was due at the first reading."""
+        return self.first is not None and any(change.scope == scope for change in self.first.changes)
+
+    @property
+    def due(self) -> tuple[Change, ...]:
+        """Return the changes that are due."""
+        return self.now.changes if self.now else ()
+
+    def has(self, code: str) -> bool:
+        """Report whether the first reading has a finding."""
+        return self.first is not None and any(finding.code == code for finding in self.first.findings)
+
+
+def parse_hosts(
+    variables: Mapping[str, Variables], limit_wanted: bool
+) -> tuple[dict[str, LoadBalancer], dict[str, VpnServer]]:
+    """Read all hosts. A host's group decides what it is, or else its variables do; other hosts are left out.
+
+    ``limit_wanted``: the playbook raises the limit whatever the inventory says. A host whose data cannot be understood has a
+    ``problem``, and counts as not read.
+    """
+    load_balancers, servers = {}, {}
+    for host, of_host in sorted(variables.items()):
+        groups = of_host.get("group_names", ())
+        if "ikev2_load_balancers" in groups or "load_balancer_platform" in of_host:
+            load_balancers[host] = _understood(LoadBalancer, host, lambda: _load_balancer(host, of_host))
+        elif "rras" in groups or {"rras_facts", "rras_gateway", "rras_read"} & of_host.keys():
+            servers[host] = _understood(VpnServer, host, lambda: _server(host, of_host, limit_wanted))
+    return load_balancers, servers
+
+
+Parsed = t.TypeVar("Parsed", bound=Host)
+
+
+def _understood(kind: type[Parsed], host: str, read: t.Callable[[], Parsed]) -> Parsed:
+    try:
+        return read()
+    except (*NOT_UNDERSTOOD, InvalidInput) as error:
+        return kind(host, problem=f"{host}: what its tasks registered cannot be understood ({type(error).__name__}: {error}).")
+
+
+def _record(variables: Variables, host: str, names: Mapping[str, str]) -> Record:
+    """Return the host's record. Where no playbook of ours gave an order, its registered results are all there is."""
+    site = variables.get("ikev2_site")
+    order = site["orders"].get(host) if isinstance(site, Mapping) and "orders" in site else None
+    if order is not None:
+        return Record.parse(order["record"]).collected(variables)
+    record = Record()
+    for name, kind in names.items():
+        result = variables.get(name)
+        if isinstance(result, Mapping):
+            stage: Stage = "change" if kind == "change" or result.get("changed") or result.get("before") else "read"
+            stage = "read" if kind == "read" else stage
+            record = Record(stage, (name,), record.steps).collected(variables)
+    return record
+
+
+def _common(host: str, variables: Variables, prefix: str, record: Record) -> dict[str, t.Any]:
+    return {
+        "host": host,
+        "groups": frozenset(variables.get("group_names", ())),
+        "record": record,
+        "accept": frozenset(codes(variables.get(f"{prefix}_accept"))),
+    }
+
+
+def codes(value: t.Any) -> list[str]:
+    """Return the codes in a list, or in a text with commas, which an option that is a list takes as well."""
+    items = value.split(",") if isinstance(value, str) else value or ()
+    return sorted({str(code).strip() for code in items} - {""})
+
+
+def _load_balancer(host: str, variables: Variables) -> LoadBalancer:
+    record = _record(variables, host, {"load_balancer_result": "any"})
+    results = [
+        (step, Result.parse(step.result))
+        for step in record.steps
+        if step.name == "load_balancer_result" and "final_state" in step.result
+    ]
+    read = [result for step, result in results if step.stage in ("read", "verify") and not step.failed]
+    known = [result for _step, result in results if result.services or not result.failed]
+    platform = variables.get("load_balancer_platform") or next(
+        (result.snapshot.platform for _step, result in results if result.snapshot), ""
+    )
+    return LoadBalancer(
+        **_common(host, variables, "load_balancer", record),
+        platform=str(platform),
+        return_path={bare(str(key)): str(value) for key, value in (variables.get("load_balancer_return_path") or {}).items()},
+        first=read[0] if read else None,
+        now=known[-1] if known else None,
+        kept=kept_part(variables, "load_balancers", host),
+    )
+
+
+def kept_part(variables: Variables, kind: str, host: str) -> Mapping[str, t.Any] | None:
+    """Return the host's part of the snapshot that the playbook has read, None if it has none."""
+    kept = variables.get("ikev2_kept")
+    snapshot = kept.get("snapshot") if isinstance(kept, Mapping) else None
+    return snapshot[kind].get(host) if snapshot else None
+
+
+def _server(host: str, variables: Variables, limit_wanted: bool) -> VpnServer:
+    names = {"rras_read": "read", **dict.fromkeys(SERVER_RESULTS, "change")}
+    record = _record(variables, host, names)
+    parts: dict[str, Mapping[str, t.Any]] = {}
+    first: dict[str, t.Any] = {}
+    if not any(step.name == "rras_read" and not step.failed for step in record.steps):
+        # Only the role's facts are known, and not how they came about.
+        first = dict(variables.get("rras_facts") or {})
+    facts = first
+    for step in record.steps:
+        if step.name == "rras_read" and not step.failed:
+            parts = {half: step.result[half] for half in ("gateway", "limit")}
+        elif step.name in SERVER_RESULTS and "after" in step.result:
+            half = SERVER_RESULTS[step.name]
+            # What was changed is no longer due.
+            parts[half] = {**step.result, "changes": [] if step.result.get("changed") else step.result["changes"]}
+        if parts:
+            facts = {**facts, **merged(parts)}
+            first = first or facts
+    gateway, limit = variables.get("rras_gateway"), variables.get("rras_ike_limit")
+    wanted = limit_wanted or str(variables.get("rras_ike_limit_enabled")).lower() in ("true", "yes", "1", "on")
+    return VpnServer(
+        **_common(host, variables, "rras", record),
+        wanted_gateway=bare(str(gateway)) if gateway else None,
+        wanted_limit=int(limit or DEFAULT_LIMIT) if wanted else None,
+        address=bare(str(variables.get("ansible_host") or host)),
+        first=Facts.parse(first) if first else None,
+        now=Facts.parse(facts) if facts else None,
+        facts=facts,
+        kept=kept_part(variables, "servers", host),
+    )
+
+
+def merged(parts: Mapping[str, Mapping[str, t.Any]]) -> dict[str, t.Any]:
+    """Return ``rras_facts`` of both halves."""
+    facts: dict[str, t.Any] = {"findings": [], "changes": []}
+    for part in parts.values():
+        facts.update(part["after"])
+        facts["findings"] += part["findings"]
+        facts["changes"] += part["changes"]
+    return facts

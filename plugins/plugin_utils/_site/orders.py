@@ -1,0 +1,215 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What each host is to do next, and what it is not to do, and why. No input or output."""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.hosts import (
+    Host,
+    LoadBalancer,
+    Record,
+    Stage,
+    Step,
+    VpnServer,
+)
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.site import Site
+
+LOAD_BALANCER_RESULT = ("load_balancer_result",)
+SERVER_RESULTS = {
+    "main": ("rras_gateway_result", "rras_limit_result"),
+    "gateway": ("rras_gateway_result",),
+    "ike_limit": ("rras_limit_result",),
+    "restore": ("rras_restore_result", "rras_limit_result"),
+}
+"""What each entry point of the role rras registers."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What one host is to do. ``go``: whether to do it at all, or ``why_not``. ``entry``: of the role rras."""
+
+    record: Record
+    go: bool = False
+    why_not: str = ""
+    entry: str = ""
+    return_path: Mapping[str, str] = field(default_factory=dict)
+    snapshot: Mapping[str, t.Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """Return plain values."""
+        return {**vars(self), "record": self.record.as_dict()}
+
+
+def to_read(site: Site, hosts: Iterable[str]) -> dict[str, Order]:
+    """Order hosts to be read: for the first time, or again."""
+    return {host: _reading(site, site.hosts[host]) for host in hosts if host in site.hosts}
+
+
+def _reading(site: Site, item: Host) -> Order:
+    again = any(step.stage == "change" for every in site.hosts.values() for step in every.record.steps)
+    if item.failure:
+        return Order(item.record, why_not="it has failed")
+    stage: Stage = "verify" if again else "read"
+    if isinstance(item, LoadBalancer):
+        path = site.return_path(item.host, planned=not again)
+        return Order(Record(stage, LOAD_BALANCER_RESULT, item.record.steps), go=True, return_path=path)
+    return Order(Record(stage, ("rras_read",), item.record.steps), go=True)
+
+
+def judged(site: Site) -> dict[str, Order]:
+    """Order nothing yet: record what would make a change fail, or cut off clients, before anything is changed."""
+    return {host: Order(_refusal(site, item)) for host, item in site.hosts.items() if item.in_run}
+
+
+def _refusal(site: Site, item: Host) -> Record:
+    if site.playbook != "remediate" or item.failure:
+        return item.record
+    reasons = site.obstacles(item.host) if isinstance(item, LoadBalancer) else _server_obstacles(site, item)
+    if not reasons:
+        return item.record
+    return item.record.refused(f"{item.host}: nothing was changed, because of {'; '.join(reasons)}")
+
+
+def _server_obstacles(site: Site, item: Host) -> list[str]:
+    assert isinstance(item, VpnServer)
+    found = []
+    if _gateway_due(site, item) and (finding := site.unverified_gateway(item)):
+        found.append(f"{finding.code}: {finding.message} {finding.remedy}")
+    halves = {"gateway": site.selected.gateways, "limit": site.selected.limits}
+    if item.first and any(halves.values()) and not site.keeps_gateway(item):
+        found += [
+            f"{finding.code}: {finding.message} {finding.remedy}"
+            for finding in item.first.findings
+            if finding.code == "change_refused" and finding.code not in item.accept
+        ]
+    return found
+
+
+def _gateway_due(site: Site, item: VpnServer) -> bool:
+    due = item.due_in("route") or (item.wanted_gateway is not None and item.has("rollback_pending"))
+    return site.selected.gateways and due and not site.keeps_gateway(item)
+
+
+def _limit_due(site: Site, item: VpnServer) -> bool:
+    pending = item.wanted_limit is not None and item.first is not None and item.first.restart_owed
+    return site.selected.limits and (item.due_in("limit") or pending)
+
+
+def to_change(site: Site, hosts: Iterable[str]) -> dict[str, Order]:
+    """Order hosts to be changed. The first failure among the hosts that depend on one another ends their changes."""
+    return {host: _changing(site, site.hosts[host]) for host in hosts if host in site.hosts}
+
+
+def _changing(site: Site, item: Host) -> Order:
+    if item.failure:
+        return Order(item.record, why_not="it has failed")
+    if waits := waits_for(site, item.host):
+        return Order(item.record, why_not=f"{waits} has failed")
+    if site.playbook == "rollback":
+        return _restoring(site, item)
+    if isinstance(item, LoadBalancer):
+        if not item.first or not item.first.changes or not site.selected.load_balancers:
+            return Order(item.record, why_not="no change is due")
+        if reason := site.left_alone(item.host):
+            return Order(item.record, why_not=reason)
+        record = Record("change", LOAD_BALANCER_RESULT, item.record.steps)
+        return Order(record, go=True, return_path=site.return_path(item.host))
+    assert isinstance(item, VpnServer)
+    gateway = _gateway_due(site, item) and site.playbook == "remediate"
+    limit = _limit_due(site, item)
+    entry = {(True, True): "main", (True, False): "gateway", (False, True): "ike_limit"}.get((gateway, limit), "")
+    if not entry:
+        return Order(item.record, why_not="no change is due")
+    return Order(Record("change", SERVER_RESULTS[entry], item.record.steps), go=True, entry=entry)
+
+
+def _restoring(site: Site, item: Host) -> Order:
+    if isinstance(item, LoadBalancer):
+        if item.kept is None or not site.selected.load_balancers:
+            return Order(item.record, why_not="the snapshot does not contain it")
+        record = Record("change", LOAD_BALANCER_RESULT, item.record.steps)
+        return Order(record, go=True, return_path=site.return_path(item.host), snapshot=item.kept["snapshot"])
+    assert isinstance(item, VpnServer)
+    if item.kept is None or not (site.selected.gateways or site.selected.limits):
+        return Order(item.record, why_not="the snapshot does not contain it")
+    gateway = item.kept["gateway"]
+    if site.selected.gateways:
+        leading = [host for host, other in site.load_balancers.items() if other.kept is not None]
+        reasons = site.cut_off(item, gateway, leading)
+        moved = item.now is None or item.now.gateway != gateway
+        if not reasons and moved and (finding := site.unverified_gateway(item)):
+            reasons = [f"{finding.code}: {finding.message} {finding.remedy}"]
+        if reasons:
+            message = (
+                f"{item.host}: the server was not changed, because {'; '.join(reasons)}. Restore the load balancers first."
+            )
+            return Order(item.record.refused(message), why_not=message)
+    return Order(Record("change", SERVER_RESULTS["restore"], item.record.steps), go=True, entry="restore", snapshot=item.kept)
+
+
+def waits_for(site: Site, host: str) -> str:
+    """Return the first host that failed and that this one depends on; empty if none did.
+
+    The workaround is for the servers alone: there, the load balancers' failures do not count.
+    """
+    heeded = site.servers if site.playbook == "workaround" else site.hosts
+    return next(
+        (name for name, item in heeded.items() if item.failure and name != host and name in site.together.get(host, ())),
+        "",
+    )
+
+
+def due_hosts(site: Site) -> dict[str, list[str]]:
+    """Return the hosts that a run changes, as far as is known before it begins."""
+    orders = to_change(site, site.hosts)
+    return {
+        "servers": [host for host in site.servers if _worth_a_try(orders[host], site.servers[host])],
+        "load_balancers": [host for host in site.load_balancers if _worth_a_try(orders[host], site.load_balancers[host])],
+    }
+
+
+def to_read_again(site: Site, due: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
+    """Return the hosts to read again at the end: all that were read, if anything is changed at all."""
+    again = any(due.values()) and not site.check_mode
+    return {
+        "servers": [host for host, item in site.servers.items() if again and item.read],
+        "load_balancers": [host for host, item in site.load_balancers.items() if again and item.read],
+    }
+
+
+def _worth_a_try(order: Order, item: Host) -> bool:
+    # A refusal before the first change may not hold any more once the load balancers are restored.
+    return order.go or (item.failure is None and any(step.stage == "check" for step in order.record.steps))
+
+
+def verified(site: Site, host: str, probes: Iterable[Mapping[str, t.Any]]) -> Order:
+    """Record the answers of the virtual addresses after a change. An address that has answered has to keep answering."""
+    item = site.load_balancers[host]
+    record = item.record.probed(probes)
+    answered = {
+        answer["address"]
+        for step in record.steps
+        if step.name == "probe"
+        for answer in step.result["answers"]
+        if answer["answered"]
+    }
+    silent = sorted(answered - {answer["address"] for answer in probes if answer["answered"]})
+    if site.check_mode or not silent or not any(step.result.get("changed") for step in item.changing):
+        return Order(record)
+    message = f"{host}: {', '.join(silent)} answered IKE_SA_INIT before the change, but no longer does."
+    failed = {"failed": True, "msg": message, "final_state": "changed"}
+    (change,) = item.changing[-1:]
+    steps = (*record.steps, Step("verify", "probe_failed", failed))
+    return Order(
+        Record("restore", LOAD_BALANCER_RESULT, steps),
+        go=True,
+        why_not=message,
+        return_path=site.return_path(host),
+        snapshot=change.result["snapshot"],
+    )
