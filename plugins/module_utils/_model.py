@@ -256,13 +256,17 @@ class Unread:
 
 @dataclass(frozen=True)
 class Reading:
-    """What was read from a device: UDP services, settings of the whole device, and what is worth knowing about them."""
+    """What was read from a device: UDP services, settings of the whole device, and what is worth knowing about them.
+
+    ``own_addresses``: those from which the device itself may send to the VPN servers, as far as the reading shows them.
+    """
 
     services: tuple[Service, ...]
     device: Mapping[str, Value] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     version: str = ""
     unread: tuple[Unread, ...] = ()
+    own_addresses: tuple[str, ...] = ()
 
     def value(self, change: Change) -> Value | None:
         """Return the present value of what ``change`` changes; None if that no longer exists."""

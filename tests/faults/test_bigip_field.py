@@ -16,7 +16,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.adapter import 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Order, State
-from lab.bigip import AUTOMAP, BigIp, Properties, forwarding, props, self_ip
+from lab.bigip import AUTOMAP, BigIp, Properties, forwarding, mcp, props, self_ip
 from lab.direct import directly
 
 IKE, NAT_T = NAMES = ("/Common/vs_ikev2_500", "/Common/vs_ikev2_4500")
@@ -542,3 +542,52 @@ def test_traffic_groups_are_asked_for_only_where_both_units_are_active(device: B
         result = go(device)
         assert result.requests == 17 + both
         assert any(entry.path.endswith("/traffic-group/stats") for entry in device.log) is both
+
+
+# The device's own addresses
+
+SELF_IPS = ["10.10.0.1", "10.10.0.2", "203.0.113.1", "203.0.113.2"]
+VIRTUAL = "203.0.113.10"
+
+
+def test_the_addresses_from_which_the_device_may_send_are_returned(device: BigIp) -> None:
+    device.add_snat_pool("/Common/sp_named", out="10.20.0.9%3", in6="2001:db8::9")
+    device.put("snat", "/Common/all", props("translation=/Common/10.10.0.7", origins=[{"name": "10.10.0.0/24"}]))
+    looked, predicted, changed = (result.as_dict()["own_addresses"] for result in change(device))
+    assert looked == predicted == sorted([VIRTUAL, *SELF_IPS, "10.10.0.5", "10.10.0.7", "10.20.0.9", "2001:db8::9"])
+    # A change costs no request for what does not decide about it.
+    assert changed == sorted([VIRTUAL, *SELF_IPS, "10.10.0.7"])
+    assert go(device).as_dict()["own_addresses"] == [VIRTUAL]
+
+
+def test_snat_pools_are_asked_for_where_one_is_used_or_restored(device: BigIp) -> None:
+    def asked() -> list[str]:
+        found = [entry.path.rpartition("/")[2] for entry in device.log if "/ltm/snat" in entry.path]
+        return [name for name in found if name != "snat"]
+
+    snapshot = go(device, replace(ORDER, state="gathered")).snapshot
+    assert asked() == ["snatpool"]  # its member is called by its address
+    go(device, check_mode=True)
+    assert asked() == ["snatpool"]
+    assert go(device).requests == 14
+    assert asked() == []
+    looked = go(device, replace(ORDER, state="gathered"))
+    assert (asked(), looked.own_addresses) == ([], tuple(sorted([VIRTUAL, *SELF_IPS])))
+    adapter = Adapter.of(Endpoint("bigip"), {"username": "admin", "password": "lab-bigip-secret-1"}, snapshot)
+    device.log.clear()
+    restored = run(adapter, Order(state="restored", snapshot=snapshot), check_mode=True)
+    assert (asked(), "10.10.0.5" in restored.own_addresses) == (["snatpool"], True)
+
+
+@pytest.mark.parametrize("what", ["snatpool", "snat-translation"])
+def test_snat_pools_that_cannot_be_read_are_a_finding(device: BigIp, what: str) -> None:
+    device.add_snat_pool("/Common/sp_named", out="10.20.0.9")
+    device.put("snatpool", "/Common/odd", {"members": "/Common/10.10.0.6"})
+    looked = go(device, replace(ORDER, state="gathered"))
+    assert found(looked, "not_read") == [("warning", "/Common/odd")]
+    assert {"10.10.0.5", "10.20.0.9"} <= {*looked.own_addresses}
+    device.fault(lambda entry: entry.path.endswith(f"/{what}"), answer=mcp(403, "Forbidden").response, times=9)
+    looked = go(device, replace(ORDER, state="gathered"))
+    assert ("warning", "BIG-IP bigip") in found(looked, "not_read")
+    assert ("10.10.0.5" in looked.own_addresses) is (what == "snat-translation")
+    assert {*SELF_IPS, VIRTUAL} <= {*looked.own_addresses}

@@ -493,3 +493,24 @@ def test_a_pair_of_units_without_a_shared_address_is_not_said_to_have_none(devic
     assert looked.services[0].servers[0].gateways == ()
     device.set_ha(1, eth1="10.10.0.3")
     thrice(device, api, replace(ORDER, return_path=dict.fromkeys(ORDER.return_path or (), "10.10.0.3")))
+
+
+def test_the_addresses_from_which_the_device_may_send_are_returned(device: LoadMaster, api: Api) -> None:
+    device.set_ha(1, eth0="203.0.113.4", eth1="10.10.0.3")
+    device.state["interfaces"][1]["AdditionalAddresses"] = ["10.20.0.1/24"]
+    device.service(VIP, 500).update(LocalBindAddrs="10.30.0.51 2001:db8:0::52", AltAddress="203.0.113.31")
+    order = replace(ORDER, return_path=dict.fromkeys(("10.10.0.11", "10.10.0.12"), "10.10.0.3"))
+    services = [VIP, "203.0.113.31", "10.30.0.51", "2001:db8::52"]
+    interfaces = ["203.0.113.3", "203.0.113.4", "10.10.0.1", "10.10.0.3", "10.20.0.1"]
+    results = thrice(device, api, order)
+    assert [result.as_dict()["own_addresses"] for result in results] == [sorted([*services, *interfaces])] * 3
+    unchanged = go(device, api, order)
+    assert isinstance(unchanged, Result)
+    assert unchanged.as_dict()["own_addresses"] == sorted(services)
+
+
+def test_an_alternate_source_address_that_cannot_be_read_is_a_finding(device: LoadMaster, api: Api) -> None:
+    device.service(VIP, 500)["LocalBindAddrs"] = "10.30.0.51, inside"
+    looked, _predicted, _done = thrice(device, api)
+    assert found(looked, "not_read") == [("not_read", "warning", f"alternate source address of {VIP}:500/udp")]
+    assert "10.30.0.51" in looked.own_addresses

@@ -525,3 +525,57 @@ def test_a_subnet_address_of_one_node_of_a_cluster_is_reported(device: NetScaler
     # What hanode says in a cluster is not known, and a cluster has no high availability: it is not asked.
     assert result.requests == 16
     assert not [entry for entry in device.log if asks("hanode")(entry)]
+
+
+# The device's own addresses
+
+OWN = ["10.10.0.1", "192.0.2.20", "203.0.113.20", "203.0.113.5"]
+
+
+def own(result: Result) -> list[str]:
+    addresses: list[str] = result.as_dict()["own_addresses"]
+    return addresses
+
+
+def test_the_addresses_from_which_the_device_may_send_are_returned(device: NetScaler, task: Task) -> None:
+    device.add_pair("203.0.113.99", "other")
+    device.config["lbvserver"]["other_4500"].update(td="4")
+    device.config["lbvserver"]["other_500"].update(range="2")
+    everything = sorted([*OWN, "203.0.113.99", "203.0.113.100"])
+    order = replace(ORDER, addresses=(VIP,))
+    assert own(task.gathered(order)) == own(task.changed(order)) == everything
+    assert len([entry for entry in device.log if entry.path.endswith("netprofile")]) == 0
+    unchanged = task(order)
+    assert isinstance(unchanged, Result)
+    assert own(unchanged) == ["203.0.113.100", VIP, "203.0.113.99"]
+
+
+@pytest.mark.parametrize("where", ["lbvserver", "servicegroup"])
+@pytest.mark.parametrize("in_set", [False, True])
+def test_the_sources_of_net_profiles_are_among_them(device: NetScaler, task: Task, where: str, in_set: bool) -> None:
+    name = {"lbvserver": "lb_vs_ikev2_500", "servicegroup": "sg_ikev2_500"}[where]
+    device.add_net_profile("np_other", "10.30.0.1", device.config["servicegroup"]["sg_dns"])
+    device.add_net_profile("np_vpn", "ips_vpn" if in_set else "10.20.0.7", device.config[where][name])
+    if in_set:
+        device.config["ipset"]["ips_vpn"] = {"name": "ips_vpn", "td": "0"}
+        device.config["ipset_nsip_binding"] = [
+            {"name": name, "ipaddress": address}
+            for name, address in (("ips_vpn", "10.20.0.8"), ("ips_vpn", "10.20.0.9"), ("ips_other", "10.20.0.10"))
+        ]
+    sources = ["10.20.0.8", "10.20.0.9"] if in_set else ["10.20.0.7"]
+    looked = task.gathered()
+    changed = task.changed()
+    assert own(looked) == own(changed) == sorted([*OWN, *sources])
+    assert changed.requests == 16 + 1 + 2 * in_set
+
+
+@pytest.mark.parametrize("refused", ["netprofile", "ipset_nsip_binding"])
+def test_net_profiles_that_cannot_be_read_are_a_finding(device: NetScaler, task: Task, refused: str) -> None:
+    device.add_net_profile("np_vpn", "ips_vpn", device.config["servicegroup"]["sg_ikev2_500"])
+    device.config["netprofile"]["odd"] = {"name": 5, "srcip": "10.20.0.7"}
+    assert ("not_read", "warning", "an object without name") in findings(task.gathered())
+    device.fault(asks(refused), answer=NetScaler.error(2138), times=9)
+    result = task.gathered()
+    assert [name for _code, _severity, name in findings(result, "not_read")][:1] in (["net profiles"], ["IP sets"])
+    assert own(result) == OWN
+    assert task.changed().changed

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import typing as t
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from urllib.parse import quote, unquote
@@ -112,6 +112,7 @@ class NetScaler(Adapter):
         self._groups: dict[objects.Carrier, objects.Group] = {}
         self._warnings: list[str] = []
         self._attrs = True
+        self._sets: tuple[list[t.Any], list[Finding]] | None = None
 
     @classmethod
     def of(cls, endpoint: Endpoint, options: dict[str, t.Any], snapshot: Snapshot | None) -> t.Self:
@@ -191,7 +192,13 @@ class NetScaler(Adapter):
             known = replace(known, broken={carrier: broken[carrier] for carrier in broken if carrier not in groups})
         self._carriers = {carrier[1]: carrier for carrier in self._groups}
         services, left_out = join.services(known, self._groups)
-        return Reading(tuple(services), {USNIP: modes["usnip"]}, tuple(findings), unread=(*known.unread, *left_out))
+        return Reading(
+            tuple(services),
+            {USNIP: modes["usnip"]},
+            tuple(findings),
+            unread=(*known.unread, *left_out),
+            own_addresses=tuple(service.address for service in services),
+        )
 
     def inspect(self, services: Sequence[Service]) -> Sequence[Finding]:
         listeners = self._topology.listeners if self._topology else ()
@@ -215,10 +222,13 @@ class NetScaler(Adapter):
         groups = [self._groups[self._carriers[service.id]] for service in services]
         addresses = self._list(f"nsip?attrs={objects.SNIP}")
         found, odd = each(addresses, objects.snip, "ipaddress")
+        own = objects.addresses(addresses, "ipaddress")
         findings = self._node([item for item in addresses if isinstance(item, dict)])
         if any(":" in member.address for group in groups for member in known.members_of(group)):
-            more, odder = each(self._list(f"nsip6?attrs={objects.SNIP6}"), objects.snip6, "ipv6address")
+            rows = self._list(f"nsip6?attrs={objects.SNIP6}")
+            more, odder = each(rows, objects.snip6, "ipv6address")
             found, odd = found + more, odd + odder
+            own += objects.addresses(rows, "ipv6address")
         findings += judge.not_read(odd, "It is not considered as a gateway.")
         snips = [snip for snip in found if snip is not None]
         guarded = tuple(
@@ -226,7 +236,28 @@ class NetScaler(Adapter):
         )
         findings += judge.family_findings(guarded, self._carriers, known.listeners)
         findings += judge.gateway_findings(guarded, snips)
-        return Reading(guarded, findings=(*findings, *subnet_findings(guarded, snips)))
+        sources, not_asked = self._profile_sources(join.profiles(services, groups, known))
+        return Reading(
+            guarded,
+            findings=(*findings, *subnet_findings(guarded, snips), *not_asked),
+            own_addresses=(*own, *sources),
+        )
+
+    def _profile_sources(self, names: Collection[str]) -> tuple[list[str], list[Finding]]:
+        """Read the addresses that these net profiles have as source. Sends no request where there are none."""
+        if not names:
+            return [], []
+        consequence = "So some addresses from which this device sends are not known."
+        rows, findings = self._ask(f"netprofile?attrs={objects.NET_PROFILE}", "net profiles", consequence)
+        profiles, odd = each(rows, objects.net_profile, "name")
+        sources = {source for name, source in profiles if name in names and source}
+        found = objects.addresses([{"srcip": source} for source in sources], "srcip")
+        if len(found) < len(sources):  # the others are IP sets
+            rows, not_asked = self._ip_sets()
+            read, odder = each(rows, objects.set_binding, "name")
+            found += [address for name, address in read if name in sources]
+            odd, findings = odd + odder, findings + not_asked
+        return found, findings + judge.not_read(odd, consequence)
 
     def _node(self, addresses: Sequence[objects.Item]) -> list[Finding]:
         """Report whether this node takes changes. A cluster has no high availability of its own."""
@@ -274,16 +305,25 @@ class NetScaler(Adapter):
         servers = self._list(f"lbvserver?attrs={objects.VIRTUAL_SERVER}")
         bindings = {kind: self._list(f"lbvserver_{kind}_binding?bulkbindings=yes") for kind in objects.NAME_KEYS}
         members = self._list("servicegroup_servicegroupmember_binding?bulkbindings=yes")
-        known, findings = join.topology(servers, bindings, members), []
+        known, findings = join.topology(servers, bindings, members), list[Finding]()
         if any(item.server.ipset for item in known.listeners):
-            rows = []
-            for kind in ("nsip", "nsip6"):
-                consequence = "So some addresses of virtual servers are not known."
-                listed, not_asked = self._ask(f"ipset_{kind}_binding?bulkbindings=yes", "IP sets", consequence)
-                rows += listed
-                findings += not_asked
+            rows, findings = self._ip_sets()
             known = join.with_sets(known, rows)
         return known, findings
+
+    def _ip_sets(self) -> tuple[list[t.Any], list[Finding]]:
+        """Read what IP sets hold. Read once."""
+        if self._sets is None:
+            consequence = "So some addresses of virtual servers and net profiles are not known."
+            asked = [
+                self._ask(f"ipset_{kind}_binding?bulkbindings=yes", "IP sets", consequence)
+                for kind in ("nsip", "nsip6")
+            ]
+            self._sets = (
+                [row for rows, _findings in asked for row in rows],
+                [finding for _rows, findings in asked for finding in findings],
+            )
+        return self._sets
 
     def _set(self, changes: Sequence[Change]) -> None:
         """Set services in one request for each kind. The engine rolls back a half-done one: NITRO does not."""

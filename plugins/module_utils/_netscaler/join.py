@@ -161,6 +161,19 @@ def _service(group: Group, address: str, port: int, protocol: str, *, enabled: b
     )
 
 
+def profiles(services: Iterable[Service], groups: Iterable[Group], known: Topology) -> set[str]:
+    """Return the net profiles of these services' virtual servers and carriers."""
+    carriers = {group.carrier for group in groups}
+    addresses = {service.address for service in services}
+    found = {group.profile for group in groups}
+    found |= {
+        item.server.profile
+        for item in known.listeners
+        if item.carrier in carriers and not addresses.isdisjoint(item.server.addresses)
+    }
+    return found - {""}
+
+
 def with_servers(service: Service, group: Group, known: Topology, snips: Sequence[Snip]) -> Service:
     """Return the service with its servers, in the traffic domain of its carrier, and the gateways that they may use."""
     forwarding = {

@@ -25,15 +25,16 @@ PROTOCOLS = {"UDP": "udp", "ANY": "any"}
 NAME_KEYS = {"servicegroup": "servicegroupname", "service": "name"}
 """The two kinds of object that carry ``usip``, and what NITRO calls their names."""
 
-VIRTUAL_SERVER = "name,ipv46,range,ipset,port,servicetype,curstate,m,connfailover,processlocal,persistencetype,groupname,backupvserver,td"
+VIRTUAL_SERVER = "name,ipv46,range,ipset,port,servicetype,curstate,m,connfailover,processlocal,persistencetype,groupname,backupvserver,netprofile,td"
 CARRIER = {
-    "servicegroup": "servicegroupname,servicetype,usip,state,td",
-    "service": "name,servicetype,usip,svrstate,ipaddress,port,td",
+    "servicegroup": "servicegroupname,servicetype,usip,state,netprofile,td",
+    "service": "name,servicetype,usip,svrstate,ipaddress,port,netprofile,td",
 }
 SNIP = "ipaddress,netmask,type,iptype,state,arp,ownernode,td"
 SNIP6 = "ipv6address,type,iptype,state,nd,ownernode,td"
 PERSISTENCY_GROUP = "name,persistencetype,usevserverpersistency"
-"""The fields that are needed, for ``attrs``. Net profiles are not: with ``usip`` on, they are ignored (Citrix, CTX130209)."""
+NET_PROFILE = "name,srcip"
+"""The fields that are needed, for ``attrs``. Net profiles only choose the source while ``usip`` is off (Citrix, CTX130209)."""
 USIP, PROXY_PORT = "usip", "useproxyport"
 
 FORWARDING = ("IP", "MAC", "IPTUNNEL", "TOS")
@@ -66,6 +67,7 @@ class VirtualServer:
     persistence: str
     group: str
     backup: str
+    profile: str
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -97,6 +99,7 @@ class Group:
     enabled: bool
     domain: str
     members: tuple[Member, ...]
+    profile: str
 
 
 @dataclass(frozen=True)
@@ -211,6 +214,7 @@ def virtual_server(item: Item) -> VirtualServer | None:
         persistence=optional(item, "persistencetype"),
         group=optional(item, "groupname"),
         backup=optional(item, "backupvserver"),
+        profile=optional(item, "netprofile"),
     )
 
 
@@ -269,9 +273,21 @@ def group(kind: str, bound: Container[Carrier], *, proxy_port: bool) -> Callable
             enabled=item.get("state", item.get("svrstate")) not in OUT_OF_SERVICE,
             domain=domain(item),
             members=(_member(item, "ipaddress", carrier[1]),) if kind == "service" else (),
+            profile=optional(item, "netprofile"),
         )
 
     return read
+
+
+def net_profile(item: Item) -> tuple[str, str]:
+    """Read a net profile's name, and the address or the IP set that it takes the source from; empty where it has none."""
+    return _text(item, "name"), optional(item, "srcip")
+
+
+def addresses(rows: Iterable[t.Any], key: str) -> list[str]:
+    """Read the addresses of the device itself, of whatever type, as far as they can be read."""
+    found, _unread = each(rows, lambda item: canonical_address(_text(item, key).partition("/")[0]), key)
+    return found
 
 
 def snip(item: Item) -> Snip | None:

@@ -635,3 +635,28 @@ def test_a_service_that_cannot_be_read_after_the_change_is_not_known_to_be_chang
     with pytest.raises(RunFailed, match=r"Not known to be as before: snat of 203\.0\.113\.10-500") as caught:
         go(Odd(pair()))
     assert caught.value.result.final_state == "unknown"
+
+
+class Own(Memory):
+    """A device that shows addresses of its own, on every reading and to the guard."""
+
+    def read(self) -> Reading:
+        return replace(super().read(), own_addresses=("203.0.113.10%2", "", "203.0.113.0/24", "2001:db8::9"))
+
+    def guard(self, services: Sequence[Service], *, changing: bool) -> Reading:
+        return replace(super().guard(services, changing=changing), own_addresses=("10.10.0.5", "203.0.113.10"))
+
+
+@pytest.mark.parametrize("order", [Order(state="gathered"), Order(return_path=GOOD), Order()])
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_the_devices_own_addresses_are_returned_as_far_as_they_were_read(order: Order, check_mode: bool) -> None:
+    try:
+        result = go(Own(pair()), order, check_mode=check_mode)
+    except RunFailed as refused:  # no return path is given
+        result = refused.result
+    assert result.as_dict()["own_addresses"] == ["10.10.0.5", "2001:db8::9", "203.0.113.10"]
+
+
+def test_without_a_change_only_the_first_reading_shows_own_addresses() -> None:
+    assert go(Own(pair(value="kept"))).as_dict()["own_addresses"] == ["2001:db8::9", "203.0.113.10"]
+    assert Result(failed=True).as_dict()["own_addresses"] == []

@@ -24,7 +24,7 @@ BASE = "/nitro/v1/config/"
 SESSION = "%23%23ABCDEF"
 COOKIE = {"Cookie": f"NITRO_AUTH_TOKEN={SESSION}"}
 DONE = {"errorcode": 0, "message": "Done", "severity": "NONE"}
-VIRTUAL_SERVER = "name,ipv46,range,ipset,port,servicetype,curstate,m,connfailover,processlocal,persistencetype,groupname,backupvserver,td"
+VIRTUAL_SERVER = "name,ipv46,range,ipset,port,servicetype,curstate,m,connfailover,processlocal,persistencetype,groupname,backupvserver,netprofile,td"
 GOOD = {"10.10.0.11": "10.10.0.1"}
 
 LOGIN = Expect(
@@ -90,8 +90,8 @@ def settings(usip500: str, usip4500: str, *more: dict[str, t.Any]) -> list[Expec
         *more,
     ]
     return [
-        get("servicegroup?attrs=servicegroupname,servicetype,usip,state,td", servicegroup=groups),
-        get("service?attrs=name,servicetype,usip,svrstate,ipaddress,port,td"),
+        get("servicegroup?attrs=servicegroupname,servicetype,usip,state,netprofile,td", servicegroup=groups),
+        get("service?attrs=name,servicetype,usip,svrstate,ipaddress,port,netprofile,td"),
     ]
 
 
