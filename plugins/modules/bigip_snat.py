@@ -128,7 +128,12 @@ services:
     address: {description: "The virtual address, with its route domain (V(%2)) if shown; a network with its mask.", type: str, sample: 203.0.113.10}
     port: {description: The UDP port., type: int}
     protocol: {description: The protocol., type: str}
-    enabled: {description: Whether the service is enabled. This is never changed., type: bool}
+    enabled:
+      description:
+        - Whether the virtual server is enabled. This is never changed.
+        - With O(state=gathered), in check mode and on one of two units, also whether its virtual address is switched on. A change to a lone
+          device does not read that.
+      type: bool
     source_preserved: {description: Whether the VPN servers see the client's own address., type: bool}
     value: {description: "Source address translation, as V(none), V(automap), or a dictionary with C(type) and C(pool).", type: raw, sample: automap}
     servers:

@@ -216,9 +216,16 @@ def test_a_device_that_forwards_nothing(device: BigIp, ways: list[Properties], w
         assert re.search(words, message)
 
 
-def test_a_forwarding_virtual_server_whose_address_is_off_forwards_nothing(device: BigIp) -> None:
+@pytest.mark.parametrize("units", [1, 2])
+def test_a_forwarding_virtual_server_whose_address_is_off_forwards_nothing(device: BigIp, units: int) -> None:
+    if units == 2:
+        device.add_peer(auto_sync=True)
     device.put("virtual-address", "/Common/0.0.0.0", props("address=any enabled=no trafficGroup=/Common/none"))
-    assert found(go(device, replace(ORDER, state="gathered")), "forwarding_mode") == [("warning", "BIG-IP bigip")]
+    *looked, changed = change(device)
+    for result in looked:
+        assert found(result, "forwarding_mode") == [("warning", "BIG-IP bigip")]
+    # A change to a lone device does without the addresses.
+    assert len(found(changed, "forwarding_mode")) == units - 1
 
 
 def test_it_is_reported_in_every_state_from_the_list_that_is_read_anyway(device: BigIp) -> None:
@@ -235,7 +242,11 @@ def test_it_is_reported_in_every_state_from_the_list_that_is_read_anyway(device:
     assert severity == "info"
     device.filter_includes_common = True
     device.put("virtual", "/Common/vs_forward", forwarding())
-    assert found(go(device, partition="Tenant"), "forwarding_mode") == []
+    for state, check_mode in STATES:
+        assert (
+            found(go(device, replace(ORDER, state=state), check_mode=check_mode, partition="Tenant"), "forwarding_mode")
+            == []
+        )
 
 
 # What carries UDP
@@ -458,14 +469,17 @@ def test_an_irule_that_only_mentions_snat(device: BigIp, text: str, expected: in
 
 @pytest.mark.parametrize("units", [1, 2])
 def test_a_virtual_address_that_is_off(device: BigIp, units: int) -> None:
-    """A change to a lone device is made without asking for it, which would be one request more."""
+    """A change to a lone device is made without asking for it, which would be one request more, and shows the virtual server's own setting."""
     if units == 2:
         device.add_peer(auto_sync=True)
     device.state["virtual-address"]["/Common/203.0.113.10"]["enabled"] = "no"
+    device.state["virtual"][IKE] |= {"disabled": True}
+    del device.state["virtual"][IKE]["enabled"]
     *expected, changed = change(device)
-    for result in [*expected, *([changed] if units == 2 else [])]:
-        assert [service.enabled for service in result.services] == [False, False]
-    assert [len(found(result, "disabled_service")) for result in (*expected, changed)] == [0, 2, 2 if units == 2 else 0]
+    shown = [[service.enabled for service in result.services] for result in (*expected, changed)]
+    assert shown == [[False, False], [False, False], [False, units == 1]]
+    assert (changed.requests == 14) is (units == 1)
+    assert [len(found(result, "disabled_service")) for result in (*expected, changed)] == [0, 2, units]
 
 
 # Two units
@@ -485,7 +499,8 @@ def test_a_third_device_that_shares_policies_alone_is_no_partner(device: BigIp) 
     device.add_peer()
     devices = device.state["device-group"]["/Common/dg_failover"]["devices"]
     devices["/Common/bigip3.example.com"] = devices.pop("/Common/bigip1.example.com")
-    assert found(go(device), "unsynced_changes") == []
+    for result in change(device):
+        assert found(result, "unsynced_changes") == []
 
 
 @pytest.mark.parametrize("auto_sync", [True, False])

@@ -78,6 +78,7 @@ class Task:
         result = self(order)
         assert isinstance(result, Result), str(result)
         assert result.changes == predicted.changes != ()
+        assert result.findings[: len(predicted.findings)] == predicted.findings
         assert {service.id for service in result.services} == {
             name for name, value in self.usip().items() if value == "YES"
         }
@@ -192,12 +193,15 @@ def test_what_is_behind_content_switching_is_named(device: NetScaler, task: Task
     assert findings(task.gathered(), "not_selected") == expected
     assert findings(task.changed(), "not_selected") == expected
     assert {task.usip()[name] for name in names} == {"NO"}
-    reason = str(task(Order(addresses=("203.0.113.50",), return_path=GOOD)))
+    reason = task.refused(Order(addresses=("203.0.113.50",), return_path=GOOD))
+    assert reason == str(task(Order(addresses=("203.0.113.50",), state="gathered")))
     assert "no UDP service on UDP 500 and UDP 4500 at 203.0.113.50" in reason
     assert "sg_cs_500 (no address, udp 500), sg_cs_4500 (no address, udp 4500)" in reason
-    named = task(Order(services=tuple(names), return_path=GOOD))
-    assert isinstance(named, Result)
-    assert {task.usip()[name] for name in names} == {"YES"}
+    device.reset()
+    device.add_content_switching("203.0.113.50", "cs")
+    order = Order(services=tuple(names), return_path=GOOD)
+    assert [service.id for service in task.gathered(order).services] == names
+    assert {service.id for service in task.changed(order).services} == {*names}
 
 
 def test_members_on_every_port_behind_content_switching_are_named_too(device: NetScaler, task: Task) -> None:
@@ -205,9 +209,10 @@ def test_members_on_every_port_behind_content_switching_are_named_too(device: Ne
     for row in device.config["servicegroup_servicegroupmember_binding"]:
         if row["servicegroupname"] == "sg_cs_500":
             row["port"] = 65535
-    found = [item for item in task.gathered().findings if item.object == "sg_cs_500"]
-    assert [item.code for item in found] == ["not_selected"]
-    assert "carries UDP 500 and UDP 4500" in found[0].message
+    for result in (task.gathered(), task.changed()):
+        found = [item for item in result.findings if item.object == "sg_cs_500"]
+        assert [item.code for item in found] == ["not_selected"]
+        assert "carries UDP 500 and UDP 4500" in found[0].message
 
 
 @pytest.mark.parametrize(
@@ -327,7 +332,8 @@ def test_an_odd_virtual_server_beside_the_pair_is_named_and_one_of_the_pair_ends
         assert [service.id for service in result.services] == GROUPS
     device.config["lbvserver"]["lb_vs_ikev2_500"]["port"] = None
     for named in (order, replace(ORDER, services=tuple(GROUPS))):
-        assert "described lb_vs_ikev2_500" in str(task(named)) or "described sg_ikev2_500" in str(task(named))
+        for reason in (str(task(replace(named, state="gathered"))), task.refused(named)):
+            assert "described lb_vs_ikev2_500" in reason or "described sg_ikev2_500" in reason
     assert task.gathered(Order()).services == ()
 
 
@@ -440,8 +446,11 @@ def test_persistency_groups_are_judged_by_their_own_type(
 )
 def test_a_server_out_of_service_on_one_port(device: NetScaler, task: Task, state: dict[str, str], info: bool) -> None:
     device.member("sg_ikev2_500", "10.10.0.12").update(state)
-    result = task.gathered()
-    assert findings(result, "server_sets_differ") == [("server_sets_differ", "warning", "sg_ikev2_500, sg_ikev2_4500")]
+    differ = [("server_sets_differ", "warning", "sg_ikev2_500, sg_ikev2_4500")]
+    assert findings(task.gathered(), "server_sets_differ") == differ
+    predicted = task(check_mode=True)
+    assert isinstance(predicted, Result)
+    assert findings(predicted, "server_sets_differ") == differ
     device.member("sg_ikev2_4500", "10.10.0.12").update(state)
     assert findings(task.gathered(), "server_sets_differ") == []
     known = Order(return_path={"10.10.0.11": "10.10.0.1"})
@@ -456,9 +465,10 @@ def test_a_server_out_of_service_on_one_port(device: NetScaler, task: Task, stat
 def test_a_service_out_of_service_on_one_port(device: NetScaler, task: Task) -> None:
     names = device.add_pair("203.0.113.41", "plain", plain=True)
     device.config["service"][names[0]]["svrstate"] = "OUT OF SERVICE"
-    result = task.gathered(Order(addresses=("203.0.113.41",)))
-    (finding,) = [item for item in result.findings if item.code == "server_sets_differ"]
-    assert f"{names[0]}, {names[1]} has 10.10.0.12; " in finding.message
+    order = Order(addresses=("203.0.113.41",), return_path=GOOD)
+    for result in (task.gathered(order), task.changed(order)):
+        (finding,) = [item for item in result.findings if item.code == "server_sets_differ"]
+        assert f"{names[0]}, {names[1]} has 10.10.0.12; " in finding.message
 
 
 def test_a_disabled_virtual_server_is_shown_as_disabled(device: NetScaler, task: Task) -> None:
@@ -505,6 +515,8 @@ def test_a_partner_that_does_not_get_the_change_is_reported_before_and_after(
     device.state["hanode"]["0"]["state"] = "Secondary"
     looked = task.gathered()
     assert {"not_active_unit", "unsynced_changes"} <= {item.code for item in looked.findings}
+    device.config["servicegroup"]["sg_ikev2_500"]["usip"] = "NO"
+    assert "not_active_unit" in task.refused()
 
 
 @pytest.mark.parametrize("shared", [False, True])
