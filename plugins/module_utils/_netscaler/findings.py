@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Finding, Service, Unread
-from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.join import Listener
+from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.joins import Listener
 from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.objects import (
     Carrier,
     Item,
