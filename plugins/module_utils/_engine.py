@@ -19,6 +19,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     DeviceError,
     FinalState,
     Finding,
+    InvalidInput,
     Order,
     Reading,
     Service,
@@ -142,7 +143,10 @@ def _run(adapter: Adapter, order: Order, result: Result, *, check_mode: bool) ->
     result.own_addresses = plain_addresses(reading.own_addresses)
     result.findings.extend(reading.findings)
     result.findings.extend(select.unread_findings(reading, order, adapter.label))
-    selected, findings = select.select(reading.services, order, adapter.label)
+    try:
+        selected, findings = select.select(reading.services, order, adapter.label)
+    except select.NothingAt as error:
+        raise InvalidInput(" ".join((str(error), *adapter.explain(error.addresses)))) from None
     result.findings.extend(findings)
     result.findings.extend(adapter.inspect(selected))
     result.before = result.services = tuple(selected)

@@ -135,8 +135,9 @@ class Server:
     """A VPN server behind a service.
 
     ``gateways``: addresses on the device that may be this server's default gateway. ``unshared``: addresses there that cannot, since
-    they do not move to the other unit. ``enabled``: no administrator took it out of service. ``up``: no monitor did. ``direct``: it
-    replies to clients past the device (direct server return), by a gateway of its own.
+    they do not move to the other unit. ``gateways_known``: the device's addresses could be read. ``enabled``: no administrator took it
+    out of service. ``up``: no monitor did. ``direct``: it replies to clients past the device (direct server return), by a gateway of
+    its own.
     """
 
     address: str
@@ -146,6 +147,7 @@ class Server:
     up: bool = True
     direct: bool = False
     unshared: tuple[str, ...] = ()
+    gateways_known: bool = True
 
     def as_dict(self) -> dict[str, t.Any]:
         """Return plain values."""

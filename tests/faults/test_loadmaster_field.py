@@ -531,3 +531,17 @@ def test_an_alternate_source_address_that_cannot_be_read_is_a_finding(device: Lo
     looked, _predicted, _done = thrice(device, api)
     assert found(looked, "not_read") == [("not_read", "warning", f"alternate source address of {VIP}:500/udp")]
     assert "10.30.0.51" in looked.own_addresses
+
+
+def test_a_service_with_subvss_is_said_to_be_unverified(device: LoadMaster, api: Api) -> None:
+    for port in (500, 4500):
+        master = device.service(VIP, port)
+        sub = device.add_service("", 0, ("10.10.0.11",), NickName=f"sub-{port}", MasterVSID=master["Index"])
+        entry = {"Status": "Up", "VSIndex": sub["Index"], "RsIndex": 1, "Name": sub["NickName"], "Forward": "nat"}
+        master.update(SubVS=[entry], MasterVS=1, NumberOfRSs=1, Rs=[])
+    looked, words = blocked(device, api)
+    expected = [("unsupported_mode", "warning", f"{VIP}:{port}/udp") for port in (500, 4500)]
+    assert found(looked, "unsupported_mode", "not_read") == expected
+    assert "return_path_unverified" in words
+    for result in thrice(device, api, replace(ORDER, accept=frozenset({"return_path_unverified"}))):
+        assert found(result, "unsupported_mode") == expected

@@ -184,6 +184,53 @@ def test_servers_that_reply_directly_are_offered_no_gateway(device: NetScaler, t
     task.changed(elsewhere)
 
 
+INSIDE = "CLIENT.IP.SRC.IN_SUBNET(10.10.0.0/24)"
+
+
+@pytest.mark.parametrize("policy", [INSIDE, "CLIENT.IP.SRC.EQ(10.10.0.77)", "CLIENT.IP.SRC.IN_SUBNET(10.0.0.0/8)"])
+def test_a_listen_policy_for_the_servers_own_subnet_is_blocked(device: NetScaler, task: Task, policy: str) -> None:
+    inside = device.add_listen_policy("lb_vs_ikev2", "inside", policy)
+    everything = replace(ORDER, addresses=(VIP,))
+    for order in (ORDER, everything, replace(ORDER, services=tuple(inside))):
+        looked = task.gathered(order)
+        assert findings(looked, "client_in_server_subnet", "persistence_split", "server_sets_differ") == [
+            ("client_in_server_subnet", "blocker", "inside_4500"),
+            ("client_in_server_subnet", "blocker", "inside_500"),
+        ]
+        reason = task.refused(order)
+        assert (
+            f"client_in_server_subnet at inside_500: This virtual server is for the clients that its listen policy chooses, {policy}"
+            in reason
+        )
+    # Those for other clients are changed, and the others named.
+    order = replace(ORDER, services=tuple(GROUPS))
+    for result in (task.gathered(order), task.changed(order)):
+        assert findings(result, "client_in_server_subnet", "not_selected") == [
+            ("not_selected", "warning", name) for name in sorted(inside)
+        ]
+    assert {task.usip()[name] for name in inside} == {"NO"}
+
+
+@pytest.mark.parametrize("policy", [f"{INSIDE}.NOT", f"!{INSIDE}", "CLIENT.VLAN.ID.EQ(10)", "CLIENT.IP.SRC.EQ(::1)"])
+def test_another_listen_policy_is_reported_and_changed(device: NetScaler, task: Task, policy: str) -> None:
+    device.add_listen_policy("lb_vs_ikev2", "others", policy, ["10.10.0.11"])
+    device.config["lbvserver"]["lb_vs_ikev2_500"]["listenpolicy"] = "NONE"
+    expected = [("client_in_server_subnet", "warning", f"others_{port}") for port in (4500, 500)]
+    for result in (task.gathered(), task.changed()):
+        assert findings(result, "client_in_server_subnet", "persistence_split", "server_sets_differ") == expected
+
+
+def test_two_listen_policies_before_one_service_group_are_one_service(device: NetScaler, task: Task) -> None:
+    device.add_listen_policy("lb_vs_ikev2", "others", "CLIENT.VLAN.ID.EQ(10)")
+    for row in device.config["lbvserver_servicegroup_binding"]:
+        row["servicegroupname"] = row["servicegroupname"].replace("sg_others", "sg_ikev2")
+    for name in ("sg_others_500", "sg_others_4500"):
+        del device.config["servicegroup"][name]
+    device.config["lbvserver"]["others_500"]["curstate"] = "OUT OF SERVICE"
+    for result in (task.gathered(), task.changed()):
+        assert [(service.id, service.enabled) for service in result.services] == [(name, True) for name in GROUPS]
+
+
 # 2. Services that are not seen
 
 
@@ -197,11 +244,32 @@ def test_what_is_behind_content_switching_is_named(device: NetScaler, task: Task
     assert reason == str(task(Order(addresses=("203.0.113.50",), state="gathered")))
     assert "no UDP service on UDP 500 and UDP 4500 at 203.0.113.50" in reason
     assert "sg_cs_500 (no address, udp 500), sg_cs_4500 (no address, udp 4500)" in reason
+    for port in (500, 4500):
+        outer = f"content switching virtual server cs_cs_{port}"
+        assert f"The address belongs to the {outer}, which has no service group of its own." in reason
+        assert f"Name what it leads to in 'services': sg_cs_{port}." in reason
     device.reset()
     device.add_content_switching("203.0.113.50", "cs")
     order = Order(services=tuple(names), return_path=GOOD)
     assert [service.id for service in task.gathered(order).services] == names
     assert {service.id for service in task.changed(order).services} == {*names}
+
+
+def test_content_switching_by_a_policy_is_explained_as_far_as_it_can_be_read(device: NetScaler, task: Task) -> None:
+    device.add_content_switching("203.0.113.50", "cs", policy="pol_vpn")
+    device.config["csvserver"]["web"] = {**device.config["csvserver"]["cs_cs_500"], "name": "web", "servicetype": "SSL"}
+    device.config["csvserver"]["odd"] = {**device.config["csvserver"]["cs_cs_500"], "name": "odd", "ipv46": "x"}
+    order = Order(addresses=("203.0.113.50",), return_path=GOOD)
+    reason = task.refused(order)
+    assert "Name what it leads to in 'services': sg_cs_500." in reason
+    assert "virtual server web" not in reason
+    device.fault(asks("csvserver_cspolicy_binding"), answer=NetScaler.error(2138), times=9)
+    assert "cs_cs_500, which has no service group of its own. Name the service groups behind it" in task.refused(order)
+    device.fault(asks("csvserver"), answer=NetScaler.error(2138), times=9)
+    assert "no UDP service on UDP 500 and UDP 4500 at 203.0.113.50" in task.refused(order)
+    device.log.clear()
+    task.changed()
+    assert not [entry for entry in device.log if "csvserver" in entry.path]
 
 
 def test_members_on_every_port_behind_content_switching_are_named_too(device: NetScaler, task: Task) -> None:
@@ -360,6 +428,39 @@ def test_where_nobody_may_ask_for_high_availability_a_look_goes_on_and_a_change_
     assert [item.severity for item in result.findings if item.code == "not_active_unit"] == ["blocker"]
     assert "does not let user 'nsroot' do this" in task.refused()
     task.changed(replace(ORDER, accept=frozenset({"not_active_unit"})))
+
+
+@pytest.mark.parametrize("order", [ORDER, Order()], ids=["gateways given", "no gateways given"])
+def test_without_its_own_addresses_no_gateway_is_known(device: NetScaler, task: Task, order: Order) -> None:
+    device.fault(asks("nsip"), answer=NetScaler.error(2138), times=99)
+    looked = task.gathered(order)
+    assert gateways(looked) == {()}
+    assert findings(looked, "not_read", "return_path_unverified", "return_path_wrong") == [
+        ("not_read", "warning", "addresses (nsip)"),
+        *(("return_path_unverified", "blocker", server) for server in SERVERS),
+    ]
+    assert own(looked) == [VIP]
+    reason = task.refused(order)
+    assert "it has none there" not in reason
+    assert "return_path_unverified at 10.10.0.11: The device's own addresses could not be read" in reason
+    done = task.changed(replace(order, accept=frozenset({"return_path_unverified"})))
+    assert done.requests == 16
+    # The way back needs none.
+    assert done.snapshot is not None
+    back = task(Order(state="restored", snapshot=done.snapshot))
+    assert isinstance(back, Result)
+    assert {*task.usip().values()} == {"NO"}
+
+
+def test_the_same_of_ipv6_alone(device: NetScaler, task: Task) -> None:
+    device.add_pair("2001:db8::20", "six", ["2001:db8:a::11"])
+    device.fault(asks("nsip6"), answer=NetScaler.error(2138), times=99)
+    assert findings(task.gathered(), "not_read", "return_path_unverified") == [
+        ("not_read", "warning", "addresses (nsip6)"),
+        ("return_path_unverified", "blocker", "2001:db8:a::11"),
+    ]
+    assert "return_path_unverified at 2001:db8:a::11" in task.refused()
+    task.changed(replace(ORDER, addresses=(VIP,)))
 
 
 def test_what_only_findings_depend_on_does_not_end_the_run(device: NetScaler, task: Task) -> None:

@@ -148,6 +148,7 @@ BINDINGS = {  # binding -> the kind whose objects it lists
     "servicegroup_servicegroupmember_binding": "servicegroup",
     "lbgroup_lbvserver_binding": "lbgroup",
     "csvserver_lbvserver_binding": "csvserver",
+    "csvserver_cspolicy_binding": "csvserver",
     "ipset_nsip_binding": "ipset",
     "ipset_nsip6_binding": "ipset",
 }
@@ -278,8 +279,13 @@ class NetScaler(Device):
         self.state["saved"][partition] = copy.deepcopy(config)
         return made
 
-    def add_content_switching(self, vip: str, name: str, servers: t.Sequence[str] = SERVERS) -> list[str]:
-        """Add a pair like ``add_pair`` whose virtual servers have no address, behind content switching at ``vip``."""
+    def add_content_switching(
+        self, vip: str, name: str, servers: t.Sequence[str] = SERVERS, *, policy: str = ""
+    ) -> list[str]:
+        """Add a pair like ``add_pair`` whose virtual servers have no address, behind content switching at ``vip``.
+
+        They are the default ones, or those of a policy.
+        """
         made = self.add_pair(vip, name, servers)
         for port in (500, 4500):
             inner, outer = f"{name}_{port}", f"cs_{name}_{port}"
@@ -287,7 +293,18 @@ class NetScaler(Device):
             self.config["csvserver"][outer] = {
                 "name": outer, "ipv46": vip, "port": port, "servicetype": "UDP", "range": "1", "curstate": "UP", "td": "0",
             }  # fmt: skip
-            self.config["csvserver_lbvserver_binding"].append({"name": outer, "lbvserver": inner})
+            if policy:
+                row = {"name": outer, "policyname": policy, "targetlbvserver": inner, "priority": "100"}
+                self.config["csvserver_cspolicy_binding"].append(row)
+            else:
+                self.config["csvserver_lbvserver_binding"].append({"name": outer, "lbvserver": inner})
+        return made
+
+    def add_listen_policy(self, pair: str, name: str, policy: str, servers: t.Sequence[str] = SERVERS) -> list[str]:
+        """Add a pair at the address of another (``pair``) that differs from it by its listen policy alone."""
+        made = self.add_pair(self.config["lbvserver"][f"{pair}_500"]["ipv46"], name, servers)
+        for port in (500, 4500):
+            self.config["lbvserver"][f"{name}_{port}"].update(listenpolicy=policy, listenpriority="10")
         return made
 
     def add_backup(self, vserver: str, name: str, servers: t.Sequence[str] = SERVERS) -> list[str]:

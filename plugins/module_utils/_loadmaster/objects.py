@@ -68,7 +68,8 @@ class VirtualService:
 
     ``address`` and ``port`` are as the device writes them, ``places`` all addresses and ports on which it listens. ``follows`` is the
     index of the service whose port it follows, ``use_for_snat`` is None where the device does not have it, ``real`` where it did not say.
-    ``sources``: the alternate addresses from which it connects to its servers; ``unread_sources``: those that cannot be read.
+    ``parts``: how many SubVSs it has, whose real servers are not read. ``sources``: the alternate addresses from which it connects to
+    its servers; ``unread_sources``: those that cannot be read.
     """
 
     service: Service
@@ -83,6 +84,7 @@ class VirtualService:
     persistence: str
     follows: int
     real: RealServers | None
+    parts: int = 0
     sources: tuple[str, ...] = ()
     unread_sources: tuple[Unread, ...] = ()
 
@@ -201,6 +203,7 @@ def virtual_service(record: Fields) -> VirtualService | None:
         persistence="" if text(record, "PersistTimeout") == "0" else text(record, "Persist"),
         follows=number(record, "FollowVSID"),
         real=None,
+        parts=len(as_list(record.get("SubVS") or [])),
         sources=tuple(sources),
         unread_sources=tuple(unread_sources),
     ).with_real(real_servers(record) if tells_servers(record) else None)

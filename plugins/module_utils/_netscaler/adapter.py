@@ -164,31 +164,46 @@ class NetScaler(Adapter):
             )
         return findings + judge.listener_findings(services, self._carriers, listeners, groups)
 
+    def explain(self, addresses: Sequence[str]) -> Sequence[str]:
+        asked = {
+            resource: self._session.ask(f"{resource}?{query}", "", "")[0]
+            for resource, query in (
+                ("csvserver", f"attrs={objects.CONTENT_SWITCH}"),
+                ("csvserver_lbvserver_binding", "bulkbindings=yes"),
+                ("csvserver_cspolicy_binding", "bulkbindings=yes"),
+            )
+        }
+        switches, default, by_policy = asked.values()
+        bindings = {"lbvserver": default, "targetlbvserver": by_policy}
+        found = joins.switched(addresses, switches, bindings, self._topology or joins.Topology())
+        return judge.content_switching(found)
+
     def guard(self, services: Sequence[Service], *, changing: bool) -> Reading:
         known = self._topology or joins.Topology()
         groups = [self._groups[self._carriers[service.id]] for service in services]
-        addresses = self._session.rows(f"nsip?attrs={objects.SNIP}")
+        consequence = "So it is not known which addresses may be the VPN servers' gateways."
+        addresses, refused = self._session.ask(f"nsip?attrs={objects.SNIP}", "addresses (nsip)", consequence)
         found, odd = each(addresses, objects.snip, "ipaddress")
-        own = objects.addresses(addresses, "ipaddress")
-        findings = self._node([item for item in addresses if isinstance(item, dict)])
+        own, not_asked = objects.addresses(addresses, "ipaddress"), {4} if refused else set()
+        findings = refused + self._node([item for item in addresses if isinstance(item, dict)])
         if any(":" in member.address for group in groups for member in known.members_of(group)):
-            rows = self._session.rows(f"nsip6?attrs={objects.SNIP6}")
+            rows, refused = self._session.ask(f"nsip6?attrs={objects.SNIP6}", "addresses (nsip6)", consequence)
             more, odder = each(rows, objects.snip6, "ipv6address")
-            found, odd = found + more, odd + odder
+            found, odd, findings = found + more, odd + odder, findings + refused
             own += objects.addresses(rows, "ipv6address")
+            not_asked |= {6} if refused else set()
         findings += judge.not_read(odd, "It is not considered as a gateway.")
         snips = [snip for snip in found if snip is not None]
         guarded = tuple(
-            joins.with_servers(service, group, known, snips) for service, group in zip(services, groups, strict=True)
+            joins.with_servers(service, group, known, snips, not_asked)
+            for service, group in zip(services, groups, strict=True)
         )
         findings += judge.family_findings(guarded, self._carriers, known.listeners)
+        findings += judge.policy_findings(guarded, self._carriers, known.listeners, snips)
         findings += judge.gateway_findings(guarded, snips)
-        sources, not_asked = self._profile_sources(joins.profiles(services, groups, known))
-        return Reading(
-            guarded,
-            findings=(*findings, *subnet_findings(guarded, snips), *not_asked),
-            own_addresses=(*own, *sources),
-        )
+        findings += subnet_findings(guarded, snips)
+        sources, refused = self._profile_sources(joins.profiles(services, groups, known))
+        return Reading(guarded, findings=(*findings, *refused), own_addresses=(*own, *sources))
 
     def _profile_sources(self, names: Collection[str]) -> tuple[list[str], list[Finding]]:
         """Read the addresses that these net profiles have as source. Sends no request where there are none."""
@@ -200,10 +215,12 @@ class NetScaler(Adapter):
         sources = {source for name, source in profiles if name in names and source}
         found = objects.addresses([{"srcip": source} for source in sources], "srcip")
         if len(found) < len(sources):  # the others are IP sets
-            rows, not_asked = self._ip_sets()
+            reported = self._sets is not None
+            rows, refused = self._ip_sets()
             read, odder = each(rows, objects.set_binding, "name")
             found += [address for name, address in read if name in sources]
-            odd, findings = odd + odder, findings + not_asked
+            if not reported:
+                odd, findings = odd + odder, findings + refused
         return found, findings + judge.not_read(odd, consequence)
 
     def _node(self, addresses: Sequence[objects.Item]) -> list[Finding]:

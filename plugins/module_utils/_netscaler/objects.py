@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
@@ -25,7 +26,10 @@ PROTOCOLS = {"UDP": "udp", "ANY": "any"}
 NAME_KEYS = {"servicegroup": "servicegroupname", "service": "name"}
 """The two kinds of object that carry ``usip``, and what NITRO calls their names."""
 
-VIRTUAL_SERVER = "name,ipv46,range,ipset,port,servicetype,curstate,m,connfailover,processlocal,persistencetype,groupname,backupvserver,netprofile,td"
+VIRTUAL_SERVER = (
+    "name,ipv46,range,ipset,port,servicetype,curstate,m,connfailover,processlocal,persistencetype,groupname,backupvserver,"
+    "netprofile,listenpolicy,td"
+)
 CARRIER = {
     "servicegroup": "servicegroupname,servicetype,usip,state,netprofile,td",
     "service": "name,servicetype,usip,svrstate,ipaddress,port,netprofile,td",
@@ -34,6 +38,7 @@ SNIP = "ipaddress,netmask,type,iptype,state,arp,ownernode,td"
 SNIP6 = "ipv6address,type,iptype,state,nd,ownernode,td"
 PERSISTENCY_GROUP = "name,persistencetype,usevserverpersistency"
 NET_PROFILE = "name,srcip"
+CONTENT_SWITCH = "name,ipv46,range,port,servicetype,td"
 """The fields that are needed, for ``attrs``. Net profiles only choose the source while ``usip`` is off (Citrix, CTX130209)."""
 USIP, PROXY_PORT = "usip", "useproxyport"
 
@@ -45,13 +50,17 @@ NOT_UP = (*OUT_OF_SERVICE, "DOWN", "GOING OUT OF SERVICE", "DOWN WHEN GOING OUT 
 NO_ADDRESS = ("", "0.0.0.0", "::")
 EVERY_PORT = 65535
 """How NITRO writes the port ``*``."""
+NETWORK = re.compile(r"[0-9A-Fa-f]+(?:[.:]+[0-9A-Fa-f]*)+(?:/\d+)?")
 NODES = 32
 """How many nodes a cluster may have. An address that all of them answer for belongs to node 255."""
 
 
 @dataclass(frozen=True)
 class VirtualServer:
-    """A virtual server for UDP. ``address`` is empty if clients cannot address it; ``more``: its further addresses."""
+    """A virtual server for UDP. ``address`` is empty if clients cannot address it; ``more``: its further addresses.
+
+    ``policy``: an expression that chooses its clients. Several may have one address and port, and differ by it alone.
+    """
 
     name: str
     address: str
@@ -68,6 +77,7 @@ class VirtualServer:
     group: str
     backup: str
     profile: str
+    policy: str
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -215,7 +225,32 @@ def virtual_server(item: Item) -> VirtualServer | None:
         group=optional(item, "groupname"),
         backup=optional(item, "backupvserver"),
         profile=optional(item, "netprofile"),
+        policy="" if (policy := optional(item, "listenpolicy")).upper() == "NONE" else policy,
     )
+
+
+def content_switch(item: Item) -> tuple[str, tuple[str, ...]] | None:
+    """Read the name and the addresses of a content switching virtual server; None if it carries no UDP."""
+    if _text(item, "servicetype") not in PROTOCOLS:
+        return None
+    first, behind = _address(item, "ipv46"), domain(item)
+    more = _range(first, _number(item, "range", 254, default=1), behind) if first else ()
+    return _text(item, "name"), (first + behind, *more)
+
+
+def target(key: str) -> Callable[[Item], tuple[str, str]]:
+    """Return what reads the name of a content switching virtual server, and where a binding of it leads to."""
+    return lambda item: (_text(item, "name"), _text(item, key))
+
+
+def named_networks(expression: str) -> list[netaddr.IPNetwork]:
+    """Return the addresses and networks that a policy's expression names."""
+    found, _unread = each(
+        [{"shown": shown} for shown in NETWORK.findall(expression)],
+        lambda item: netaddr.IPNetwork(item["shown"]),
+        "shown",
+    )
+    return found
 
 
 def _range(first: str, number: int, behind: str) -> tuple[str, ...]:

@@ -25,7 +25,10 @@ BASE = "/nitro/v1/config/"
 SESSION = "%23%23ABCDEF"
 COOKIE = {"Cookie": f"NITRO_AUTH_TOKEN={SESSION}"}
 DONE = {"errorcode": 0, "message": "Done", "severity": "NONE"}
-VIRTUAL_SERVER = "name,ipv46,range,ipset,port,servicetype,curstate,m,connfailover,processlocal,persistencetype,groupname,backupvserver,netprofile,td"
+VIRTUAL_SERVER = (
+    "name,ipv46,range,ipset,port,servicetype,curstate,m,connfailover,processlocal,persistencetype,groupname,backupvserver,"
+    "netprofile,listenpolicy,td"
+)
 GOOD = {"10.10.0.11": "10.10.0.1"}
 
 LOGIN = Expect(
