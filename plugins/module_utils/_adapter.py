@@ -94,6 +94,10 @@ class Adapter(abc.ABC):
         """Report what the last reading shows about ``services``, with another request only where it leaves a question open."""
         return ()
 
+    def explain(self, addresses: Sequence[str]) -> Sequence[str]:
+        """Say what else has these addresses, where no service was found. Asked for just before the run ends with an error."""
+        return ()
+
     @abc.abstractmethod
     def guard(self, services: Sequence[Service], *, changing: bool) -> Reading:
         """Read what a change to ``services`` depends on: return them with their servers, and further findings.

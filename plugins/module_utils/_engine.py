@@ -20,6 +20,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     DeviceError,
     FinalState,
     Finding,
+    InvalidInput,
     Order,
     Reading,
     Service,
@@ -28,6 +29,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     Unreachable,
     Value,
 )
+from ansible_collections.aovpn.ikev2.plugins.module_utils._network import plain_addresses
 
 
 @dataclass
@@ -35,8 +37,8 @@ class Result:
     """What a run found and did, as far as it got.
 
     ``services`` are as on the device; empty where a change failed and the device could not be read again. ``changes`` are those made,
-    or due in check mode and with ``gathered``; after a failure, those that are still in effect or may be. ``progress``: what the run
-    waited for.
+    or due in check mode and with ``gathered``; after a failure, those that are still in effect or may be. ``own_addresses``: from which
+    the device may send to the servers, as far as was read. ``progress``: what the run waited for.
     """
 
     changed: bool = False
@@ -45,6 +47,7 @@ class Result:
     changes: tuple[Change, ...] = ()
     final_state: FinalState = "unchanged"
     findings: list[Finding] = field(default_factory=list)
+    own_addresses: tuple[str, ...] = ()
     snapshot: Snapshot | None = None
     after: Snapshot | None = None
     version: str = ""
@@ -66,6 +69,7 @@ class Result:
             "changes": [change.as_dict() for change in self.changes],
             "final_state": self.final_state,
             "findings": [finding.as_dict() for finding in self.findings],
+            "own_addresses": [*self.own_addresses],
             "requests": self.requests,
         }
         if self.snapshot is not None:
@@ -157,9 +161,13 @@ def _close(adapter: Adapter, result: Result) -> None:
 def _run(adapter: Adapter, order: Order, result: Result, *, check_mode: bool) -> None:
     gathering = order.state == "gathered"
     reading = adapter.read()
+    result.own_addresses = plain_addresses(reading.own_addresses)
     result.findings.extend(reading.findings)
     result.findings.extend(select.unread_findings(reading, order, adapter.label))
-    selected, findings = select.select(reading.services, order, adapter.label)
+    try:
+        selected, findings = select.select(reading.services, order, adapter.label)
+    except select.NothingAt as error:
+        raise InvalidInput(" ".join((str(error), *adapter.explain(error.addresses)))) from None
     result.findings.extend(findings)
     result.findings.extend(adapter.inspect(selected))
     result.before = result.services = tuple(selected)
@@ -174,6 +182,7 @@ def _run(adapter: Adapter, order: Order, result: Result, *, check_mode: bool) ->
         guarded = adapter.guard(selected, changing=bool(changes) and not (check_mode or gathering))
         result.findings.extend(guarded.findings)
         result.version = guarded.version
+        result.own_addresses = plain_addresses((*reading.own_addresses, *guarded.own_addresses))
         result.before = result.services = guarded.services
         # The servers may show that a service is right as it is.
         changes = plan.changes(adapter, order, reading, guarded.services)

@@ -138,8 +138,9 @@ class Server:
     """A VPN server behind a service.
 
     ``gateways``: addresses on the device that may be this server's default gateway. ``unshared``: addresses there that cannot, since
-    they do not move to the other unit. ``enabled``: no administrator took it out of service. ``up``: no monitor did. ``direct``: it
-    replies to clients past the device (direct server return), by a gateway of its own.
+    they do not move to the other unit. ``gateways_known``: the device's addresses could be read. ``enabled``: no administrator took it
+    out of service. ``up``: no monitor did. ``direct``: it replies to clients past the device (direct server return), by a gateway of
+    its own.
     """
 
     address: str
@@ -149,6 +150,7 @@ class Server:
     up: bool = True
     direct: bool = False
     unshared: tuple[str, ...] = ()
+    gateways_known: bool = True
 
     def as_dict(self) -> dict[str, t.Any]:
         """Return plain values."""
@@ -303,13 +305,17 @@ class Unread:
 
 @dataclass(frozen=True)
 class Reading:
-    """What was read from a device: UDP services, settings of the whole device, and what is worth knowing about them."""
+    """What was read from a device: UDP services, settings of the whole device, and what is worth knowing about them.
+
+    ``own_addresses``: those from which the device itself may send to the VPN servers, as far as the reading shows them.
+    """
 
     services: tuple[Service, ...]
     device: Mapping[str, Value] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     version: str = ""
     unread: tuple[Unread, ...] = ()
+    own_addresses: tuple[str, ...] = ()
 
     def value(self, change: Change) -> Value | None:
         """Return the present value of what ``change`` changes; None if that no longer exists."""

@@ -32,6 +32,11 @@ class OwnAddress:
         return self.domain == percent + domain and netaddr.IPAddress(host) in self.network
 
 
+def plain_addresses(shown: Iterable[str]) -> tuple[str, ...]:
+    """Return addresses in order, each once, without route domain. Networks and empty texts are left out."""
+    return tuple(sorted({address.partition("%")[0] for address in shown if address and "/" not in address}))
+
+
 def addresses_near(own: Iterable[OwnAddress], address: str) -> tuple[str, ...]:
     """Return the device's own addresses in the subnet of ``address``."""
     return tuple(item.address for item in own if item.is_near(address))

@@ -135,17 +135,16 @@ def return_path_findings(
     """Judge whether the replies of each service's servers come back through this device.
 
     A change that makes a service keep the client's address is always judged. With ``gathered``, every service is judged,
-    and only where the gateways were given.
+    and only where the gateways were given, or the device's own addresses could not be read.
     """
     affected = _affected(services, changes, adapter)
     gathering = order.state == "gathered"
-    if not order.return_path and (gathering or not affected):
-        return []
+    asked = not gathering or bool(order.return_path)
     findings: dict[tuple[str, str], Finding] = {}
     for service in services:
         if not gathering and service.id not in affected:
             continue
-        for name in service.unresolved:
+        for name in service.unresolved if asked else ():
             findings.setdefault(
                 ("", name),
                 Finding(
@@ -156,7 +155,7 @@ def return_path_findings(
                     "Enter it by its address, or accept 'return_path_unverified' if you know that its replies come back through this device.",
                 ),
             )
-        if not service.servers and not service.unresolved:
+        if asked and not service.servers and not service.unresolved:
             findings[service.id, ""] = Finding(
                 "return_path_unverified",
                 "blocker",
@@ -165,7 +164,8 @@ def return_path_findings(
                 "Add the servers, or accept 'return_path_unverified' if you know that their replies come back through this device.",
             )
         for server in service.servers:
-            finding = None if server.direct else _judge(server, order.return_path or {})
+            judged = not server.direct and (asked or not server.gateways_known)
+            finding = _judge(server, order.return_path or {}) if judged else None
             former = findings.get(("", server.address))
             # Once for each server, and as in service where it is so behind one of the services.
             if finding and (former is None or former.severity != "blocker"):
@@ -174,6 +174,14 @@ def return_path_findings(
 
 
 def _judge(server: Server, return_path: Mapping[str, str]) -> Finding | None:
+    if not server.gateways_known:
+        return Finding(
+            "return_path_unverified",
+            "blocker" if server.enabled else "info",
+            server.address,
+            "The device's own addresses could not be read, so it is not known whether this server's default gateway is one of them.",
+            "Allow the user to read them, or accept 'return_path_unverified' if you know that its replies come back through this device.",
+        )
     gateways = server.gateways
     if gateways:
         expected = f"one of {', '.join(gateways)}"

@@ -21,6 +21,14 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
 )
 
 
+class NothingAt(InvalidInput):
+    """There is no service at these ``addresses``."""
+
+    def __init__(self, message: str, addresses: Sequence[str]) -> None:
+        super().__init__(message)
+        self.addresses = tuple(addresses)
+
+
 def select(services: Sequence[Service], order: Order, label: str) -> tuple[list[Service], list[Finding]]:
     """Select the services that ``order`` names, and report addresses that serve only part of the ports.
 
@@ -36,8 +44,9 @@ def select(services: Sequence[Service], order: Order, label: str) -> tuple[list[
             address for address in order.addresses if not any(_is_at(service, [address]) for service in candidates)
         ]
         if missing:
-            raise InvalidInput(
-                f"{label}: no UDP service on {_ports(order.ports)} at {', '.join(missing)}. {_nearest(missing[0], candidates)}"
+            raise NothingAt(
+                f"{label}: no UDP service on {_ports(order.ports)} at {', '.join(missing)}. {_nearest(missing[0], candidates)}",
+                missing,
             )
         # A service on any port receives what no other service of the address receives.
         exact = {(service.address, service.port) for service in candidates}

@@ -22,6 +22,7 @@ description:
   - An unchanged device takes three requests, a changed pair fourteen, including all checks; one more if the device has more than a hundred virtual servers.
     A device in a high-availability pair takes three more, for its failover group, its traffic group and its sync status, and a fourth if both units are
     active. Each attached LTM policy, iRule or application service, each partition other than Common, and each destination given by name, takes one more.
+    So do SNAT pools, with O(state=gathered) and in check mode.
   - A virtual server for any protocol carries UDP, too. One on any port, or one that only forwards packets, is changed only when it is named.
 options:
   host:
@@ -127,7 +128,12 @@ services:
     address: {description: "The virtual address, with its route domain (V(%2)) if shown; a network with its mask.", type: str, sample: 203.0.113.10}
     port: {description: The UDP port., type: int}
     protocol: {description: The protocol., type: str}
-    enabled: {description: Whether the service is enabled. This is never changed., type: bool}
+    enabled:
+      description:
+        - Whether the virtual server is enabled. This is never changed.
+        - With O(state=gathered), in check mode and on one of two units, also whether its virtual address is switched on. A change to a lone
+          device does not read that.
+      type: bool
     source_preserved: {description: Whether the VPN servers see the client's own address., type: bool}
     value: {description: "Source address translation, as V(none), V(automap), or a dictionary with C(type) and C(pool).", type: raw, sample: automap}
     servers:
@@ -167,6 +173,16 @@ findings:
   returned: always
   type: list
   elements: dict
+own_addresses:
+  description:
+    - The addresses from which the device itself may send packets to the VPN servers, as far as the run read them, sorted, without route or traffic domains.
+    - The addresses of the UDP virtual servers, the self IPs, and the translation addresses of global SNATs. If a selected virtual server has a SNAT pool,
+      or O(snapshot) restores one, the members of all SNAT pools as well, with O(state=gathered) and in check mode.
+    - If nothing has to change and O(state) is not V(gathered), only the addresses of the virtual servers are read.
+  returned: always
+  type: list
+  elements: str
+  sample: [10.10.0.1, 10.10.0.5, 203.0.113.10]
 snapshot:
   description: What O(state=restored) needs to restore the state before this run. It holds no secrets.
   returned: when the device could be read

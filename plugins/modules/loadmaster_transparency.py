@@ -174,6 +174,15 @@ findings:
   returned: always
   type: list
   elements: dict
+own_addresses:
+  description:
+    - The addresses from which the device itself may send packets to the VPN servers, as far as the run read them, sorted, without route or traffic domains.
+    - The addresses and alternate source addresses of the UDP virtual services, and those of all interfaces, additional and shared ones included.
+    - If nothing has to change and O(state) is not V(gathered), only those of the virtual services are read.
+  returned: always
+  type: list
+  elements: str
+  sample: [10.10.0.1, 203.0.113.3, 203.0.113.30]
 snapshot:
   description: What O(state=restored) needs to restore the state before this run. It holds no secrets.
   returned: when the device could be read

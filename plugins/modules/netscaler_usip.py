@@ -175,6 +175,16 @@ findings:
   returned: always
   type: list
   elements: dict
+own_addresses:
+  description:
+    - The addresses from which the device itself may send packets to the VPN servers, as far as the run read them, sorted, without route or traffic domains.
+    - The addresses of the UDP virtual servers, of the device itself (V(NSIP), V(SNIP), V(VIP) and others; IPv6 addresses if a server has one), and the
+      sources of the net profiles of the selected services and their virtual servers, including those in IP sets.
+    - If nothing has to change and O(state) is not V(gathered), only the addresses of the virtual servers are read.
+  returned: always
+  type: list
+  elements: str
+  sample: [10.10.0.1, 192.0.2.20, 203.0.113.20]
 snapshot:
   description: What O(state=restored) needs to restore the state before this run. It holds no secrets.
   returned: when the device could be read

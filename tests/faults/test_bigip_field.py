@@ -16,7 +16,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.adapter import 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Order, State
-from lab.bigip import AUTOMAP, BigIp, Properties, forwarding, props, self_ip
+from lab.bigip import AUTOMAP, BigIp, Properties, forwarding, mcp, props, self_ip
 from lab.direct import directly
 
 IKE, NAT_T = NAMES = ("/Common/vs_ikev2_500", "/Common/vs_ikev2_4500")
@@ -216,9 +216,16 @@ def test_a_device_that_forwards_nothing(device: BigIp, ways: list[Properties], w
         assert re.search(words, message)
 
 
-def test_a_forwarding_virtual_server_whose_address_is_off_forwards_nothing(device: BigIp) -> None:
+@pytest.mark.parametrize("units", [1, 2])
+def test_a_forwarding_virtual_server_whose_address_is_off_forwards_nothing(device: BigIp, units: int) -> None:
+    if units == 2:
+        device.add_peer(auto_sync=True)
     device.put("virtual-address", "/Common/0.0.0.0", props("address=any enabled=no trafficGroup=/Common/none"))
-    assert found(go(device, replace(ORDER, state="gathered")), "forwarding_mode") == [("warning", "BIG-IP bigip")]
+    *looked, changed = change(device)
+    for result in looked:
+        assert found(result, "forwarding_mode") == [("warning", "BIG-IP bigip")]
+    # A change to a lone device does without the addresses.
+    assert len(found(changed, "forwarding_mode")) == units - 1
 
 
 def test_it_is_reported_in_every_state_from_the_list_that_is_read_anyway(device: BigIp) -> None:
@@ -235,7 +242,11 @@ def test_it_is_reported_in_every_state_from_the_list_that_is_read_anyway(device:
     assert severity == "info"
     device.filter_includes_common = True
     device.put("virtual", "/Common/vs_forward", forwarding())
-    assert found(go(device, partition="Tenant"), "forwarding_mode") == []
+    for state, check_mode in STATES:
+        assert (
+            found(go(device, replace(ORDER, state=state), check_mode=check_mode, partition="Tenant"), "forwarding_mode")
+            == []
+        )
 
 
 # What carries UDP
@@ -458,14 +469,17 @@ def test_an_irule_that_only_mentions_snat(device: BigIp, text: str, expected: in
 
 @pytest.mark.parametrize("units", [1, 2])
 def test_a_virtual_address_that_is_off(device: BigIp, units: int) -> None:
-    """A change to a lone device is made without asking for it, which would be one request more."""
+    """A change to a lone device is made without asking for it, which would be one request more, and shows the virtual server's own setting."""
     if units == 2:
         device.add_peer(auto_sync=True)
     device.state["virtual-address"]["/Common/203.0.113.10"]["enabled"] = "no"
+    device.state["virtual"][IKE] |= {"disabled": True}
+    del device.state["virtual"][IKE]["enabled"]
     *expected, changed = change(device)
-    for result in [*expected, *([changed] if units == 2 else [])]:
-        assert [service.enabled for service in result.services] == [False, False]
-    assert [len(found(result, "disabled_service")) for result in (*expected, changed)] == [0, 2, 2 if units == 2 else 0]
+    shown = [[service.enabled for service in result.services] for result in (*expected, changed)]
+    assert shown == [[False, False], [False, False], [False, units == 1]]
+    assert (changed.requests == 14) is (units == 1)
+    assert [len(found(result, "disabled_service")) for result in (*expected, changed)] == [0, 2, units]
 
 
 # Two units
@@ -485,7 +499,8 @@ def test_a_third_device_that_shares_policies_alone_is_no_partner(device: BigIp) 
     device.add_peer()
     devices = device.state["device-group"]["/Common/dg_failover"]["devices"]
     devices["/Common/bigip3.example.com"] = devices.pop("/Common/bigip1.example.com")
-    assert found(go(device), "unsynced_changes") == []
+    for result in change(device):
+        assert found(result, "unsynced_changes") == []
 
 
 @pytest.mark.parametrize("auto_sync", [True, False])
@@ -542,3 +557,52 @@ def test_traffic_groups_are_asked_for_only_where_both_units_are_active(device: B
         result = go(device)
         assert result.requests == 17 + both
         assert any(entry.path.endswith("/traffic-group/stats") for entry in device.log) is both
+
+
+# The device's own addresses
+
+SELF_IPS = ["10.10.0.1", "10.10.0.2", "203.0.113.1", "203.0.113.2"]
+VIRTUAL = "203.0.113.10"
+
+
+def test_the_addresses_from_which_the_device_may_send_are_returned(device: BigIp) -> None:
+    device.add_snat_pool("/Common/sp_named", out="10.20.0.9%3", in6="2001:db8::9")
+    device.put("snat", "/Common/all", props("translation=/Common/10.10.0.7", origins=[{"name": "10.10.0.0/24"}]))
+    looked, predicted, changed = (result.as_dict()["own_addresses"] for result in change(device))
+    assert looked == predicted == sorted([VIRTUAL, *SELF_IPS, "10.10.0.5", "10.10.0.7", "10.20.0.9", "2001:db8::9"])
+    # A change costs no request for what does not decide about it.
+    assert changed == sorted([VIRTUAL, *SELF_IPS, "10.10.0.7"])
+    assert go(device).as_dict()["own_addresses"] == [VIRTUAL]
+
+
+def test_snat_pools_are_asked_for_where_one_is_used_or_restored(device: BigIp) -> None:
+    def asked() -> list[str]:
+        found = [entry.path.rpartition("/")[2] for entry in device.log if "/ltm/snat" in entry.path]
+        return [name for name in found if name != "snat"]
+
+    snapshot = go(device, replace(ORDER, state="gathered")).snapshot
+    assert asked() == ["snatpool"]  # its member is called by its address
+    go(device, check_mode=True)
+    assert asked() == ["snatpool"]
+    assert go(device).requests == 14
+    assert asked() == []
+    looked = go(device, replace(ORDER, state="gathered"))
+    assert (asked(), looked.own_addresses) == ([], tuple(sorted([VIRTUAL, *SELF_IPS])))
+    adapter = Adapter.of(Endpoint("bigip"), {"username": "admin", "password": "lab-bigip-secret-1"}, snapshot)
+    device.log.clear()
+    restored = run(adapter, Order(state="restored", snapshot=snapshot), check_mode=True)
+    assert (asked(), "10.10.0.5" in restored.own_addresses) == (["snatpool"], True)
+
+
+@pytest.mark.parametrize("what", ["snatpool", "snat-translation"])
+def test_snat_pools_that_cannot_be_read_are_a_finding(device: BigIp, what: str) -> None:
+    device.add_snat_pool("/Common/sp_named", out="10.20.0.9")
+    device.put("snatpool", "/Common/odd", {"members": "/Common/10.10.0.6"})
+    looked = go(device, replace(ORDER, state="gathered"))
+    assert found(looked, "not_read") == [("warning", "/Common/odd")]
+    assert {"10.10.0.5", "10.20.0.9"} <= {*looked.own_addresses}
+    device.fault(lambda entry: entry.path.endswith(f"/{what}"), answer=mcp(403, "Forbidden").response, times=9)
+    looked = go(device, replace(ORDER, state="gathered"))
+    assert ("warning", "BIG-IP bigip") in found(looked, "not_read")
+    assert ("10.10.0.5" in looked.own_addresses) is (what == "snat-translation")
+    assert {*SELF_IPS, VIRTUAL} <= {*looked.own_addresses}

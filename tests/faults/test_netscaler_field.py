@@ -78,6 +78,7 @@ class Task:
         result = self(order)
         assert isinstance(result, Result), str(result)
         assert result.changes == predicted.changes != ()
+        assert result.findings[: len(predicted.findings)] == predicted.findings
         assert {service.id for service in result.services} == {
             name for name, value in self.usip().items() if value == "YES"
         }
@@ -183,6 +184,53 @@ def test_servers_that_reply_directly_are_offered_no_gateway(device: NetScaler, t
     task.changed(elsewhere)
 
 
+INSIDE = "CLIENT.IP.SRC.IN_SUBNET(10.10.0.0/24)"
+
+
+@pytest.mark.parametrize("policy", [INSIDE, "CLIENT.IP.SRC.EQ(10.10.0.77)", "CLIENT.IP.SRC.IN_SUBNET(10.0.0.0/8)"])
+def test_a_listen_policy_for_the_servers_own_subnet_is_blocked(device: NetScaler, task: Task, policy: str) -> None:
+    inside = device.add_listen_policy("lb_vs_ikev2", "inside", policy)
+    everything = replace(ORDER, addresses=(VIP,))
+    for order in (ORDER, everything, replace(ORDER, services=tuple(inside))):
+        looked = task.gathered(order)
+        assert findings(looked, "client_in_server_subnet", "persistence_split", "server_sets_differ") == [
+            ("client_in_server_subnet", "blocker", "inside_4500"),
+            ("client_in_server_subnet", "blocker", "inside_500"),
+        ]
+        reason = task.refused(order)
+        assert (
+            f"client_in_server_subnet at inside_500: This virtual server is for the clients that its listen policy chooses, {policy}"
+            in reason
+        )
+    # Those for other clients are changed, and the others named.
+    order = replace(ORDER, services=tuple(GROUPS))
+    for result in (task.gathered(order), task.changed(order)):
+        assert findings(result, "client_in_server_subnet", "not_selected") == [
+            ("not_selected", "warning", name) for name in sorted(inside)
+        ]
+    assert {task.usip()[name] for name in inside} == {"NO"}
+
+
+@pytest.mark.parametrize("policy", [f"{INSIDE}.NOT", f"!{INSIDE}", "CLIENT.VLAN.ID.EQ(10)", "CLIENT.IP.SRC.EQ(::1)"])
+def test_another_listen_policy_is_reported_and_changed(device: NetScaler, task: Task, policy: str) -> None:
+    device.add_listen_policy("lb_vs_ikev2", "others", policy, ["10.10.0.11"])
+    device.config["lbvserver"]["lb_vs_ikev2_500"]["listenpolicy"] = "NONE"
+    expected = [("client_in_server_subnet", "warning", f"others_{port}") for port in (4500, 500)]
+    for result in (task.gathered(), task.changed()):
+        assert findings(result, "client_in_server_subnet", "persistence_split", "server_sets_differ") == expected
+
+
+def test_two_listen_policies_before_one_service_group_are_one_service(device: NetScaler, task: Task) -> None:
+    device.add_listen_policy("lb_vs_ikev2", "others", "CLIENT.VLAN.ID.EQ(10)")
+    for row in device.config["lbvserver_servicegroup_binding"]:
+        row["servicegroupname"] = row["servicegroupname"].replace("sg_others", "sg_ikev2")
+    for name in ("sg_others_500", "sg_others_4500"):
+        del device.config["servicegroup"][name]
+    device.config["lbvserver"]["others_500"]["curstate"] = "OUT OF SERVICE"
+    for result in (task.gathered(), task.changed()):
+        assert [(service.id, service.enabled) for service in result.services] == [(name, True) for name in GROUPS]
+
+
 # 2. Services that are not seen
 
 
@@ -192,12 +240,36 @@ def test_what_is_behind_content_switching_is_named(device: NetScaler, task: Task
     assert findings(task.gathered(), "not_selected") == expected
     assert findings(task.changed(), "not_selected") == expected
     assert {task.usip()[name] for name in names} == {"NO"}
-    reason = str(task(Order(addresses=("203.0.113.50",), return_path=GOOD)))
+    reason = task.refused(Order(addresses=("203.0.113.50",), return_path=GOOD))
+    assert reason == str(task(Order(addresses=("203.0.113.50",), state="gathered")))
     assert "no UDP service on UDP 500 and UDP 4500 at 203.0.113.50" in reason
     assert "sg_cs_500 (no address, udp 500), sg_cs_4500 (no address, udp 4500)" in reason
-    named = task(Order(services=tuple(names), return_path=GOOD))
-    assert isinstance(named, Result)
-    assert {task.usip()[name] for name in names} == {"YES"}
+    for port in (500, 4500):
+        outer = f"content switching virtual server cs_cs_{port}"
+        assert f"The address belongs to the {outer}, which has no service group of its own." in reason
+        assert f"Name what it leads to in 'services': sg_cs_{port}." in reason
+    device.reset()
+    device.add_content_switching("203.0.113.50", "cs")
+    order = Order(services=tuple(names), return_path=GOOD)
+    assert [service.id for service in task.gathered(order).services] == names
+    assert {service.id for service in task.changed(order).services} == {*names}
+
+
+def test_content_switching_by_a_policy_is_explained_as_far_as_it_can_be_read(device: NetScaler, task: Task) -> None:
+    device.add_content_switching("203.0.113.50", "cs", policy="pol_vpn")
+    device.config["csvserver"]["web"] = {**device.config["csvserver"]["cs_cs_500"], "name": "web", "servicetype": "SSL"}
+    device.config["csvserver"]["odd"] = {**device.config["csvserver"]["cs_cs_500"], "name": "odd", "ipv46": "x"}
+    order = Order(addresses=("203.0.113.50",), return_path=GOOD)
+    reason = task.refused(order)
+    assert "Name what it leads to in 'services': sg_cs_500." in reason
+    assert "virtual server web" not in reason
+    device.fault(asks("csvserver_cspolicy_binding"), answer=NetScaler.error(2138), times=9)
+    assert "cs_cs_500, which has no service group of its own. Name the service groups behind it" in task.refused(order)
+    device.fault(asks("csvserver"), answer=NetScaler.error(2138), times=9)
+    assert "no UDP service on UDP 500 and UDP 4500 at 203.0.113.50" in task.refused(order)
+    device.log.clear()
+    task.changed()
+    assert not [entry for entry in device.log if "csvserver" in entry.path]
 
 
 def test_members_on_every_port_behind_content_switching_are_named_too(device: NetScaler, task: Task) -> None:
@@ -205,9 +277,10 @@ def test_members_on_every_port_behind_content_switching_are_named_too(device: Ne
     for row in device.config["servicegroup_servicegroupmember_binding"]:
         if row["servicegroupname"] == "sg_cs_500":
             row["port"] = 65535
-    found = [item for item in task.gathered().findings if item.object == "sg_cs_500"]
-    assert [item.code for item in found] == ["not_selected"]
-    assert "carries UDP 500 and UDP 4500" in found[0].message
+    for result in (task.gathered(), task.changed()):
+        found = [item for item in result.findings if item.object == "sg_cs_500"]
+        assert [item.code for item in found] == ["not_selected"]
+        assert "carries UDP 500 and UDP 4500" in found[0].message
 
 
 @pytest.mark.parametrize(
@@ -327,7 +400,8 @@ def test_an_odd_virtual_server_beside_the_pair_is_named_and_one_of_the_pair_ends
         assert [service.id for service in result.services] == GROUPS
     device.config["lbvserver"]["lb_vs_ikev2_500"]["port"] = None
     for named in (order, replace(ORDER, services=tuple(GROUPS))):
-        assert "described lb_vs_ikev2_500" in str(task(named)) or "described sg_ikev2_500" in str(task(named))
+        for reason in (str(task(replace(named, state="gathered"))), task.refused(named)):
+            assert "described lb_vs_ikev2_500" in reason or "described sg_ikev2_500" in reason
     assert task.gathered(Order()).services == ()
 
 
@@ -354,6 +428,39 @@ def test_where_nobody_may_ask_for_high_availability_a_look_goes_on_and_a_change_
     assert [item.severity for item in result.findings if item.code == "not_active_unit"] == ["blocker"]
     assert "does not let user 'nsroot' do this" in task.refused()
     task.changed(replace(ORDER, accept=frozenset({"not_active_unit"})))
+
+
+@pytest.mark.parametrize("order", [ORDER, Order()], ids=["gateways given", "no gateways given"])
+def test_without_its_own_addresses_no_gateway_is_known(device: NetScaler, task: Task, order: Order) -> None:
+    device.fault(asks("nsip"), answer=NetScaler.error(2138), times=99)
+    looked = task.gathered(order)
+    assert gateways(looked) == {()}
+    assert findings(looked, "not_read", "return_path_unverified", "return_path_wrong") == [
+        ("not_read", "warning", "addresses (nsip)"),
+        *(("return_path_unverified", "blocker", server) for server in SERVERS),
+    ]
+    assert own(looked) == [VIP]
+    reason = task.refused(order)
+    assert "it has none there" not in reason
+    assert "return_path_unverified at 10.10.0.11: The device's own addresses could not be read" in reason
+    done = task.changed(replace(order, accept=frozenset({"return_path_unverified"})))
+    assert done.requests == 16
+    # The way back needs none.
+    assert done.snapshot is not None
+    back = task(Order(state="restored", snapshot=done.snapshot))
+    assert isinstance(back, Result)
+    assert {*task.usip().values()} == {"NO"}
+
+
+def test_the_same_of_ipv6_alone(device: NetScaler, task: Task) -> None:
+    device.add_pair("2001:db8::20", "six", ["2001:db8:a::11"])
+    device.fault(asks("nsip6"), answer=NetScaler.error(2138), times=99)
+    assert findings(task.gathered(), "not_read", "return_path_unverified") == [
+        ("not_read", "warning", "addresses (nsip6)"),
+        ("return_path_unverified", "blocker", "2001:db8:a::11"),
+    ]
+    assert "return_path_unverified at 2001:db8:a::11" in task.refused()
+    task.changed(replace(ORDER, addresses=(VIP,)))
 
 
 def test_what_only_findings_depend_on_does_not_end_the_run(device: NetScaler, task: Task) -> None:
@@ -440,8 +547,11 @@ def test_persistency_groups_are_judged_by_their_own_type(
 )
 def test_a_server_out_of_service_on_one_port(device: NetScaler, task: Task, state: dict[str, str], info: bool) -> None:
     device.member("sg_ikev2_500", "10.10.0.12").update(state)
-    result = task.gathered()
-    assert findings(result, "server_sets_differ") == [("server_sets_differ", "warning", "sg_ikev2_500, sg_ikev2_4500")]
+    differ = [("server_sets_differ", "warning", "sg_ikev2_500, sg_ikev2_4500")]
+    assert findings(task.gathered(), "server_sets_differ") == differ
+    predicted = task(check_mode=True)
+    assert isinstance(predicted, Result)
+    assert findings(predicted, "server_sets_differ") == differ
     device.member("sg_ikev2_4500", "10.10.0.12").update(state)
     assert findings(task.gathered(), "server_sets_differ") == []
     known = Order(return_path={"10.10.0.11": "10.10.0.1"})
@@ -456,9 +566,10 @@ def test_a_server_out_of_service_on_one_port(device: NetScaler, task: Task, stat
 def test_a_service_out_of_service_on_one_port(device: NetScaler, task: Task) -> None:
     names = device.add_pair("203.0.113.41", "plain", plain=True)
     device.config["service"][names[0]]["svrstate"] = "OUT OF SERVICE"
-    result = task.gathered(Order(addresses=("203.0.113.41",)))
-    (finding,) = [item for item in result.findings if item.code == "server_sets_differ"]
-    assert f"{names[0]}, {names[1]} has 10.10.0.12; " in finding.message
+    order = Order(addresses=("203.0.113.41",), return_path=GOOD)
+    for result in (task.gathered(order), task.changed(order)):
+        (finding,) = [item for item in result.findings if item.code == "server_sets_differ"]
+        assert f"{names[0]}, {names[1]} has 10.10.0.12; " in finding.message
 
 
 def test_a_disabled_virtual_server_is_shown_as_disabled(device: NetScaler, task: Task) -> None:
@@ -505,6 +616,8 @@ def test_a_partner_that_does_not_get_the_change_is_reported_before_and_after(
     device.state["hanode"]["0"]["state"] = "Secondary"
     looked = task.gathered()
     assert {"not_active_unit", "unsynced_changes"} <= {item.code for item in looked.findings}
+    device.config["servicegroup"]["sg_ikev2_500"]["usip"] = "NO"
+    assert "not_active_unit" in task.refused()
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -525,3 +638,57 @@ def test_a_subnet_address_of_one_node_of_a_cluster_is_reported(device: NetScaler
     # What hanode says in a cluster is not known, and a cluster has no high availability: it is not asked.
     assert result.requests == 16
     assert not [entry for entry in device.log if asks("hanode")(entry)]
+
+
+# The device's own addresses
+
+OWN = ["10.10.0.1", "192.0.2.20", "203.0.113.20", "203.0.113.5"]
+
+
+def own(result: Result) -> list[str]:
+    addresses: list[str] = result.as_dict()["own_addresses"]
+    return addresses
+
+
+def test_the_addresses_from_which_the_device_may_send_are_returned(device: NetScaler, task: Task) -> None:
+    device.add_pair("203.0.113.99", "other")
+    device.config["lbvserver"]["other_4500"].update(td="4")
+    device.config["lbvserver"]["other_500"].update(range="2")
+    everything = sorted([*OWN, "203.0.113.99", "203.0.113.100"])
+    order = replace(ORDER, addresses=(VIP,))
+    assert own(task.gathered(order)) == own(task.changed(order)) == everything
+    assert len([entry for entry in device.log if entry.path.endswith("netprofile")]) == 0
+    unchanged = task(order)
+    assert isinstance(unchanged, Result)
+    assert own(unchanged) == ["203.0.113.100", VIP, "203.0.113.99"]
+
+
+@pytest.mark.parametrize("where", ["lbvserver", "servicegroup"])
+@pytest.mark.parametrize("in_set", [False, True])
+def test_the_sources_of_net_profiles_are_among_them(device: NetScaler, task: Task, where: str, in_set: bool) -> None:
+    name = {"lbvserver": "lb_vs_ikev2_500", "servicegroup": "sg_ikev2_500"}[where]
+    device.add_net_profile("np_other", "10.30.0.1", device.config["servicegroup"]["sg_dns"])
+    device.add_net_profile("np_vpn", "ips_vpn" if in_set else "10.20.0.7", device.config[where][name])
+    if in_set:
+        device.config["ipset"]["ips_vpn"] = {"name": "ips_vpn", "td": "0"}
+        device.config["ipset_nsip_binding"] = [
+            {"name": name, "ipaddress": address}
+            for name, address in (("ips_vpn", "10.20.0.8"), ("ips_vpn", "10.20.0.9"), ("ips_other", "10.20.0.10"))
+        ]
+    sources = ["10.20.0.8", "10.20.0.9"] if in_set else ["10.20.0.7"]
+    looked = task.gathered()
+    changed = task.changed()
+    assert own(looked) == own(changed) == sorted([*OWN, *sources])
+    assert changed.requests == 16 + 1 + 2 * in_set
+
+
+@pytest.mark.parametrize("refused", ["netprofile", "ipset_nsip_binding"])
+def test_net_profiles_that_cannot_be_read_are_a_finding(device: NetScaler, task: Task, refused: str) -> None:
+    device.add_net_profile("np_vpn", "ips_vpn", device.config["servicegroup"]["sg_ikev2_500"])
+    device.config["netprofile"]["odd"] = {"name": 5, "srcip": "10.20.0.7"}
+    assert ("not_read", "warning", "an object without name") in findings(task.gathered())
+    device.fault(asks(refused), answer=NetScaler.error(2138), times=9)
+    result = task.gathered()
+    assert [name for _code, _severity, name in findings(result, "not_read")][:1] in (["net profiles"], ["IP sets"])
+    assert own(result) == OWN
+    assert task.changed().changed

@@ -42,6 +42,7 @@ def device() -> NetScaler:
         config["lbvserver"][name]["ipset"] = "more"
     config["ipset_nsip_binding"].append({"name": "more", "ipaddress": "198.51.100.7"})
     config["ipset_nsip6_binding"].append({"name": "other", "ipaddress": "2001:db8::7"})
+    device.add_net_profile("np", "more", config["lbvserver"]["lb_vs_ikev2_500"])
     config["nsip6"]["six"] = {**TEMPLATES["nsip6"], "ipv6address": "2001:db8:a::1/64"}
     return device
 

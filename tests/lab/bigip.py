@@ -170,6 +170,8 @@ ltm/pool/*/members | Pool Member | address connectionLimit fqdn monitor priority
 ltm/snat | SNAT | automap description mirror origins snatpool>ltm/snatpool sourcePort \
     translation>ltm/snat-translation vlans>net/vlan vlansDisabled vlansEnabled
 ltm/snatpool | snat pool | members>ltm/snat-translation
+ltm/snat-translation | SNAT translation | address arp connectionLimit enabled inheritedTrafficGroup ipIdleTimeout \
+    tcpIdleTimeout trafficGroup>cm/traffic-group udpIdleTimeout unit
 ltm/lsn-pool | LSN Pool | members mode
 ltm/rule | iRule | apiAnonymous
 ltm/policy | Policy | controls requires status strategy
@@ -307,6 +309,12 @@ def virtual_address(address: str) -> Properties:
     return props(text, unit=1)
 
 
+def translation(address: str) -> Properties:
+    """Make a translation address, as a SNAT pool makes one of each member that is given by its address."""
+    text = f"address={address} arp=enabled inheritedTrafficGroup=true trafficGroup=/Common/traffic-group-1"
+    return props(text, enabled=True, connectionLimit=0, unit=1)
+
+
 def forwarding(
     address: str = "0.0.0.0", mask: str = "any", snat: Properties | None = None, **more: t.Any
 ) -> Properties:
@@ -407,6 +415,7 @@ class BigIp(Device):
             },
             "virtual-address": {address: virtual_address(address) for address in ("203.0.113.10", "203.0.113.20")},
             "snatpool": {"sp_ikev2": {"members": ["/Common/10.10.0.5"]}},
+            "snat-translation": {"10.10.0.5": translation("10.10.0.5")},
             "source-addr": {
                 "source_addr": props(f"{shared} matchAcrossServices=disabled"),
                 "sa_ikev2": props(f"defaultsFrom=/Common/source_addr {shared} matchAcrossServices=enabled"),
@@ -491,6 +500,12 @@ class BigIp(Device):
         for port in (500, 4500):
             self.add_virtual(f"{stem}_{port}", address, port, snat, **more)
         return [f"{stem}_500", f"{stem}_4500"]
+
+    def add_snat_pool(self, key: str, **members: str) -> None:
+        """Add a SNAT pool; ``members``: the addresses of its translation addresses, by name."""
+        for name, address in members.items():
+            self.put("snat-translation", _qualified(name), translation(address))
+        self.put("snatpool", key, {"members": [_qualified(name) for name in members]})
 
     def add_policy(self, key: str, action: Properties, *virtuals: str) -> None:
         """Add an LTM policy with one rule and one action, and attach it to virtual servers."""

@@ -73,7 +73,7 @@ MOST_PORTS = 510  # of ExtraPorts
 _OPTS = ["opnormal", "auditnone", "reqdatadisable", "resdatadisable"]
 SERVICE: Record = {
     "Status": "Up", "Index": 0, "VSAddress": "", "VSPort": "0", "Layer": 7, "NickName": "", "Enable": True,
-    "ExtraPorts": "", "AltAddress": "",
+    "ExtraPorts": "", "AltAddress": "", "LocalBindAddrs": "",
     "SSLReverse": False, "SSLReencrypt": False, "InterceptMode": 0, "Intercept": False, "InterceptOpts": _OPTS,
     "AlertThreshold": 0, "OwaspOpts": _OPTS, "Transactionlimit": 0, "Transparent": False, "SubnetOriginating": True,
     "ServerInit": 0, "StartTLSMode": 0, "Idletime": 660, "Cache": False, "Compress": False, "Verify": 0,

@@ -132,6 +132,7 @@ KINDS: dict[str, tuple[str, str, int]] = {
     "service": ("name", "name", 344),
     "lbgroup": ("name", "name", 258),
     "csvserver": ("name", "name", 258),
+    "netprofile": ("name", "name", 258),
     "ipset": ("name", "name", 258),
     "nsip": ("ipaddress", "IPAddress", 258),
     "nsip6": ("ipv6address", "IPv6Address", 258),
@@ -147,6 +148,7 @@ BINDINGS = {  # binding -> the kind whose objects it lists
     "servicegroup_servicegroupmember_binding": "servicegroup",
     "lbgroup_lbvserver_binding": "lbgroup",
     "csvserver_lbvserver_binding": "csvserver",
+    "csvserver_cspolicy_binding": "csvserver",
     "ipset_nsip_binding": "ipset",
     "ipset_nsip6_binding": "ipset",
 }
@@ -277,8 +279,13 @@ class NetScaler(Device):
         self.state["saved"][partition] = copy.deepcopy(config)
         return made
 
-    def add_content_switching(self, vip: str, name: str, servers: t.Sequence[str] = SERVERS) -> list[str]:
-        """Add a pair like ``add_pair`` whose virtual servers have no address, behind content switching at ``vip``."""
+    def add_content_switching(
+        self, vip: str, name: str, servers: t.Sequence[str] = SERVERS, *, policy: str = ""
+    ) -> list[str]:
+        """Add a pair like ``add_pair`` whose virtual servers have no address, behind content switching at ``vip``.
+
+        They are the default ones, or those of a policy.
+        """
         made = self.add_pair(vip, name, servers)
         for port in (500, 4500):
             inner, outer = f"{name}_{port}", f"cs_{name}_{port}"
@@ -286,7 +293,18 @@ class NetScaler(Device):
             self.config["csvserver"][outer] = {
                 "name": outer, "ipv46": vip, "port": port, "servicetype": "UDP", "range": "1", "curstate": "UP", "td": "0",
             }  # fmt: skip
-            self.config["csvserver_lbvserver_binding"].append({"name": outer, "lbvserver": inner})
+            if policy:
+                row = {"name": outer, "policyname": policy, "targetlbvserver": inner, "priority": "100"}
+                self.config["csvserver_cspolicy_binding"].append(row)
+            else:
+                self.config["csvserver_lbvserver_binding"].append({"name": outer, "lbvserver": inner})
+        return made
+
+    def add_listen_policy(self, pair: str, name: str, policy: str, servers: t.Sequence[str] = SERVERS) -> list[str]:
+        """Add a pair at the address of another (``pair``) that differs from it by its listen policy alone."""
+        made = self.add_pair(self.config["lbvserver"][f"{pair}_500"]["ipv46"], name, servers)
+        for port in (500, 4500):
+            self.config["lbvserver"][f"{name}_{port}"].update(listenpolicy=policy, listenpriority="10")
         return made
 
     def add_backup(self, vserver: str, name: str, servers: t.Sequence[str] = SERVERS) -> list[str]:
@@ -296,6 +314,15 @@ class NetScaler(Device):
         self.config["lbvserver"][name]["port"] = 0
         self.config["lbvserver"][vserver]["backupvserver"] = name
         return made
+
+    def add_net_profile(self, name: str, source: str, *users: Record) -> None:
+        """Add a net profile with an address or an IP set as its source, and let these records use it."""
+        # As NITRO's reference lists it (netprofile); it is shown without what is not set.
+        self.config["netprofile"][name] = {
+            "name": name, "td": "0", "srcip": source, "srcippersistency": "DISABLED", "overridelsn": "DISABLED",
+        }  # fmt: skip
+        for record in users:
+            record["netprofile"] = name
 
     def member(self, group: str, address: str) -> Record:
         """Return the record of a service group's member."""

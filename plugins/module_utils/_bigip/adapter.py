@@ -31,6 +31,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     Reading,
     Refused,
     Service,
+    Snapshot,
     UnexpectedAnswer,
     Unreachable,
     Value,
@@ -50,7 +51,10 @@ SYNC_POLLS, SYNC_PAUSE = 60, 2
 
 
 class BigIp(Adapter):
-    """A BIG-IP, or one ``partition`` of it. ``sync_group``: the device group to sync to after a change."""
+    """A BIG-IP, or one ``partition`` of it.
+
+    ``sync_group``: the device group to sync to after a change. ``restores_pool``: a SNAT pool is what a snapshot restores.
+    """
 
     platform = "bigip"
     title = "BIG-IP"
@@ -67,6 +71,7 @@ class BigIp(Adapter):
         save: bool = True,
         sync_group: str | None = None,
         clear_connections: bool = False,
+        restores_pool: bool = False,
     ) -> None:
         super().__init__(endpoint)
         # The name becomes part of a command line on the device.
@@ -77,11 +82,17 @@ class BigIp(Adapter):
         self._save = save
         self._sync_group = sync_group
         self._clear_connections = clear_connections
+        self._restores_pool = restores_pool
         self._reader = Reader(self._api, self.label, partition)
         self._servers: dict[str, objects.VirtualServer] = {}
         self._forwarders: Sequence[objects.Forwarder] = ()
         self._around = joins.Surroundings({}, {}, (), Units({}), {})
         self._listed = 0
+
+    @classmethod
+    def of(cls, endpoint: Endpoint, options: dict[str, t.Any], snapshot: Snapshot | None) -> t.Self:
+        values = snapshot.services.values() if snapshot else ()
+        return cls(endpoint, restores_pool=any(map(objects.uses_snat_pool, values)), **options)
 
     def wanted(self, service: Service) -> Mapping[str, Value]:
         return {} if service.source_preserved else {self.setting: objects.NONE}
@@ -130,6 +141,7 @@ class BigIp(Adapter):
             tuple(map(self._around.switched, found)),
             findings=tuple(judge.list_findings(found, chosen=False)),
             unread=tuple(unread),
+            own_addresses=tuple(server.service.address for server in found),
         )
 
     def inspect(self, services: Sequence[Service]) -> Sequence[Finding]:
@@ -147,8 +159,14 @@ class BigIp(Adapter):
         servers, reader = [self._servers[service.id] for service in services], self._reader
         around, findings = reader.surroundings(servers, changing=changing, syncing=self._sync_group is not None)
         self._around = around
-        findings += reader.snat_findings(servers, around)
+        snats, not_read = reader.global_snats(around.domains)
+        findings += not_read + judge.snat_findings(snats, around.near(servers), self.label)
+        translations = [snat.translation for snat in snats if snat.translation]
         if not changing:  # after a change, the last reading has shown what is attached
+            if self._restores_pool or any(objects.uses_snat_pool(service.value) for service in services):
+                members, not_read = reader.snat_pools()
+                translations += members
+                findings += not_read
             findings += reader.policy_findings(servers)
             if not self._sync_group and not all(service.source_preserved for service in services):
                 findings += judge.left_behind(around.units, self.label, changed=False)
@@ -162,7 +180,13 @@ class BigIp(Adapter):
             for service, server in zip(guarded, servers, strict=True)
         ]
         findings += subnet_findings(at, around.own)
-        return Reading(guarded, findings=tuple(findings), version=str(around.units.own.get("version", "")))
+        own, not_read = reader.translation_addresses(translations)
+        return Reading(
+            guarded,
+            findings=(*findings, *not_read),
+            version=str(around.units.own.get("version", "")),
+            own_addresses=(*own, *(item.address for item in around.own)),
+        )
 
     def apply(self, changes: Sequence[Change]) -> None:
         try:

@@ -261,6 +261,11 @@ def virtual_servers(items: Iterable[Item], addresses: Mapping[str, str]) -> tupl
     return found, unread
 
 
+def uses_snat_pool(value: Value) -> bool:
+    """Report whether source address translation has a SNAT pool. A pool for large scale NAT is none."""
+    return isinstance(value, dict) and value.get("type") != "lsn"
+
+
 def forwarders(items: Iterable[Item]) -> list[Forwarder]:
     """Read the enabled virtual servers on any port that forward. One that is not understood, or takes lists, may forward everything."""
     found = []
@@ -289,10 +294,11 @@ def _address_of(item: Item, addresses: Mapping[str, str]) -> list[str]:
 
 
 def _criteria(item: Item) -> str:
-    return _none_or(item.get("trafficMatchingCriteria", NONE))
+    return none_or(item.get("trafficMatchingCriteria", NONE))
 
 
-def _none_or(value: t.Any) -> str:
+def none_or(value: t.Any) -> str:
+    """Return a text, empty where there is none."""
     return "" if value in (None, NONE) else str(value)
 
 
@@ -300,12 +306,12 @@ def _virtual_server(item: Item, addresses: Mapping[str, str]) -> VirtualServer:
     if item["ipProtocol"] not in CARRYING_UDP:
         raise ValueError(f"ipProtocol is {item['ipProtocol']!r}")
     translation = item["sourceAddressTranslation"]
-    kind, pool = _text(translation["type"]), _none_or(translation.get("pool", NONE))
+    kind, pool = as_text(translation["type"]), none_or(translation.get("pool", NONE))
     value: Value = {"type": kind, "pool": pool} if pool else kind
     lists, shown, port = _criteria(item), "", ANY_PORT
     if not lists:
         try:
-            shown, port = _split_destination(_text(item["destination"]), addresses)
+            shown, port = _split_destination(as_text(item["destination"]), addresses)
             located(shown, "", {})
         except ForeignPort:
             raise
@@ -315,26 +321,26 @@ def _virtual_server(item: Item, addresses: Mapping[str, str]) -> VirtualServer:
             # A name without a virtual address is treated like a list.
             lists, shown, port = str(item["destination"]), "", ANY_PORT
     service = Service(
-        id=_text(item["fullPath"]),
+        id=as_text(item["fullPath"]),
         address=_served(shown, item) if shown else "",
         port=port,
         settings={SNAT: value},
         source_preserved=kind == NONE,
         enabled=not item.get("disabled", False),
         forwards=_forwards(item),
-        names=(_text(item["name"]),),
+        names=(as_text(item["name"]),),
     )
     source = None if lists else _source(item)
-    attached = {_text(profile["fullPath"]) for profile in collection(item.get("profilesReference", {}))}
+    attached = {as_text(profile["fullPath"]) for profile in collection(item.get("profilesReference", {}))}
     return VirtualServer(
         service,
         lists=lists,
         shown=shown,
         source=source,
-        pool=_none_or(item.get("pool")),
-        persistence=tuple(_full_path(profile) for profile in _list(item, "persist")),
-        rules=tuple(_text(rule) for rule in _list(item, "rules")),
-        application=_none_or(item.get("appService")),
+        pool=none_or(item.get("pool")),
+        persistence=tuple(_full_path(profile) for profile in as_list(item, "persist")),
+        rules=tuple(as_text(rule) for rule in as_list(item, "rules")),
+        application=none_or(item.get("appService")),
         nat64=item.get("nat64") == "enabled",
         translates_destination=item.get("translateAddress", "enabled") == "enabled",
         mirrored=item.get("mirror") == "enabled",
@@ -351,18 +357,18 @@ def _virtual_server(item: Item, addresses: Mapping[str, str]) -> VirtualServer:
 def _forwarder(item: Item) -> list[Forwarder]:
     if criteria := _criteria(item):
         raise ValueError(criteria)
-    shown, port = _split_destination(_text(item["destination"]), {})
+    shown, port = _split_destination(as_text(item["destination"]), {})
     served = network(_served(shown, item))
     if port != ANY_PORT or (served.prefixlen and not _forwards(item)):
         return []
     return [
         Forwarder(
-            _text(item["fullPath"]),
+            as_text(item["fullPath"]),
             shown,
             served,
             _source(item),
-            _text(item["ipProtocol"]),
-            frozenset(map(_text, _list(item, "vlans"))),
+            as_text(item["ipProtocol"]),
+            frozenset(map(as_text, as_list(item, "vlans"))),
             except_vlans=not item.get("vlansEnabled", False),
         )
     ]
@@ -375,7 +381,7 @@ def _forwards(item: Item) -> bool:
 def _served(shown: str, item: Item) -> str:
     """Return the address that a virtual server serves; a network with its mask, such as ``10.60.9.0%2/24``."""
     address = located(shown, "", {})
-    host, mask = address.partition("%")[0], _none_or(item.get("mask"))
+    host, mask = address.partition("%")[0], none_or(item.get("mask"))
     if mask in ANY_ADDRESS or (not mask and host in ANY_ADDRESS.values()):
         return f"{address}/0"
     served = netaddr.IPNetwork(f"{host}/{mask}" if mask else host)
@@ -383,17 +389,25 @@ def _served(shown: str, item: Item) -> str:
 
 
 def _source(item: Item) -> netaddr.IPNetwork | None:
-    source = network(_text(item["source"])) if item.get("source", NONE) != NONE else None
+    source = network(as_text(item["source"])) if item.get("source", NONE) != NONE else None
     return source if source and source.prefixlen else None
 
 
-def _text(value: t.Any) -> str:
+def as_text(value: t.Any) -> str:
+    """Return a text.
+
+    :raises TypeError: where it is none.
+    """
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no text")
     return value
 
 
-def _list(item: Item, key: str) -> list[t.Any]:
+def as_list(item: Item, key: str) -> list[t.Any]:
+    """Return a list, empty where it is absent.
+
+    :raises TypeError: where there is something else in its place.
+    """
     value = item.get(key, [])
     if not isinstance(value, list):
         raise TypeError(f"{key} is {value!r}")
@@ -407,4 +421,4 @@ def _full_path(reference: Item) -> str:
 
 def full_paths(body: Item) -> frozenset[str]:
     """Read the full paths of a collection's objects."""
-    return frozenset(_text(item["fullPath"]) for item in collection(body))
+    return frozenset(as_text(item["fullPath"]) for item in collection(body))

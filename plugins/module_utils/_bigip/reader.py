@@ -14,6 +14,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip import findings
 from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip import joins, objects, surroundings
 from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.objects import Domains, Item, VirtualServer
 from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.session import Session
+from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.surroundings import Snat
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import DeviceError, Finding, Refused, Unread
 
@@ -161,18 +162,40 @@ class Reader:
         except DeviceError as error:
             return judge.not_read(what, self._label, error)
 
-    def snat_findings(self, servers: Sequence[VirtualServer], around: joins.Surroundings) -> list[Finding]:
-        """Report global SNAT objects that translate clients."""
-
-        def ask() -> list[Finding]:
+    def global_snats(self, domains: Domains) -> tuple[list[Snat], list[Finding]]:
+        """Read the global SNAT objects."""
+        try:
             snats, unread = self._api.get("/mgmt/tm/ltm/snat").parse(
-                lambda body: surroundings.snats(body, around.domains), "SNAT objects"
+                lambda body: surroundings.snats(body, domains), "SNAT objects"
             )
-            return judge.unread_findings("global SNAT", unread) + judge.snat_findings(
-                snats, around.near(servers), self._label
-            )
+        except DeviceError as error:
+            return [], judge.not_read("the global SNAT objects", self._label, error)
+        return snats, judge.unread_findings("global SNAT", unread)
 
-        return self._tolerant("the global SNAT objects", ask)
+    def snat_pools(self) -> tuple[list[str], list[Finding]]:
+        """Read the members of all SNAT pools: full paths of translation addresses."""
+        try:
+            members, unread = self._api.get("/mgmt/tm/ltm/snatpool?$select=fullPath,members").parse(
+                surroundings.snat_pools, "SNAT pools"
+            )
+        except DeviceError as error:
+            return [], judge.not_read("the SNAT pools", self._label, error)
+        return members, judge.unread_findings("SNAT pool", unread)
+
+    def translation_addresses(self, full_paths: Sequence[str]) -> tuple[list[str], list[Finding]]:
+        """Return these translation addresses. Sends a request only where one is not called by its address."""
+        addresses = {path: surroundings.named_address(path) for path in full_paths}
+        findings: list[Finding] = []
+        if not all(addresses.values()):
+            try:
+                named, unread = self._api.get("/mgmt/tm/ltm/snat-translation?$select=fullPath,address").parse(
+                    surroundings.translation_addresses, "translation addresses"
+                )
+                addresses = {path: address or named.get(path, "") for path, address in addresses.items()}
+                findings = judge.unread_findings("translation address", unread)
+            except DeviceError as error:
+                findings = judge.not_read("the translation addresses", self._label, error)
+        return [*filter(None, addresses.values())], findings
 
     def persistence_findings(self, servers: Sequence[VirtualServer], around: joins.Surroundings) -> list[Finding]:
         """Report persistence that does not hold a client's two ports together."""

@@ -14,15 +14,18 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.objects import 
     Domains,
     ForeignPort,
     Item,
+    as_list,
+    as_text,
     collection,
     each,
     located,
     network,
+    none_or,
     partition_of,
     split_port,
 )
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import ANY_PORT, Unread
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import ANY_PORT, Unread, canonical_address
 from ansible_collections.aovpn.ikev2.plugins.module_utils._network import OwnAddress
 
 SYNC_ONLY = "sync-only"
@@ -69,12 +72,16 @@ class VirtualAddress:
 
 @dataclass(frozen=True)
 class Snat:
-    """A global SNAT object: it translates packets from ``origins``, first addresses and networks; ``shown`` as the device has them."""
+    """A global SNAT object: it translates packets from ``origins``, first addresses and networks; ``shown`` as the device has them.
+
+    ``translation``: the full path of the one address that it translates to, if there is one.
+    """
 
     name: str
     shown: tuple[str, ...]
     origins: tuple[tuple[str, netaddr.IPNetwork], ...]
     vlans: str
+    translation: str
 
 
 @dataclass(frozen=True)
@@ -187,9 +194,30 @@ def snats(body: Item, domains: Domains) -> tuple[list[Snat], list[Unread]]:
                 (located(origin.partition("/")[0], partition_of(item), domains), network(origin)) for origin in origins
             ),
             ", ".join(map(str, item["vlans"])) if item.get("vlans") and item.get("vlansEnabled") else "",
+            none_or(item.get("translation")),
         )
 
     return each(body, read)
+
+
+def snat_pools(body: Item) -> tuple[list[str], list[Unread]]:
+    """Read the members of SNAT pools: full paths of translation addresses."""
+    found, unread = each(body, lambda item: [as_text(name) for name in as_list(item, "members")])
+    return [name for names in found for name in names], unread
+
+
+def translation_addresses(body: Item) -> tuple[dict[str, str], list[Unread]]:
+    """Read translation addresses, by full path."""
+    found, unread = each(body, lambda item: (as_text(item["fullPath"]), canonical_address(as_text(item["address"]))))
+    return dict(found), unread
+
+
+def named_address(full_path: str) -> str:
+    """Return the address that an object has as its name; empty where it has another name."""
+    try:
+        return canonical_address(full_path.rpartition("/")[2])
+    except ValueError:
+        return ""
 
 
 def units(body: Item) -> Units:

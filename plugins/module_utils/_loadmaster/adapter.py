@@ -115,13 +115,17 @@ class LoadMaster(Adapter):
             for virtual in found
         ]
         self._services = {virtual.service.id: virtual for virtual in found}
-        return Reading(tuple(service for virtual in found for service in virtual.services), unread=tuple(unread))
+        services = tuple(service for virtual in found for service in virtual.services)
+        own = [address for virtual in found for address in virtual.sources]
+        own += [service.address for service in services]
+        return Reading(services, unread=tuple(unread), own_addresses=tuple(own))
 
     def inspect(self, services: Sequence[Service]) -> Sequence[Finding]:
         virtuals = self._virtuals(services)
         findings = [finding for virtual in virtuals for finding in judge.service_findings(virtual)]
         for name, virtual in self._services.items():
-            findings += judge.unread_findings(name, virtual.real.unread if virtual.real else ())
+            findings += judge.unread_findings(name, (virtual.real or objects.RealServers()).unread)
+            findings += judge.unread_findings(name, virtual.unread_sources)
         findings += judge.originating_findings(virtuals, self.label)
         return findings + judge.persistence_findings(services, self._services)
 
@@ -142,7 +146,8 @@ class LoadMaster(Adapter):
             layer_7 = [service for service in guarded if self._services[service.id].layer != objects.LAYER_4]
             findings += judge.network_findings(layer_7, own, device)
         findings += judge.direct_findings(guarded) + judge.alternate_findings(guarded, self._services)
-        return Reading(guarded, findings=tuple(findings), version=device.version)
+        addresses = tuple(address for item in own for address in (item.address, item.shared))
+        return Reading(guarded, findings=tuple(findings), version=device.version, own_addresses=addresses)
 
     def _guarded(self, service: Service, own: Sequence[objects.Interface], device: objects.Settings) -> Service:
         virtual = self._services[service.id]

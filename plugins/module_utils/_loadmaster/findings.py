@@ -27,16 +27,30 @@ NOT_TRANSPARENT = (
 
 def service_findings(virtual: VirtualService) -> list[Finding]:
     """Report what a service's own record says."""
+    findings = []
+    if virtual.parts:
+        findings.append(
+            Finding(
+                "unsupported_mode",
+                "warning",
+                virtual.service.id,
+                "This virtual service has SubVSs. Their real servers and their own settings are not read, so it is not known whether the"
+                " servers see the clients' own addresses, and where their replies go.",
+                "Check the SubVSs by hand. A change of this service needs 'return_path_unverified' accepted, if the servers'"
+                " replies come back through this device.",
+            )
+        )
     if virtual.layer == LAYER_4 or not virtual.reencrypts:
-        return []
+        return findings
     return [
+        *findings,
         Finding(
             "unsupported_mode",
             "blocker",
             virtual.service.id,
             "SSL re-encryption is on. With it, the LoadMaster accepts the flag Transparent and ignores it.",
             "Switch re-encryption off: IKEv2 is not SSL.",
-        )
+        ),
     ]
 
 

@@ -68,6 +68,8 @@ class VirtualService:
 
     ``address`` and ``port`` are as the device writes them, ``places`` all addresses and ports on which it listens. ``follows`` is the
     index of the service whose port it follows, ``use_for_snat`` is None where the device does not have it, ``real`` where it did not say.
+    ``parts``: how many SubVSs it has, whose real servers are not read. ``sources``: the alternate addresses from which it connects to
+    its servers; ``unread_sources``: those that cannot be read.
     """
 
     service: Service
@@ -82,6 +84,9 @@ class VirtualService:
     persistence: str
     follows: int
     real: RealServers | None
+    parts: int = 0
+    sources: tuple[str, ...] = ()
+    unread_sources: tuple[Unread, ...] = ()
 
     @property
     def identity(self) -> Fields:
@@ -173,6 +178,7 @@ def virtual_service(record: Fields) -> VirtualService | None:
     index, nickname = number(record, "Index"), text(record, "NickName")
     if not index:
         raise ValueError("it has no Index")
+    sources, unread_sources = _sources(record)
     name = _id(addresses[0], "0" if ports == [ANY_PORT] else port if "-" in port else str(int(port)))
     spelled = [_id(address, str(at or "*")) for address, at in places]
     return VirtualService(
@@ -197,6 +203,9 @@ def virtual_service(record: Fields) -> VirtualService | None:
         persistence="" if text(record, "PersistTimeout") == "0" else text(record, "Persist"),
         follows=number(record, "FollowVSID"),
         real=None,
+        parts=len(as_list(record.get("SubVS") or [])),
+        sources=tuple(sources),
+        unread_sources=tuple(unread_sources),
     ).with_real(real_servers(record) if tells_servers(record) else None)
 
 
@@ -214,6 +223,16 @@ def _addresses(record: Fields, written: str) -> list[str]:
     alternate = text(record, "AltAddress")
     following = [str(netaddr.IPAddress(first) + more) for more in range(1, count)]
     return [first, *following, *([canonical_address(alternate)] if alternate else [])]
+
+
+def _sources(record: Fields) -> tuple[list[str], list[Unread]]:
+    """Read the alternate source addresses, which have blanks between them."""
+    shown = " ".join(map(str, as_list(record.get("LocalBindAddrs") or [])))
+    return _each(
+        shown.replace(",", " ").split(),
+        canonical_address,
+        lambda _position, _item, reason: Unread("alternate source address", reason),
+    )
 
 
 def _ports(port: str, extra: str) -> list[int]:

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import time
 import typing as t
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
-from urllib.parse import quote, unquote
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import SAVE_TIMEOUT, Adapter
-from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Endpoint
+from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
-    AccessDenied,
     Change,
     DeviceError,
     Finding,
-    InvalidInput,
     Reading,
     Refused,
     Service,
@@ -29,34 +26,13 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     Value,
 )
 from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler import findings as judge
-from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler import join, objects
+from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler import joins, objects
 from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.objects import each
+from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.session import IN_PROGRESS, Session
 from ansible_collections.aovpn.ikev2.plugins.module_utils._network import subnet_findings
-
-NITRO = "/nitro/v1/config/"
 
 USNIP = "USNIP"
 """The mode Use Subnet IP."""
-
-EXPIRED = (444, 1027)
-NO_SESSION_LEFT = (445, 446)
-WRONG_CREDENTIALS = (354, 355)
-BASIC_DISABLED = 1244
-NOT_AUTHORIZED = 2138
-IN_PROGRESS = 293
-UNKNOWN_FIELD = (278, 1090)
-"""Codes that an older firmware may have for a field in ``attrs`` that it does not know."""
-PROPAGATION = (347, 349, 457, 458, 1028)
-"""Codes that say that a change has not reached the other node: a warning or an error, depending on the device."""
-
-ADVICE = {
-    **dict.fromkeys(PROPAGATION, "Make changes on the primary node, and make sure that the other node is reachable."),
-    IN_PROGRESS: "Somebody else's command is still running; try again later.",
-    **dict.fromkeys((1044, 1203), "This is one node of a cluster: use the cluster's address (CLIP) as 'host'."),
-    1289: "Switch off connection failover of the virtual server first.",
-    3894: "Give this virtual address servers of its own IP version.",
-}
-"""What to do about a refusal, by NITRO code."""
 
 PAUSES = (1, 2, 4)
 """How long to wait before a save is tried again, in seconds."""
@@ -88,30 +64,25 @@ class NetScaler(Adapter):
         admin_partition: str | None = None,
         save: bool = True,
     ) -> None:
-        if nitro_auth_token and admin_partition is not None:
-            # Switching would leave the caller's own session in another partition, and nothing shows in which it was.
-            raise InvalidInput(
-                "Options 'nitro_auth_token' and 'admin_partition' exclude each other: a session is in one partition."
-                " Switch the session yourself, or give 'username' and 'password'."
-            )
         super().__init__(endpoint)
-        self._username = username
-        self._password = password
-        self._given = nitro_auth_token
+        self._session = Session(
+            self._http,
+            self.label,
+            username=username,
+            password=password,
+            given=nitro_auth_token,
+            admin_partition=admin_partition,
+        )
         self._subnet_ip_mode = subnet_ip_mode
         self._wanted: dict[str, Value] = {self.setting: "YES"}
         if use_proxy_port is not None:
             self._wanted[objects.PROXY_PORT] = "YES" if use_proxy_port else "NO"
         self._proxy_port = use_proxy_port is not None if proxy_port_in_value is None else proxy_port_in_value
-        self._admin_partition = admin_partition
         self._save = save
-        self._logged_in = False
-        self._who = f"user {username!r}"
-        self._topology: join.Topology | None = None
+        self._topology: joins.Topology | None = None
         self._carriers: dict[str, objects.Carrier] = {}
         self._groups: dict[objects.Carrier, objects.Group] = {}
-        self._warnings: list[str] = []
-        self._attrs = True
+        self._sets: tuple[list[t.Any], list[Finding]] | None = None
 
     @classmethod
     def of(cls, endpoint: Endpoint, options: dict[str, t.Any], snapshot: Snapshot | None) -> t.Self:
@@ -132,36 +103,11 @@ class NetScaler(Adapter):
     def settings(self, value: Value) -> Mapping[str, Value]:
         return objects.settings(value)
 
-    # Session
-
     def open(self) -> None:
-        if self._given:
-            # The device writes the id percent-encoded into its cookie; callers have it either way.
-            self._http.remember("NITRO_AUTH_TOKEN", quote(unquote(self._given), safe=""))
-            self._who = "the session of 'nitro_auth_token'"
-            return
-        self._log_in()
-
-    def _log_in(self) -> None:
-        # The session's id comes back as a cookie, which the HTTP session keeps to itself.
-        self._given, self._logged_in, self._who = None, False, f"user {self._username!r}"
-        self._http.forget()
-        self._send("POST", "login", {"login": {"username": self._username, "password": self._password}})
-        self._logged_in = True
-        if self._admin_partition is not None:
-            body = {"nspartition": {"partitionname": self._admin_partition}}
-            answer = self._post("POST", "nspartition?action=Switch", body)  # not _send, which may lead here
-            self._accepted(answer, f"POST nspartition ({self._admin_partition})")
+        self._session.open()
 
     def close(self) -> None:
-        try:
-            if self._logged_in:
-                self._logged_in = False
-                answer = self._post("POST", "logout", {"logout": {}})
-                if self._code(answer) not in EXPIRED:  # a session that has expired is closed
-                    self._accepted(answer, "POST logout")
-        finally:
-            self._http.close()
+        self._session.close()
 
     # The engine's way through
 
@@ -172,7 +118,7 @@ class NetScaler(Adapter):
         return self._read(sorted({self._carriers[service.id][0] for service in services}, reverse=True))
 
     def _read(self, kinds: Sequence[str]) -> Reading:
-        modes, unread = self._send("GET", "nsmode").parse(objects.modes, "modes")
+        modes, unread = self._session.send("GET", "nsmode").parse(objects.modes, "modes")
         findings = judge.mode_findings(modes, self.label) + judge.not_read(
             unread, "This collection does not change it."
         )
@@ -184,14 +130,20 @@ class NetScaler(Adapter):
         for kind in kinds:
             fields = objects.CARRIER[kind] + (f",{objects.PROXY_PORT}" if self._proxy_port else "")
             read = objects.group(kind, bound, proxy_port=self._proxy_port)
-            groups, odd = each(self._list(f"{kind}?attrs={fields}"), read, objects.NAME_KEYS[kind])
+            groups, odd = each(self._session.rows(f"{kind}?attrs={fields}"), read, objects.NAME_KEYS[kind])
             self._groups = {carrier: group for carrier, group in self._groups.items() if carrier[0] != kind}
             self._groups |= {group.carrier: group for group in groups if isinstance(group, objects.Group)}
             broken = {**known.broken, **{(kind, item.id): item.reason for item in odd}}
             known = replace(known, broken={carrier: broken[carrier] for carrier in broken if carrier not in groups})
         self._carriers = {carrier[1]: carrier for carrier in self._groups}
-        services, left_out = join.services(known, self._groups)
-        return Reading(tuple(services), {USNIP: modes["usnip"]}, tuple(findings), unread=(*known.unread, *left_out))
+        services, left_out = joins.services(known, self._groups)
+        return Reading(
+            tuple(services),
+            {USNIP: modes["usnip"]},
+            tuple(findings),
+            unread=(*known.unread, *left_out),
+            own_addresses=tuple(service.address for service in services),
+        )
 
     def inspect(self, services: Sequence[Service]) -> Sequence[Finding]:
         listeners = self._topology.listeners if self._topology else ()
@@ -200,7 +152,9 @@ class NetScaler(Adapter):
         findings: list[Finding] = []
         if groups:
             consequence = "So it is not known whether both ports of a client reach the same VPN server."
-            rows, findings = self._ask(f"lbgroup?attrs={objects.PERSISTENCY_GROUP}", "persistency groups", consequence)
+            rows, findings = self._session.ask(
+                f"lbgroup?attrs={objects.PERSISTENCY_GROUP}", "persistency groups", consequence
+            )
             read, odd = each(rows, objects.persistency_group, "name")
             groups |= {group.name: group for group in read if group.name in groups}
             reasons = {item.id: item for item in odd}
@@ -210,33 +164,74 @@ class NetScaler(Adapter):
             )
         return findings + judge.listener_findings(services, self._carriers, listeners, groups)
 
+    def explain(self, addresses: Sequence[str]) -> Sequence[str]:
+        asked = {
+            resource: self._session.ask(f"{resource}?{query}", "", "")[0]
+            for resource, query in (
+                ("csvserver", f"attrs={objects.CONTENT_SWITCH}"),
+                ("csvserver_lbvserver_binding", "bulkbindings=yes"),
+                ("csvserver_cspolicy_binding", "bulkbindings=yes"),
+            )
+        }
+        switches, default, by_policy = asked.values()
+        bindings = {"lbvserver": default, "targetlbvserver": by_policy}
+        found = joins.switched(addresses, switches, bindings, self._topology or joins.Topology())
+        return judge.content_switching(found)
+
     def guard(self, services: Sequence[Service], *, changing: bool) -> Reading:
-        known = self._topology or join.Topology()
+        known = self._topology or joins.Topology()
         groups = [self._groups[self._carriers[service.id]] for service in services]
-        addresses = self._list(f"nsip?attrs={objects.SNIP}")
+        consequence = "So it is not known which addresses may be the VPN servers' gateways."
+        addresses, refused = self._session.ask(f"nsip?attrs={objects.SNIP}", "addresses (nsip)", consequence)
         found, odd = each(addresses, objects.snip, "ipaddress")
-        findings = self._node([item for item in addresses if isinstance(item, dict)])
+        own, not_asked = objects.addresses(addresses, "ipaddress"), {4} if refused else set()
+        findings = refused + self._node([item for item in addresses if isinstance(item, dict)])
         if any(":" in member.address for group in groups for member in known.members_of(group)):
-            more, odder = each(self._list(f"nsip6?attrs={objects.SNIP6}"), objects.snip6, "ipv6address")
-            found, odd = found + more, odd + odder
+            rows, refused = self._session.ask(f"nsip6?attrs={objects.SNIP6}", "addresses (nsip6)", consequence)
+            more, odder = each(rows, objects.snip6, "ipv6address")
+            found, odd, findings = found + more, odd + odder, findings + refused
+            own += objects.addresses(rows, "ipv6address")
+            not_asked |= {6} if refused else set()
         findings += judge.not_read(odd, "It is not considered as a gateway.")
         snips = [snip for snip in found if snip is not None]
         guarded = tuple(
-            join.with_servers(service, group, known, snips) for service, group in zip(services, groups, strict=True)
+            joins.with_servers(service, group, known, snips, not_asked)
+            for service, group in zip(services, groups, strict=True)
         )
         findings += judge.family_findings(guarded, self._carriers, known.listeners)
+        findings += judge.policy_findings(guarded, self._carriers, known.listeners, snips)
         findings += judge.gateway_findings(guarded, snips)
-        return Reading(guarded, findings=(*findings, *subnet_findings(guarded, snips)))
+        findings += subnet_findings(guarded, snips)
+        sources, refused = self._profile_sources(joins.profiles(services, groups, known))
+        return Reading(guarded, findings=(*findings, *refused), own_addresses=(*own, *sources))
+
+    def _profile_sources(self, names: Collection[str]) -> tuple[list[str], list[Finding]]:
+        """Read the addresses that these net profiles have as source. Sends no request where there are none."""
+        if not names:
+            return [], []
+        consequence = "So some addresses from which this device sends are not known."
+        rows, findings = self._session.ask(f"netprofile?attrs={objects.NET_PROFILE}", "net profiles", consequence)
+        profiles, odd = each(rows, objects.net_profile, "name")
+        sources = {source for name, source in profiles if name in names and source}
+        found = objects.addresses([{"srcip": source} for source in sources], "srcip")
+        if len(found) < len(sources):  # the others are IP sets
+            reported = self._sets is not None
+            rows, refused = self._ip_sets()
+            read, odder = each(rows, objects.set_binding, "name")
+            found += [address for name, address in read if name in sources]
+            if not reported:
+                odd, findings = odd + odder, findings + refused
+        return found, findings + judge.not_read(odd, consequence)
 
     def _node(self, addresses: Sequence[objects.Item]) -> list[Finding]:
         """Report whether this node takes changes. A cluster has no high availability of its own."""
         if any(item.get("type") == "CLIP" for item in addresses):
             consequence = "So it is not known whether process-local is on."
-            instances, findings = self._ask("clusterinstance", "cluster", consequence)
+            instances, findings = self._session.ask("clusterinstance", "cluster", consequence)
             instances = [item for item in instances if isinstance(item, dict)]
             return findings + judge.cluster_findings(addresses, instances, self.host, self.label)
         try:
-            nodes = [item if isinstance(item, dict) else {} for item in self._list("hanode/0")]
+            nodes = [item if isinstance(item, dict) else {} for item in self._session.rows("hanode/0")]
         except DeviceError as error:
             return [judge.node_not_asked(error, self.label)]
         return judge.node_findings(nodes, self.label)
@@ -248,14 +243,16 @@ class NetScaler(Adapter):
                 continue
             for change in grouped:
                 action = "enable" if change.after else "disable"
-                self._write("POST", f"nsmode?action={action}", {"nsmode": {"mode": [change.setting]}}, change.setting)
+                self._session.write(
+                    "POST", f"nsmode?action={action}", {"nsmode": {"mode": [change.setting]}}, change.setting
+                )
 
     def keep(self) -> None:
         if not self._save:
             return
         for pause in (*PAUSES, 0):
             try:
-                self._write("POST", "nsconfig?action=save", {"nsconfig": {}}, "", patience=SAVE_TIMEOUT)
+                self._session.write("POST", "nsconfig?action=save", {"nsconfig": {}}, "", patience=SAVE_TIMEOUT)
             except Refused as error:
                 if error.code != IN_PROGRESS or not pause:
                     raise
@@ -265,25 +262,36 @@ class NetScaler(Adapter):
                 return
 
     def finish(self, services: Sequence[Service], changed: Sequence[Service]) -> Sequence[Finding]:
-        return judge.change_findings(self._warnings, self.label, flows=bool(changed))
+        return judge.change_findings(self._session.warnings, self.label, flows=bool(changed))
 
     # What these take
 
-    def _read_topology(self) -> tuple[join.Topology, list[Finding]]:
+    def _read_topology(self) -> tuple[joins.Topology, list[Finding]]:
         """Join virtual servers, bindings and members. Read once: bindings are never changed here."""
-        servers = self._list(f"lbvserver?attrs={objects.VIRTUAL_SERVER}")
-        bindings = {kind: self._list(f"lbvserver_{kind}_binding?bulkbindings=yes") for kind in objects.NAME_KEYS}
-        members = self._list("servicegroup_servicegroupmember_binding?bulkbindings=yes")
-        known, findings = join.topology(servers, bindings, members), []
+        servers = self._session.rows(f"lbvserver?attrs={objects.VIRTUAL_SERVER}")
+        bindings = {
+            kind: self._session.rows(f"lbvserver_{kind}_binding?bulkbindings=yes") for kind in objects.NAME_KEYS
+        }
+        members = self._session.rows("servicegroup_servicegroupmember_binding?bulkbindings=yes")
+        known, findings = joins.topology(servers, bindings, members), list[Finding]()
         if any(item.server.ipset for item in known.listeners):
-            rows = []
-            for kind in ("nsip", "nsip6"):
-                consequence = "So some addresses of virtual servers are not known."
-                listed, not_asked = self._ask(f"ipset_{kind}_binding?bulkbindings=yes", "IP sets", consequence)
-                rows += listed
-                findings += not_asked
-            known = join.with_sets(known, rows)
+            rows, findings = self._ip_sets()
+            known = joins.with_sets(known, rows)
         return known, findings
+
+    def _ip_sets(self) -> tuple[list[t.Any], list[Finding]]:
+        """Read what IP sets hold. Read once."""
+        if self._sets is None:
+            consequence = "So some addresses of virtual servers and net profiles are not known."
+            asked = [
+                self._session.ask(f"ipset_{kind}_binding?bulkbindings=yes", "IP sets", consequence)
+                for kind in ("nsip", "nsip6")
+            ]
+            self._sets = (
+                [row for rows, _findings in asked for row in rows],
+                [finding for _rows, findings in asked for finding in findings],
+            )
+        return self._sets
 
     def _set(self, changes: Sequence[Change]) -> None:
         """Set services in one request for each kind. The engine rolls back a half-done one: NITRO does not."""
@@ -296,100 +304,5 @@ class NetScaler(Adapter):
                 items = [{key: name, **steps[0]} for (carried_by, name), steps in left if carried_by == kind]
                 if items:
                     named = ", ".join(str(item[key]) for item in items)
-                    self._write("PUT", kind, {kind: items if len(items) > 1 else items[0]}, named)
+                    self._session.write("PUT", kind, {kind: items if len(items) > 1 else items[0]}, named)
             left = [(carrier, steps[1:]) for carrier, steps in left if steps[1:]]
-
-    # Requests
-
-    def _list(self, resource: str) -> list[t.Any]:
-        """Read a list; one with nothing in it is an absent key, and one item may stand without its array."""
-        path, _mark, query = resource.partition("?")
-        selecting = query.startswith("attrs=")
-        try:
-            answer = self._send("GET", resource if self._attrs or not selecting else path)
-        except Refused as error:
-            if not (selecting and self._attrs and error.code in UNKNOWN_FIELD):
-                raise
-            self._attrs = False  # an older firmware: it shows what it has, with everything else
-            answer = self._send("GET", path)
-        found = answer.json().get(path.partition("/")[0], [])
-        return found if isinstance(found, list) else [found]
-
-    def _ask(self, resource: str, what: str, consequence: str) -> tuple[list[t.Any], list[Finding]]:
-        """Read a list that findings alone depend on: where that fails, a finding says what is not known."""
-        try:
-            return self._list(resource), []
-        except DeviceError as error:
-            return [], [judge.not_asked(what, error, consequence)]
-
-    def _write(self, method: str, resource: str, body: t.Any, named: str, *, patience: int = 0) -> None:
-        # Without this, a change that does not reach the other node looks as if it had.
-        answer = self._send(method, resource + ("&" if "?" in resource else "?") + "warning=yes", body, named, patience)
-        if self._code(answer) in PROPAGATION:
-            self._warnings.append(_reason(answer.json()))
-
-    def _send(self, method: str, resource: str, body: t.Any = None, named: str = "", patience: int = 0) -> Answer:
-        answer = self._post(method, resource, body, patience)
-        renewable = self._logged_in or (self._given and self._username)
-        if renewable and self._code(answer) in EXPIRED:
-            # Refused before anything was done: log in again, and repeat the request.
-            self._log_in()
-            answer = self._post(method, resource, body, patience)
-        doing = f"{method} {resource.partition('?')[0]}"
-        return self._accepted(answer, f"{doing} ({named})" if named else doing)
-
-    def _post(self, method: str, resource: str, body: t.Any, patience: int = 0) -> Answer:
-        headers = {"X-NITRO-ONERROR": "exit"} if isinstance(body, dict) and _is_bulk(body) else None
-        return self._http.send(method, NITRO + resource, body=body, headers=headers, patience=patience)
-
-    @staticmethod
-    def _code(answer: Answer) -> int:
-        if answer.status < 300 and not answer.text.strip():
-            return 0
-        return answer.parse(lambda body: int(body.get("errorcode", 0)), "result")
-
-    def _accepted(self, answer: Answer, doing: str) -> Answer:
-        code = self._code(answer)
-        if answer.status < 400 and code == 0:
-            return answer
-        body = answer.json()
-        if answer.status < 300 and body.get("severity") == "WARNING":
-            return answer
-        # The code of a bulk says only that a part has failed; the part says why.
-        failed = next((item for item in _parts(body) if item.get("errorcode")), body)
-        code = answer.parse(lambda _body: int(failed.get("errorcode", 0)), "result")
-        message = _reason(failed)
-        if code in EXPIRED and self._given:
-            raise AccessDenied(
-                f"{self.label} does not know {self._who}, or it has ended. Give a new one,"
-                f" or 'username' and 'password'. {message}"
-            )
-        if code in WRONG_CREDENTIALS:
-            raise AccessDenied(f"{self.label} refused {self._who}. Check 'username' and 'password'. {message}")
-        if code in NO_SESSION_LEFT:
-            raise AccessDenied(
-                f"{self.label}: {self._who} has as many sessions as the device allows."
-                f" End some, or use a separate account for Ansible. {message}"
-            )
-        if code == BASIC_DISABLED:
-            raise AccessDenied(
-                f"{self.label} accepts no basic authentication, and refused the login, too. Allow {self._who}"
-                f" to use the API. {message}"
-            )
-        if code == NOT_AUTHORIZED or answer.status in (401, 403):
-            raise AccessDenied(f"{self.label} does not let {self._who} do this ({doing}): {message}")
-        advice = f" {ADVICE[code]}" if code in ADVICE else ""
-        raise Refused(f"{self.label} refused {doing}: {message}{advice}", status=answer.status, code=code)
-
-
-def _is_bulk(body: Mapping[str, t.Any]) -> bool:
-    return any(isinstance(item, list) for item in body.values())
-
-
-def _parts(body: Mapping[str, t.Any]) -> list[Mapping[str, t.Any]]:
-    parts = body.get("response", [])
-    return [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
-
-
-def _reason(body: Mapping[str, t.Any]) -> str:
-    return f"{body.get('message', 'no reason given')} (NITRO error {body.get('errorcode', 0)})."

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Finding, Service, Unread
-from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.join import Listener
+from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.joins import Listener, named_subnets
 from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.objects import (
     Carrier,
     Item,
@@ -195,12 +195,20 @@ def unsettled_groups(mine: Iterable[Listener]) -> list[str]:
 
 
 def _by_address(mine: Iterable[Listener]) -> list[tuple[VirtualServer, ...]]:
-    """Return the virtual servers of each address that has several."""
+    """Return the virtual servers of each address that has several; those with different listen policies serve different clients."""
     by_address: dict[str, dict[VirtualServer, None]] = {}
     for item in mine:
         for address in item.server.addresses:
             by_address.setdefault(address, {})[item.server] = None
-    return [*dict.fromkeys(tuple(servers) for servers in by_address.values() if len(servers) > 1)]
+    grouped: list[tuple[VirtualServer, ...]] = []
+    for servers in by_address.values():
+        by_policy: dict[str, list[VirtualServer]] = {}
+        # Two on one port: their listen policies tell them apart.
+        told_apart = len({server.port for server in servers}) < len(servers)
+        for server in servers:
+            by_policy.setdefault(server.policy if told_apart else "", []).append(server)
+        grouped += map(tuple, by_policy.values())
+    return [*dict.fromkeys(servers for servers in grouped if len(servers) > 1)]
 
 
 def _joining(servers: Iterable[VirtualServer]) -> str:
@@ -314,6 +322,50 @@ def family_findings(
                 "Give these addresses servers of their own IP version.",
             )
     return [*findings.values()]
+
+
+def policy_findings(
+    services: Sequence[Service], carriers: Mapping[str, Carrier], listeners: Sequence[Listener], snips: Sequence[Snip]
+) -> list[Finding]:
+    """Report virtual servers whose listen policy chooses their clients, who may be next to the VPN servers.
+
+    Those need the translation: the servers would answer them directly, past the device. Such a policy is not evaluated. A change is
+    blocked where it names the servers' subnet, and does not negate anything.
+    """
+    findings = []
+    for server in dict.fromkeys(item.server for item in chosen_listeners(services, carriers, listeners)):
+        if not server.policy:
+            continue
+        bound = {item.carrier for item in listeners if item.server == server}
+        mine = [service for service in services if carriers[service.id] in bound]
+        inside = named_subnets(server, mine, snips)
+        negated = "!" in server.policy or "NOT" in server.policy.upper()
+        blocks = inside and not negated and not all(service.source_preserved for service in mine)
+        findings.append(
+            Finding(
+                "client_in_server_subnet",
+                "blocker" if blocks else "warning",
+                server.name,
+                f"This virtual server is for the clients that its listen policy chooses, {server.policy}, which is not evaluated."
+                + (f" The policy names an address in the servers' subnet {', '.join(inside)}." if inside else "")
+                + " With Use Client IP, the servers answer clients in their own subnet directly, past this device, and cut them off.",
+                "If it is for such clients, leave it out: name the service groups of the others in 'services'.",
+            )
+        )
+    return findings
+
+
+def content_switching(found: Mapping[str, Sequence[str]]) -> list[str]:
+    """Say which service groups or services are behind content switching virtual servers, by their names."""
+    return [
+        f"The address belongs to the content switching virtual server {name}, which has no service group of its own. "
+        + (
+            f"Name what it leads to in 'services': {', '.join(dict.fromkeys(carriers))}."
+            if carriers
+            else "Name the service groups behind it in 'services'."
+        )
+        for name, carriers in found.items()
+    ]
 
 
 def gateway_findings(services: Iterable[Service], snips: Sequence[Snip]) -> list[Finding]:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
@@ -25,15 +26,20 @@ PROTOCOLS = {"UDP": "udp", "ANY": "any"}
 NAME_KEYS = {"servicegroup": "servicegroupname", "service": "name"}
 """The two kinds of object that carry ``usip``, and what NITRO calls their names."""
 
-VIRTUAL_SERVER = "name,ipv46,range,ipset,port,servicetype,curstate,m,connfailover,processlocal,persistencetype,groupname,backupvserver,td"
+VIRTUAL_SERVER = (
+    "name,ipv46,range,ipset,port,servicetype,curstate,m,connfailover,processlocal,persistencetype,groupname,backupvserver,"
+    "netprofile,listenpolicy,td"
+)
 CARRIER = {
-    "servicegroup": "servicegroupname,servicetype,usip,state,td",
-    "service": "name,servicetype,usip,svrstate,ipaddress,port,td",
+    "servicegroup": "servicegroupname,servicetype,usip,state,netprofile,td",
+    "service": "name,servicetype,usip,svrstate,ipaddress,port,netprofile,td",
 }
 SNIP = "ipaddress,netmask,type,iptype,state,arp,ownernode,td"
 SNIP6 = "ipv6address,type,iptype,state,nd,ownernode,td"
 PERSISTENCY_GROUP = "name,persistencetype,usevserverpersistency"
-"""The fields that are needed, for ``attrs``. Net profiles are not: with ``usip`` on, they are ignored (Citrix, CTX130209)."""
+NET_PROFILE = "name,srcip"
+CONTENT_SWITCH = "name,ipv46,range,port,servicetype,td"
+"""The fields that are needed, for ``attrs``. Net profiles only choose the source while ``usip`` is off (Citrix, CTX130209)."""
 USIP, PROXY_PORT = "usip", "useproxyport"
 
 FORWARDING = ("IP", "MAC", "IPTUNNEL", "TOS")
@@ -44,13 +50,17 @@ NOT_UP = (*OUT_OF_SERVICE, "DOWN", "GOING OUT OF SERVICE", "DOWN WHEN GOING OUT 
 NO_ADDRESS = ("", "0.0.0.0", "::")
 EVERY_PORT = 65535
 """How NITRO writes the port ``*``."""
+NETWORK = re.compile(r"[0-9A-Fa-f]+(?:[.:]+[0-9A-Fa-f]*)+(?:/\d+)?")
 NODES = 32
 """How many nodes a cluster may have. An address that all of them answer for belongs to node 255."""
 
 
 @dataclass(frozen=True)
 class VirtualServer:
-    """A virtual server for UDP. ``address`` is empty if clients cannot address it; ``more``: its further addresses."""
+    """A virtual server for UDP. ``address`` is empty if clients cannot address it; ``more``: its further addresses.
+
+    ``policy``: an expression that chooses its clients. Several may have one address and port, and differ by it alone.
+    """
 
     name: str
     address: str
@@ -66,6 +76,8 @@ class VirtualServer:
     persistence: str
     group: str
     backup: str
+    profile: str
+    policy: str
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -97,6 +109,7 @@ class Group:
     enabled: bool
     domain: str
     members: tuple[Member, ...]
+    profile: str
 
 
 @dataclass(frozen=True)
@@ -211,7 +224,33 @@ def virtual_server(item: Item) -> VirtualServer | None:
         persistence=optional(item, "persistencetype"),
         group=optional(item, "groupname"),
         backup=optional(item, "backupvserver"),
+        profile=optional(item, "netprofile"),
+        policy="" if (policy := optional(item, "listenpolicy")).upper() == "NONE" else policy,
     )
+
+
+def content_switch(item: Item) -> tuple[str, tuple[str, ...]] | None:
+    """Read the name and the addresses of a content switching virtual server; None if it carries no UDP."""
+    if _text(item, "servicetype") not in PROTOCOLS:
+        return None
+    first, behind = _address(item, "ipv46"), domain(item)
+    more = _range(first, _number(item, "range", 254, default=1), behind) if first else ()
+    return _text(item, "name"), (first + behind, *more)
+
+
+def target(key: str) -> Callable[[Item], tuple[str, str]]:
+    """Return what reads the name of a content switching virtual server, and where a binding of it leads to."""
+    return lambda item: (_text(item, "name"), _text(item, key))
+
+
+def named_networks(expression: str) -> list[netaddr.IPNetwork]:
+    """Return the addresses and networks that a policy's expression names."""
+    found, _unread = each(
+        [{"shown": shown} for shown in NETWORK.findall(expression)],
+        lambda item: netaddr.IPNetwork(item["shown"]),
+        "shown",
+    )
+    return found
 
 
 def _range(first: str, number: int, behind: str) -> tuple[str, ...]:
@@ -269,9 +308,21 @@ def group(kind: str, bound: Container[Carrier], *, proxy_port: bool) -> Callable
             enabled=item.get("state", item.get("svrstate")) not in OUT_OF_SERVICE,
             domain=domain(item),
             members=(_member(item, "ipaddress", carrier[1]),) if kind == "service" else (),
+            profile=optional(item, "netprofile"),
         )
 
     return read
+
+
+def net_profile(item: Item) -> tuple[str, str]:
+    """Read a net profile's name, and the address or the IP set that it takes the source from; empty where it has none."""
+    return _text(item, "name"), optional(item, "srcip")
+
+
+def addresses(rows: Iterable[t.Any], key: str) -> list[str]:
+    """Read the addresses of the device itself, of whatever type, as far as they can be read."""
+    found, _unread = each(rows, lambda item: canonical_address(_text(item, key).partition("/")[0]), key)
+    return found
 
 
 def snip(item: Item) -> Snip | None:

@@ -145,6 +145,12 @@ GROUP_OF_UNITS = {
     "autoSync": "enabled",
     "devicesReference": {"items": [{"name": "a.example.net"}, {"name": "b.example.net"}]},
 }
+SNAT_POOLS = Expect(
+    "GET",
+    "/mgmt/tm/ltm/snatpool?$select=fullPath,members",
+    {"items": [{"fullPath": "/Common/sp", "members": ["/Common/10.10.0.5"]}]},
+    headers=WITH_TOKEN,
+)
 PERSISTENCE = {"fullPath": "/Common/ike", "matchAcrossServices": "enabled"}
 
 
@@ -186,11 +192,12 @@ def guards(
     units: t.Mapping[str, t.Any] | None = None,
     addresses: bool = True,
     before: t.Sequence[Expect] = (),
+    pooled: bool = True,
 ) -> list[Expect]:
     """Expect the reads that a change is judged by; those of a pair of devices only where there is one.
 
-    A change that follows looks at LTM policies when it is made, and a lone device is not asked for its virtual addresses then.
-    ``addresses``: off where these were asked for already.
+    A change that follows looks at LTM policies when it is made, and a lone device is not asked for its virtual addresses then, nor for
+    SNAT pools. ``addresses``: off where these were asked for already. ``pooled``: whether a virtual server has a SNAT pool.
     """
     if more is None:
         more = [get("ltm/persistence/source-addr", PERSISTENCE)]
@@ -205,6 +212,7 @@ def guards(
         *([get("ltm/virtual-address", address)] if addresses and (pair or not changing) else []),
         *([status(sync)] if pair else []),
         get("ltm/snat", *snats),
+        *([] if changing or not pooled else [SNAT_POOLS]),
         *([] if changing else [get("ltm/policy?expandSubcollections=true", *policies)]),
         *more,
     ]
@@ -312,7 +320,7 @@ def test_restored_puts_back_exactly_what_the_snapshot_says(expecting: Expecting,
     snapshot = Snapshot("bigip", HOST, {"/Common/vs500": "automap", "/Common/vs4500": SNAT}, {})
     changes = transaction(patch("vs500", {"type": "automap"}, IN_TRANSACTION), patch("vs4500", SNAT, IN_TRANSACTION))
     writing = [] if check_mode else [*changes, reread(*BROKEN), SAVE]
-    expecting([LOGIN, reading(*RIGHT), *guards(changing=not check_mode), *writing, LOGOUT])
+    expecting([LOGIN, reading(*RIGHT), *guards(changing=not check_mode, pooled=False), *writing, LOGOUT])
     result = go(Order(state="restored", snapshot=snapshot), check_mode=check_mode)
     assert result.changed
     assert [service.value for service in result.services] == ["automap", SNAT]
@@ -832,7 +840,8 @@ def test_a_role_that_may_not_write_is_reported_so(expecting: Expecting, code: in
 
 def told(expecting: Expecting, *servers: dict[str, t.Any], **guarding: t.Any) -> list[tuple[str, str, str]]:
     """Gather, and give the findings in short."""
-    expecting([LOGIN, reading(*servers), *guards(**guarding), LOGOUT])
+    pooled = any("pool" in server["sourceAddressTranslation"] for server in servers)
+    expecting([LOGIN, reading(*servers), *guards(**guarding, pooled=pooled), LOGOUT])
     return [(finding.code, finding.severity, finding.object) for finding in go(Order(state="gathered")).findings]
 
 
@@ -939,7 +948,7 @@ def test_a_profile_in_a_folder_is_found_by_its_full_path(expecting: Expecting) -
 )
 def test_any_port_needs_some_persistence(expecting: Expecting, persist: t.Any, expected: list[str]) -> None:
     both = virtual("any", 0, "automap", destination="/Common/203.0.113.10:any", pool="/Common/p500", persist=persist)
-    expecting([LOGIN, reading(both), *guards(more=[]), LOGOUT])
+    expecting([LOGIN, reading(both), *guards(more=[], pooled=False), LOGOUT])
     assert [finding.code for finding in go(Order(state="gathered", services=("any",))).findings] == expected
 
 
@@ -1126,7 +1135,7 @@ def test_a_server_that_is_on_no_connected_subnet_stops_a_change(expecting: Expec
 
 def test_any_port_is_selected_only_when_its_address_is_named(expecting: Expecting) -> None:
     anything = virtual("any", 0, "automap", destination="/Common/203.0.113.10:any", pool="/Common/p500")
-    expecting([LOGIN, reading(anything), LOGOUT, LOGIN, reading(anything), *guards(more=[]), LOGOUT])
+    expecting([LOGIN, reading(anything), LOGOUT, LOGIN, reading(anything), *guards(more=[], pooled=False), LOGOUT])
     assert go(Order()).services == ()
     assert go(Order(addresses=("203.0.113.10",), return_path=GOOD), check_mode=True).changed
 

@@ -28,6 +28,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     Server,
     Service,
     Snapshot,
+    State,
     Unreachable,
     Unread,
 )
@@ -635,3 +636,60 @@ def test_a_service_that_cannot_be_read_after_the_change_is_not_known_to_be_chang
     with pytest.raises(RunFailed, match=r"Not known to be as before: snat of 203\.0\.113\.10-500") as caught:
         go(Odd(pair()))
     assert caught.value.result.final_state == "unknown"
+
+
+class Own(Memory):
+    """A device that shows addresses of its own, on every reading and to the guard."""
+
+    def read(self) -> Reading:
+        return replace(super().read(), own_addresses=("203.0.113.10%2", "", "203.0.113.0/24", "2001:db8::9"))
+
+    def guard(self, services: Sequence[Service], *, changing: bool) -> Reading:
+        return replace(super().guard(services, changing=changing), own_addresses=("10.10.0.5", "203.0.113.10"))
+
+
+@pytest.mark.parametrize("order", [Order(state="gathered"), Order(return_path=GOOD), Order()])
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_the_devices_own_addresses_are_returned_as_far_as_they_were_read(order: Order, check_mode: bool) -> None:
+    try:
+        result = go(Own(pair()), order, check_mode=check_mode)
+    except RunFailed as refused:  # no return path is given
+        result = refused.result
+    assert result.as_dict()["own_addresses"] == ["10.10.0.5", "2001:db8::9", "203.0.113.10"]
+
+
+def test_without_a_change_only_the_first_reading_shows_own_addresses() -> None:
+    assert go(Own(pair(value="kept"))).as_dict()["own_addresses"] == ["2001:db8::9", "203.0.113.10"]
+    assert Result(failed=True).as_dict()["own_addresses"] == []
+
+
+class Explaining(Memory):
+    """A device that knows what else has an address."""
+
+    def explain(self, addresses: Sequence[str]) -> Sequence[str]:
+        self.calls.append("explain")
+        return [f"Something else has {address}." for address in addresses]
+
+
+@pytest.mark.parametrize("state", ["gathered", "preserved"])
+def test_an_address_without_a_service_is_explained(state: State) -> None:
+    memory = Explaining(pair())
+    with pytest.raises(
+        RunFailed, match=r"no UDP service .* at 203\.0\.113\.9.*There are: .* Something else has 203\.0\.113\.9\."
+    ):
+        go(memory, Order(state=state, addresses=("203.0.113.9", "203.0.113.10"), return_path=GOOD))
+    assert memory.calls == ["open", "read", "explain", "close"]
+
+
+def test_gateways_of_which_nothing_is_known_are_unverified() -> None:
+    servers = tuple(Server(f"10.10.0.1{number}", 500, gateways_known=False, enabled=number == 1) for number in (1, 2))
+    services = [replace(service, servers=servers) for service in pair()]
+    expected = [("return_path_unverified", "blocker", "10.10.0.11"), ("return_path_unverified", "info", "10.10.0.12")]
+    for order in (Order(state="gathered"), Order(state="gathered", return_path=GOOD)):
+        result = go(Memory(services), order)
+        assert [(item.code, item.severity, item.object) for item in result.findings] == expected
+    with pytest.raises(
+        RunFailed, match=r"return_path_unverified at 10\.10\.0\.11: The device's own addresses could not"
+    ):
+        go(Memory(services))
+    assert go(Memory(services), Order(accept=frozenset({"return_path_unverified"}))).changed

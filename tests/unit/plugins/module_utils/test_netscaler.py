@@ -16,15 +16,19 @@ from hypothesis import strategies as st
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import InvalidInput, Order, Snapshot
 from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler import findings as judge
-from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler import join, objects
-from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.adapter import PROPAGATION, NetScaler
+from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler import joins, objects
+from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.adapter import NetScaler
+from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.session import PROPAGATION
 from expectations import ENDPOINT, HOST, Expect, Expecting
 
 BASE = "/nitro/v1/config/"
 SESSION = "%23%23ABCDEF"
 COOKIE = {"Cookie": f"NITRO_AUTH_TOKEN={SESSION}"}
 DONE = {"errorcode": 0, "message": "Done", "severity": "NONE"}
-VIRTUAL_SERVER = "name,ipv46,range,ipset,port,servicetype,curstate,m,connfailover,processlocal,persistencetype,groupname,backupvserver,td"
+VIRTUAL_SERVER = (
+    "name,ipv46,range,ipset,port,servicetype,curstate,m,connfailover,processlocal,persistencetype,groupname,backupvserver,"
+    "netprofile,listenpolicy,td"
+)
 GOOD = {"10.10.0.11": "10.10.0.1"}
 
 LOGIN = Expect(
@@ -90,8 +94,8 @@ def settings(usip500: str, usip4500: str, *more: dict[str, t.Any]) -> list[Expec
         *more,
     ]
     return [
-        get("servicegroup?attrs=servicegroupname,servicetype,usip,state,td", servicegroup=groups),
-        get("service?attrs=name,servicetype,usip,svrstate,ipaddress,port,td"),
+        get("servicegroup?attrs=servicegroupname,servicetype,usip,state,netprofile,td", servicegroup=groups),
+        get("service?attrs=name,servicetype,usip,svrstate,ipaddress,port,netprofile,td"),
     ]
 
 
@@ -492,13 +496,13 @@ def test_the_join_loses_and_invents_nothing(
     ]
     bindings = [(name, ("servicegroup", group)) for name, group in loose]
     bindings += [(name, ("servicegroup", f"sg {name}/")) for name in servers]
-    listeners = join.join(read, bindings)
+    listeners = joins.join(read, bindings)
     assert [(item.server.name, item.carrier) for item in listeners] == [
         (name, carrier) for name, carrier in bindings if servers.get(name, (False, False))[0]
     ]
     groups = {carrier: udp_group(carrier[1]) for _dummy, carrier in bindings[::2]}
     members = {carrier: [objects.Member("10.0.0.1", port) for port in (500, 4500)] for carrier in groups}
-    found, _unread = join.services(join.Topology(listeners, members), groups)
+    found, _unread = joins.services(joins.Topology(listeners, members), groups)
     reached = [item.carrier[1] for item in listeners if item.server.address and item.carrier in groups]
     assert [service.id for service in found if service.address] == reached
     bare = [(service.id, service.port) for service in found if not service.address]
@@ -515,13 +519,13 @@ def udp_group(name: str) -> objects.Group:
 
 
 def test_a_shared_group_is_reported() -> None:
-    def listener(name: str, port: int) -> join.Listener:
+    def listener(name: str, port: int) -> joins.Listener:
         read = objects.virtual_server({"name": name, "ipv46": "203.0.113.20", "port": port, "servicetype": "UDP"})
         assert read is not None
-        return join.Listener(read, ("servicegroup", "sg"))
+        return joins.Listener(read, ("servicegroup", "sg"))
 
     listeners = (listener("lb500", 500), listener("dns", 53))
-    services, _unread = join.services(join.Topology(listeners), {("servicegroup", "sg"): udp_group("sg")})
+    services, _unread = joins.services(joins.Topology(listeners), {("servicegroup", "sg"): udp_group("sg")})
     chosen = services[:1]
     (finding,) = judge.listener_findings(chosen, {"sg": ("servicegroup", "sg")}, listeners, {})
     assert (finding.code, finding.severity, finding.object) == ("shared_service_group", "warning", "sg")

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import typing as t
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import ANY_PORT, IKE_PORTS, Server, Service, Unread
@@ -20,6 +20,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.objects imp
     VirtualServer,
     each,
 )
+from ansible_collections.aovpn.ikev2.plugins.module_utils._network import has_server
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,7 @@ def services(known: Topology, groups: Mapping[Carrier, Group]) -> tuple[list[Ser
                 _service(group, address, server.port, server.protocol, enabled=server.enabled)
                 for address in server.addresses
             ]
+    found = _once(found)
     unread = [Unread(carrier[1], reason, _reached_by(carrier, known)) for carrier, reason in broken.items()]
     for carrier, group in groups.items():
         if carrier in reached or carrier in broken or group.protocol is None:
@@ -138,6 +140,16 @@ def services(known: Topology, groups: Mapping[Carrier, Group]) -> tuple[list[Ser
         ports = sorted({member.port for member in known.members_of(group)})
         found += [_service(group, "", port, group.protocol, enabled=True) for port in ports]
     return found, unread
+
+
+def _once(services: Iterable[Service]) -> list[Service]:
+    """Return each service once; virtual servers that differ by their listen policies alone may lead to the same carrier."""
+    found: dict[tuple[str, str, int], Service] = {}
+    for service in services:
+        key = (service.id, service.address, service.port)
+        enabled = service.enabled or (key in found and found[key].enabled)
+        found[key] = replace(service, enabled=enabled)
+    return [*found.values()]
 
 
 def _reached_by(carrier: Carrier, known: Topology) -> tuple[str, ...]:
@@ -161,8 +173,26 @@ def _service(group: Group, address: str, port: int, protocol: str, *, enabled: b
     )
 
 
-def with_servers(service: Service, group: Group, known: Topology, snips: Sequence[Snip]) -> Service:
-    """Return the service with its servers, in the traffic domain of its carrier, and the gateways that they may use."""
+def profiles(services: Iterable[Service], groups: Iterable[Group], known: Topology) -> set[str]:
+    """Return the net profiles of these services' virtual servers and carriers."""
+    carriers = {group.carrier for group in groups}
+    addresses = {service.address for service in services}
+    found = {group.profile for group in groups}
+    found |= {
+        item.server.profile
+        for item in known.listeners
+        if item.carrier in carriers and not addresses.isdisjoint(item.server.addresses)
+    }
+    return found - {""}
+
+
+def with_servers(
+    service: Service, group: Group, known: Topology, snips: Sequence[Snip], not_asked: Container[int] = ()
+) -> Service:
+    """Return the service with its servers, in the traffic domain of its carrier, and the gateways that they may use.
+
+    ``not_asked``: the IP versions of which the device's own addresses could not be read.
+    """
     forwarding = {
         item.server.forwarding
         for item in known.listeners
@@ -179,11 +209,46 @@ def with_servers(service: Service, group: Group, known: Topology, snips: Sequenc
             address = member.address + group.domain
             gateways = () if direct else gateways_of(snips, address)
             servers.append(
-                Server(address, member.port or service.port, gateways, member.enabled, member.up, direct=direct)
+                Server(
+                    address,
+                    member.port or service.port,
+                    gateways,
+                    member.enabled,
+                    member.up,
+                    direct=direct,
+                    gateways_known=(6 if ":" in address else 4) not in not_asked,
+                )
             )
         elif member.enabled and not direct:
             unresolved.append(member.name)
     return replace(service, servers=tuple(servers), unresolved=tuple(dict.fromkeys(unresolved)))
+
+
+def named_subnets(server: VirtualServer, services: Iterable[Service], snips: Iterable[Snip]) -> list[str]:
+    """Return the subnets of these services' servers that the virtual server's listen policy names, or names addresses in."""
+    behind = [one for service in services for one in service.servers]
+    named = [network for network in objects.named_networks(server.policy) if network.prefixlen]
+    near = [item.network.cidr for item in snips if has_server(behind, item)]
+    return [str(subnet) for subnet in near if any(subnet in network or network in subnet for network in named)]
+
+
+def switched(
+    addresses: Container[str], switches: Sequence[t.Any], bindings: Mapping[str, Sequence[t.Any]], known: Topology
+) -> dict[str, list[str]]:
+    """Return the content switching virtual servers at these addresses, and the carriers that they lead to, as far as shown.
+
+    ``bindings``: by the field that names the virtual server that they lead to.
+    """
+    read, _unread = each(switches, objects.content_switch, "name")
+    found: dict[str, list[str]] = {
+        switch[0]: [] for switch in read if switch and any(address in addresses for address in switch[1])
+    }
+    for key, rows in bindings.items():
+        targets, _unread = each(rows, objects.target(key), "name")
+        for name, server in targets:
+            if name in found:
+                found[name] += [item.carrier[1] for item in known.listeners if item.server.name == server]
+    return found
 
 
 def gateways_of(snips: Iterable[Snip], address: str) -> tuple[str, ...]:
