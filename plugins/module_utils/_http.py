@@ -7,17 +7,20 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import time
 import typing as t
 from dataclasses import dataclass
 from email.message import Message
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import requests
+from ansible_collections.aovpn.ikev2.plugins.module_utils import _libraries as libraries
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import NOT_UNDERSTOOD, UnexpectedAnswer, Unreachable
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import requests
 
 Parsed = t.TypeVar("Parsed")
 Auth: t.TypeAlias = "tuple[str, str] | None"
@@ -115,10 +118,14 @@ class Http:
         self._endpoint = endpoint
         host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
         self._base = f"https://{host}:{endpoint.port}"
-        self._session = requests.Session()
-        self._session.auth = _untouched
-        cert, key = endpoint.client_cert, endpoint.client_key
-        self._session.cert = (cert, key) if cert and key else cert
+
+    @functools.cached_property
+    def _session(self) -> requests.Session:
+        session = libraries.requests.Session()
+        session.auth = _untouched
+        cert, key = self._endpoint.client_cert, self._endpoint.client_key
+        session.cert = (cert, key) if cert and key else cert
+        return session
 
     def send(
         self,
@@ -162,7 +169,7 @@ class Http:
                 ) as response:
                     body, charset = self._body(response), _charset(response)
                     return Answer(response.status_code, _text(body, charset), self.device, body, charset)
-            except requests.exceptions.RequestException as error:
+            except libraries.requests.exceptions.RequestException as error:
                 if tries and _dropped(error):
                     time.sleep(pause)
                     continue
@@ -183,7 +190,8 @@ class Http:
 
     def close(self) -> None:
         """Close the connection."""
-        self._session.close()
+        if "_session" in vars(self):
+            self._session.close()
 
     def _body(self, response: requests.Response) -> bytes:
         body = bytearray()
@@ -201,7 +209,7 @@ class Http:
 
     def _unreachable(self, error: requests.exceptions.RequestException, timeout: int) -> Unreachable:
         # The library's own words stay out: they hold the URL, and a URL may hold a token.
-        exceptions = requests.exceptions
+        exceptions = libraries.requests.exceptions
         where = f"{self.device}, port {self._endpoint.port}"
         if isinstance(error, exceptions.SSLError):
             return Unreachable(
@@ -250,7 +258,7 @@ def _text(body: bytes, charset: str) -> str:
 
 def _dropped(error: requests.exceptions.RequestException) -> bool:
     """Report whether an established connection broke, which a second try may cure."""
-    exceptions = requests.exceptions
+    exceptions = libraries.requests.exceptions
     if isinstance(error, (exceptions.SSLError, exceptions.Timeout, exceptions.ProxyError)):
         return False
     text = repr(error)
