@@ -134,6 +134,7 @@ def _reported(error: BaseException, label: str) -> DeviceError:
 
 
 def _close(adapter: Adapter, result: Result) -> None:
+    adapter.shield()
     try:
         adapter.close()
     except DeviceError as error:
@@ -297,6 +298,7 @@ def _verify(after: Reading, changes: Sequence[Change], label: str) -> None:
 
 def _undo(adapter: Adapter, changes: Sequence[Change], selected: Sequence[Service], result: Result) -> str | None:
     """Roll back whatever is changed, note in ``result`` what is in effect then, and return what could not be rolled back."""
+    adapter.shield()
     problem = ""
     try:
         now = _reread(adapter, selected)

@@ -6,7 +6,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
+import sys
+import threading
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
@@ -14,7 +18,7 @@ from ansible.module_utils.common.parameters import AnsibleFallbackNotFound
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import Adapter
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
-from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint
+from ansible_collections.aovpn.ikev2.plugins.module_utils._http import INTERRUPTIONS, Endpoint
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import MISSING
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import IKE_PORTS, InvalidInput, Order
 from ansible_collections.aovpn.ikev2.plugins.module_utils._platforms import PLATFORMS, Platform, Spec
@@ -73,6 +77,39 @@ def carry_out(adapter_class: type[Adapter], options: t.Mapping[str, t.Any], *, c
     return run(adapter, order, check_mode=check_mode)
 
 
+@contextlib.contextmanager
+def interruptions_held() -> t.Iterator[None]:
+    """Hold interruptions back, except where ``Http`` lets them through: there, they raise an exception, and the engine rolls back.
+
+    Ansible ends its worker at once on SIGINT or SIGTERM, so these are handed on to it in the end, when everything else is done.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received: list[int] = []
+
+    def note(number: int, _frame: t.Any) -> None:
+        received.append(number)
+        if len(received) == 1:
+            raise KeyboardInterrupt
+
+    former = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTIONS)
+    try:
+        yield
+    finally:
+        # There is a result. A time limit that is reached from now on has nothing left to end.
+        signal.alarm(0)
+        signal.sigtimedwait([signal.SIGALRM], 0)
+        for handled, handler in former.items():
+            signal.signal(handled, handler)
+        if received:
+            sys.stdout.flush()
+            signal.raise_signal(received[0])
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+@interruptions_held()
 def run_module(adapter_class: type[Adapter]) -> None:
     """Run the device module of a platform: read the options, run the engine, and leave with its result."""
     platform = PLATFORMS[adapter_class.platform]

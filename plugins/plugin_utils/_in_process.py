@@ -9,11 +9,9 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import signal
 import sys
-import threading
 import typing as t
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 from ansible import constants as C
 from ansible.errors import AnsibleActionFail, AnsibleError
@@ -87,32 +85,6 @@ def _timed_out(error: BaseException | None) -> bool:
     )
 
 
-@contextlib.contextmanager
-def signals_as_interrupt() -> Iterator[None]:
-    """Let SIGINT and SIGTERM interrupt what runs here, once, so that it can roll back. Then hand them on to Ansible.
-
-    Ansible ends a worker at once, and no longer reads its result.
-    """
-    received: list[int] = []
-
-    def note(number: int, _frame: t.Any) -> None:
-        received.append(number)
-        if len(received) == 1:
-            raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    former = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for handled, handler in former.items():
-            signal.signal(handled, handler)
-        if received:
-            signal.raise_signal(received[-1])
-
-
 class InProcessAction(NormalAction):
     """An action that runs the module of its name: in this process where the task is local, as Ansible does elsewhere."""
 
@@ -129,7 +101,7 @@ class InProcessAction(NormalAction):
         arguments = dict(self._task.args)
         self._update_module_args(self._task.action, arguments, variables)
         # A local module runs where the playbook is: relative paths start there.
-        with contextlib.chdir(self._loader.get_basedir()), signals_as_interrupt():
+        with contextlib.chdir(self._loader.get_basedir()):
             result, late = run_main(type(self).main, arguments)
         if late:
             result["timedout"] = {"period": self._task.timeout}
