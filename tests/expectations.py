@@ -18,6 +18,7 @@ import responses
 from responses.registries import OrderedRegistry
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import DeviceError
 
 HOST = "device.example.net"
 ENDPOINT = Endpoint(HOST)
@@ -76,3 +77,15 @@ def expecting() -> Iterator[Expecting]:
                     mock.add(item.method, url, json=item.answer, **common)
 
         yield expect
+
+
+@pytest.fixture(autouse=True)
+def raw_faults(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a fault of our own code through as it is: users get it as a failure like any other, a test must not."""
+
+    def reported(error: BaseException, _label: str) -> DeviceError:
+        if isinstance(error, DeviceError):
+            return error
+        raise error
+
+    monkeypatch.setattr("ansible_collections.aovpn.ikev2.plugins.module_utils._engine._reported", reported)

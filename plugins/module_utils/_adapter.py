@@ -53,6 +53,10 @@ class Adapter(abc.ABC):
         """Count the HTTP requests so far."""
         return self._http.requests
 
+    def shield(self) -> None:
+        """Let no interruption come between this and the end: a rollback, or the log-out."""
+        self._http.shielded = True
+
     # What is wanted, in the device's own settings
 
     @property

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import traceback
 import typing as t
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -135,14 +136,30 @@ def run(adapter: Adapter, order: Order, *, check_mode: bool) -> Result:
             _close(adapter, result)
             result.requests = adapter.requests
             result.progress = tuple(adapter.progress)
-    except DeviceError as error:
+    except BaseException as error:
+        # A time-out and Ctrl-C, too: who ends the run otherwise would not know what is true of the device.
         result.failed = True
         result.changed = not result.undone
-        raise RunFailed(error, result) from error
+        raise RunFailed(_reported(error, adapter.label), result) from error
     return result
 
 
+def _reported(error: BaseException, label: str) -> DeviceError:
+    """Return the error as users see it. A fault's own words stay out, since they may hold anything."""
+    if isinstance(error, DeviceError):
+        return error
+    kind = type(error).__name__
+    if not isinstance(error, Exception):
+        return DeviceError(f"{label}: the task was interrupted ({kind}), so run it again.")
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    file = place.filename.rpartition("/")[2]
+    return DeviceError(
+        f"{label}: internal error ({kind} in {file}, line {place.lineno}). Please report this with the device's version."
+    )
+
+
 def _close(adapter: Adapter, result: Result) -> None:
+    adapter.shield()
     try:
         adapter.close()
     except DeviceError as error:
@@ -222,8 +239,8 @@ def _run(adapter: Adapter, order: Order, result: Result, *, check_mode: bool) ->
         try:
             of_changes = [service for service in result.services if service.id in changed]
             result.findings.extend(adapter.finish(result.services, of_changes))
-        except DeviceError as error:
-            raise DeviceError(f"{error} The change itself is in effect and saved.") from error
+        except BaseException as error:
+            raise DeviceError(f"{_reported(error, adapter.label)} The change itself is in effect and saved.") from error
 
 
 def _as_selected(selected: Sequence[Service], after: Reading) -> tuple[Service, ...]:
@@ -258,13 +275,15 @@ def _change(adapter: Adapter, changes: Sequence[Change], selected: Sequence[Serv
         _verify(after, changes, adapter.label)
         keeping = True
         adapter.keep()
-    except DeviceError as error:
+    except BaseException as raised:
+        reported = _reported(raised, adapter.label)
         left = _undo(adapter, changes, selected, result)
-        if left is None and keeping and isinstance(error, (UnexpectedAnswer, Unreachable)):
+        answered = isinstance(raised, DeviceError) and not isinstance(raised, (UnexpectedAnswer, Unreachable))
+        if left is None and keeping and not answered:
             left = _keep_again(adapter, result)
         if left is None:
-            raise DeviceError(f"{error} Everything is as it was before.") from error
-        raise DeviceError(f"{error} The rollback failed too: {left}") from error
+            raise DeviceError(f"{reported} Everything is as it was before.") from raised
+        raise DeviceError(f"{reported} The rollback failed too: {left}") from raised
     return after
 
 
@@ -279,10 +298,10 @@ def _keep_again(adapter: Adapter, result: Result) -> str | None:
     """Save again after a rollback, since the save that got no answer may have saved the change. Return what is left to do."""
     try:
         adapter.keep()
-    except DeviceError as error:
+    except BaseException as error:
         result.final_state = "unknown"
         return (
-            f"{error} The running configuration is rolled back, and the saved one may still hold the change:"
+            f"{_reported(error, adapter.label)} The running configuration is rolled back, and the saved one may still hold the change:"
             " save it by hand, or a restart brings the change back."
         )
     return None
@@ -309,6 +328,7 @@ def _verify(after: Reading, changes: Sequence[Change], label: str) -> None:
 
 def _undo(adapter: Adapter, changes: Sequence[Change], selected: Sequence[Service], result: Result) -> str | None:
     """Roll back whatever is changed, note in ``result`` what is in effect then, and return what could not be rolled back."""
+    adapter.shield()
     problem = ""
     try:
         now = _reread(adapter, selected)
@@ -320,12 +340,12 @@ def _undo(adapter: Adapter, changes: Sequence[Change], selected: Sequence[Servic
         if back:
             try:
                 adapter.apply(back)
-            except DeviceError as error:
-                problem = f"{error} "  # the device decides here, too
+            except Exception as error:
+                problem = f"{_reported(error, adapter.label)} "  # the device decides here, too
             now = _reread(adapter, selected)
-    except DeviceError as error:
+    except BaseException as error:
         named = ", ".join(map(str, changes))
-        return f"{problem}{error} Not known to be as before: {named}. Run the task again, or check the device."
+        return f"{problem}{_reported(error, adapter.label)} Not known to be as before: {named}. Run the task again, or check the device."
     result.services = _as_selected(result.before, now)
     left = [(change, now.value(change)) for change in changes if now.value(change) != change.before]
     result.changes = tuple(replace(change, after=standing) for change, standing in left)

@@ -7,20 +7,27 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
+import signal
 import time
 import typing as t
 from dataclasses import dataclass
 from email.message import Message
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import requests
+from ansible_collections.aovpn.ikev2.plugins.module_utils import _libraries as libraries
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import NOT_UNDERSTOOD, UnexpectedAnswer, Unreachable
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import requests
+
 Parsed = t.TypeVar("Parsed")
 Auth: t.TypeAlias = "tuple[str, str] | None"
+
+INTERRUPTIONS = {signal.SIGALRM, signal.SIGINT, signal.SIGTERM}
+"""The signals of a task's time limit, and of Ctrl-C and the end of the controller."""
 
 LARGEST = 32 * 2**20
 """How many bytes of an answer are read at most; the largest that devices send have a few million."""
@@ -106,19 +113,37 @@ def _untouched(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
+@contextlib.contextmanager
+def _interruptible(allowed: bool) -> Iterator[None]:
+    """Let interruptions through, if they are ``allowed``, where a module holds them back."""
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:
+        # One that has been waiting is raised here.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTIONS if allowed else ())
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+
+
 class Http:
     """A session with one device, named ``device`` in messages. ``requests`` counts every request that was sent, repeated ones too."""
 
     def __init__(self, endpoint: Endpoint, device: str) -> None:
         self.device = device
         self.requests = 0
+        self.shielded = False
+        """Whether interruptions have to wait until the module ends, because a rollback or the log-out is under way."""
         self._endpoint = endpoint
         host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
         self._base = f"https://{host}:{endpoint.port}"
-        self._session = requests.Session()
-        self._session.auth = _untouched
-        cert, key = endpoint.client_cert, endpoint.client_key
-        self._session.cert = (cert, key) if cert and key else cert
+
+    @functools.cached_property
+    def _session(self) -> requests.Session:
+        session = libraries.requests.Session()
+        session.auth = _untouched
+        cert, key = self._endpoint.client_cert, self._endpoint.client_key
+        session.cert = (cert, key) if cert and key else cert
+        return session
 
     def send(
         self,
@@ -137,32 +162,39 @@ class Http:
 
         ``repeat`` says that a dropped connection may be answered by asking once more, after so many seconds of ``pause``;
         by default that is so for GET alone. ``patience``: how many seconds the answer may take, if that is more than the endpoint's time-out.
+        An interruption comes through before the request, and while a read waits for its answer. What a write has done is never left open.
 
         :raises Unreachable: where there is no answer.
         :raises UnexpectedAnswer: where it is larger than any of a management API.
         """
         timeout = max(self._endpoint.timeout, patience)
         tries = 2 if (method == "GET" if repeat is None else repeat) else 1
+        reads = tries > 1 and not patience
         while True:
             tries -= 1
+            with _interruptible(not self.shielded):
+                pass
             self.requests += 1
             try:
-                with self._session.request(
-                    method,
-                    self._base + path,
-                    json=body,
-                    data=form,
-                    headers=headers,
-                    auth=auth,
-                    timeout=(self._endpoint.timeout, timeout),
-                    # Given here and not on the session, where REQUESTS_CA_BUNDLE would have the last word over ca_path.
-                    verify=(self._endpoint.ca_path or True) if self._endpoint.validate_certs else False,
-                    allow_redirects=False,
-                    stream=True,
-                ) as response:
+                with (
+                    _interruptible(reads and not self.shielded),
+                    self._session.request(
+                        method,
+                        self._base + path,
+                        json=body,
+                        data=form,
+                        headers=headers,
+                        auth=auth,
+                        timeout=(self._endpoint.timeout, timeout),
+                        # Given here and not on the session, where REQUESTS_CA_BUNDLE would have the last word over ca_path.
+                        verify=(self._endpoint.ca_path or True) if self._endpoint.validate_certs else False,
+                        allow_redirects=False,
+                        stream=True,
+                    ) as response,
+                ):
                     body, charset = self._body(response), _charset(response)
                     return Answer(response.status_code, _text(body, charset), self.device, body, charset)
-            except requests.exceptions.RequestException as error:
+            except libraries.requests.exceptions.RequestException as error:
                 if tries and _dropped(error):
                     time.sleep(pause)
                     continue
@@ -183,7 +215,8 @@ class Http:
 
     def close(self) -> None:
         """Close the connection."""
-        self._session.close()
+        if "_session" in vars(self):
+            self._session.close()
 
     def _body(self, response: requests.Response) -> bytes:
         body = bytearray()
@@ -201,7 +234,7 @@ class Http:
 
     def _unreachable(self, error: requests.exceptions.RequestException, timeout: int) -> Unreachable:
         # The library's own words stay out: they hold the URL, and a URL may hold a token.
-        exceptions = requests.exceptions
+        exceptions = libraries.requests.exceptions
         where = f"{self.device}, port {self._endpoint.port}"
         if isinstance(error, exceptions.SSLError):
             return Unreachable(
@@ -250,7 +283,7 @@ def _text(body: bytes, charset: str) -> str:
 
 def _dropped(error: requests.exceptions.RequestException) -> bool:
     """Report whether an established connection broke, which a second try may cure."""
-    exceptions = requests.exceptions
+    exceptions = libraries.requests.exceptions
     if isinstance(error, (exceptions.SSLError, exceptions.Timeout, exceptions.ProxyError)):
         return False
     text = repr(error)

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import traceback
 import typing as t
 
@@ -22,10 +24,14 @@ else:
     except ImportError:
         netaddr = None
         MISSING["netaddr"] = traceback.format_exc()
-    try:
-        import requests
-    except ImportError:
-        requests = None
-        MISSING["requests"] = traceback.format_exc()
+    if importlib.util.find_spec("requests") is None:
+        MISSING["requests"] = "No module named 'requests'"
+
+    def __getattr__(name):
+        # Importing requests takes longer than all else that a task imports: only who asks for it pays.
+        if name == "requests":
+            return importlib.import_module(name)
+        raise AttributeError(name)
+
 
 __all__ = ("MISSING", "netaddr", "requests")

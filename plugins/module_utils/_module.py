@@ -6,13 +6,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+import sys
+import threading
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.common.parameters import AnsibleFallbackNotFound
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import Adapter
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
-from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint
+from ansible_collections.aovpn.ikev2.plugins.module_utils._http import INTERRUPTIONS, Endpoint
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import MISSING
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import IKE_PORTS, InvalidInput, Order
 from ansible_collections.aovpn.ikev2.plugins.module_utils._platforms import PLATFORMS, Platform, Spec
@@ -38,17 +44,23 @@ def argument_spec(platform: Platform) -> Spec:
 
 
 def _option(env: list[str] | None = None, **option: t.Any) -> dict[str, t.Any]:
-    return {**option, "fallback": (env_fallback, env)} if env else option
+    return {**option, "fallback": (_from_environment, env)} if env else option
 
 
-def run_module(adapter_class: type[Adapter]) -> None:
-    """Run the device module of a platform: read the options, run the engine, and leave with its result."""
+def _from_environment(*names: str) -> str:
+    """Return the first of these environment variables that has a value: credentials of AWX set those that are not filled in, too."""
+    for name in names:
+        if value := os.environ.get(name):
+            return value
+    raise AnsibleFallbackNotFound
+
+
+def carry_out(adapter_class: type[Adapter], options: t.Mapping[str, t.Any], *, check_mode: bool) -> Result:
+    """Carry out a task with these options, as validated by the platform's ``argument_spec``.
+
+    :raises RunFailed: with what was known by then.
+    """
     platform = PLATFORMS[adapter_class.platform]
-    module = AnsibleModule(argument_spec=argument_spec(platform), supports_check_mode=True, **platform.rules)
-    for library, error in MISSING.items():
-        module.fail_json(msg=missing_required_lib(library), exception=error)
-    options = module.params
-    host = options["host"]
     try:
         for option, least, most in (("port", 1, 65535), ("timeout", 1, 3600)):
             if not least <= options[option] <= most:
@@ -61,9 +73,51 @@ def run_module(adapter_class: type[Adapter]) -> None:
         own = {name: options[name] for name in platform.options if name not in reach}
         adapter = adapter_class.of(endpoint, own, order.snapshot)
     except InvalidInput as error:
-        module.fail_json(msg=f"{host}: {error}", **Result(failed=True).as_dict())
+        raise RunFailed(InvalidInput(f"{options['host']}: {error}"), Result(failed=True)) from error
+    return run(adapter, order, check_mode=check_mode)
+
+
+@contextlib.contextmanager
+def interruptions_held() -> t.Iterator[None]:
+    """Hold interruptions back, except where ``Http`` lets them through: there, they raise an exception, and the engine rolls back.
+
+    Ansible ends its worker at once on SIGINT or SIGTERM, so these are handed on to it in the end, when everything else is done.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received: list[int] = []
+
+    def note(number: int, _frame: t.Any) -> None:
+        received.append(number)
+        if len(received) == 1:
+            raise KeyboardInterrupt
+
+    former = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTIONS)
     try:
-        result = run(adapter, order, check_mode=module.check_mode)
+        yield
+    finally:
+        # There is a result. A time limit that is reached from now on has nothing left to end.
+        signal.alarm(0)
+        signal.sigtimedwait([signal.SIGALRM], 0)
+        for handled, handler in former.items():
+            signal.signal(handled, handler)
+        if received:
+            sys.stdout.flush()
+            signal.raise_signal(received[0])
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+@interruptions_held()
+def run_module(adapter_class: type[Adapter]) -> None:
+    """Run the device module of a platform: read the options, run the engine, and leave with its result."""
+    platform = PLATFORMS[adapter_class.platform]
+    module = AnsibleModule(argument_spec=argument_spec(platform), supports_check_mode=True, **platform.rules)
+    for library, error in MISSING.items():
+        module.fail_json(msg=missing_required_lib(library), exception=error)
+    try:
+        result = carry_out(adapter_class, module.params, check_mode=module.check_mode)
     except RunFailed as error:
         module.fail_json(msg=str(error), **error.result.as_dict())
     diff = {"diff": result.diff()} if module._diff else {}

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from expectations import raw_faults
 from lab.core import CertificateAuthority
+
+__all__ = ("raw_faults",)
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.aovpn.ikev2.plugins.module_utils._platforms import PLATFORMS
+
 REPOSITORY = Path(__file__).parents[3]
 PLUGINS = "ansible_collections.aovpn.ikev2.plugins"
 MODULE_UTILS = REPOSITORY / "plugins" / "module_utils"
@@ -26,6 +28,7 @@ CONTRACTS = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="ut
 PLANTED = [
     ("folders", "module_utils/_model.py", f"from {PLUGINS}.plugin_utils import _plain"),
     ("folders", "plugin_utils/_plain.py", f"from {PLUGINS}.filter import report"),
+    ("folders", "modules/ikev2_probe.py", f"from {PLUGINS}.action import bigip_snat"),
     ("modules", "modules/ikev2_probe.py", f"from {PLUGINS}.plugin_utils import _plain"),
     ("engine", "module_utils/_model.py", f"def f():\n    from {PLUGINS}.module_utils import _plan"),
     ("engine", "module_utils/_engine.py", f"from {PLUGINS}.module_utils._bigip import adapter"),
@@ -81,12 +84,30 @@ def test_there_is_a_violation_for_each_contract() -> None:
 
 def test_only_http_takes_requests() -> None:
     # Which names come from _libraries, the contracts cannot see.
-    taking = [
+    taking = {
         path.name
         for path in (REPOSITORY / "plugins").rglob("*.py")
-        if re.search(r"_libraries import .*\brequests\b", path.read_text(encoding="utf-8"))
-    ]
-    assert taking == ["_http.py"]
+        if re.search(r"(_libraries import .*|\blibraries\.)\brequests\b", path.read_text(encoding="utf-8"))
+    }
+    assert taking == {"_http.py", "_in_process.py"}
+
+
+@pytest.mark.parametrize("name", PLATFORMS)
+def test_a_module_imports_its_own_adapter_and_requests_only_for_a_request(name: str) -> None:
+    script = f"""
+import importlib, sys
+importlib.import_module("{PLUGINS}.modules.{PLATFORMS[name].module}")
+from {PLUGINS}.module_utils._http import Endpoint, Http
+http = Http(Endpoint("127.0.0.1", 1), "device")
+http.close()
+print([n.split(".")[-2] for n in sys.modules if n.endswith(".adapter")], "requests" in sys.modules)
+try:
+    http.send("GET", "/")
+except Exception as error:
+    print(type(error).__name__, "requests" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == (f"['_{name}'] False\nUnreachable True\n", "")
 
 
 def test_everything_can_be_imported_without_the_libraries() -> None:

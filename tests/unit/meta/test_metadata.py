@@ -12,9 +12,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ansible_collections.aovpn.ikev2.plugins.module_utils._platforms import PLATFORMS
+
 REPOSITORY = Path(__file__).parents[3]
 MODULES = sorted(path.stem for path in (REPOSITORY / "plugins" / "modules").glob("*.py"))
-ACTIONS = sorted(path.stem for path in (REPOSITORY / "plugins" / "action").glob("*.py"))
+IN_PROCESS = {*(platform.module for platform in PLATFORMS.values()), "ikev2_probe"}
+ACTIONS = sorted({path.stem for path in (REPOSITORY / "plugins" / "action").glob("*.py")} - IN_PROCESS)
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -37,6 +40,13 @@ def test_an_action_plugin_takes_the_options_that_its_module_documents(name: str)
         name: {key: value for key, value in option.items() if key != "description"}
         for name, option in documented.items()
     } == action.ARGUMENTS
+
+
+@pytest.mark.parametrize("name", sorted(IN_PROCESS))
+def test_an_action_runs_the_module_of_its_name(name: str) -> None:
+    action = importlib.import_module(f"ansible_collections.aovpn.ikev2.plugins.action.{name}")
+    module = importlib.import_module(f"ansible_collections.aovpn.ikev2.plugins.modules.{name}")
+    assert action.ActionModule.main is module.main
 
 
 @pytest.mark.parametrize("role", ["load_balancer", "report", "rras"])

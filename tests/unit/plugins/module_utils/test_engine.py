@@ -15,12 +15,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.aovpn.ikev2.plugins.module_utils import _engine
 from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import Adapter
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     Change,
     DeviceError,
+    Finding,
     InvalidInput,
     Order,
     Reading,
@@ -64,7 +66,7 @@ class Memory(Adapter):
     setting = "snat"
 
     def __init__(
-        self, services: Sequence[Service], failures: Sequence[tuple[str, DeviceError] | None] = (), **device: t.Any
+        self, services: Sequence[Service], failures: Sequence[tuple[str, BaseException] | None] = (), **device: t.Any
     ) -> None:
         super().__init__(Endpoint("memory.example.net"))
         self.services = {service.id: service for service in services}
@@ -693,3 +695,99 @@ def test_gateways_of_which_nothing_is_known_are_unverified() -> None:
     ):
         go(Memory(services))
     assert go(Memory(services), Order(accept=frozenset({"return_path_unverified"}))).changed
+
+
+REPORTED = _engine._reported
+
+
+class TaskTimeoutError(BaseException):
+    """What ansible-core raises in the middle of anything, where a task has a time limit."""
+
+
+class Struck(Memory):
+    """A device in memory. At these moments of a run, counted from 0, something happens that no adapter expects."""
+
+    def __init__(self, error: type[BaseException], *moments: int) -> None:
+        super().__init__(pair(), mode=False)
+        self.error, self.moments, self.moment = error, moments, -1
+
+    def _strike(self) -> None:
+        self.moment += 1
+        if self.moment in self.moments:
+            raise self.error("token-of-a-session")
+
+    def open(self) -> None:
+        super().open()
+        self._strike()
+
+    def read(self) -> Reading:
+        self._strike()
+        return super().read()
+
+    def guard(self, services: Sequence[Service], *, changing: bool) -> Reading:
+        self._strike()
+        return super().guard(services, changing=changing)
+
+    def _step(self, change: Change | None) -> None:
+        self._strike()
+        super()._step(change)
+        self._strike()
+
+    def finish(self, services: Sequence[Service], changed: Sequence[Service]) -> Sequence[Finding]:
+        self._strike()
+        return super().finish(services, changed)
+
+    def close(self) -> None:
+        super().close()
+        self._strike()
+
+
+MOMENTS = [
+    *("open", "read", "guard"),
+    *(f"{place} write {number}" for number in (1, 2, 3) for place in ("before", "after")),
+    *("read again", "before keep", "after keep", "finish", "close"),
+]
+BEFORE, AFTER = [False, "hidden", "hidden"], [True, "kept", "kept"]
+
+
+@pytest.fixture
+def reporting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Report faults as users get them."""
+    monkeypatch.setattr(_engine, "_reported", REPORTED)
+
+
+@pytest.mark.usefixtures("reporting")
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("error", [KeyError, KeyboardInterrupt, SystemExit, TaskTimeoutError])
+def test_a_fault_or_an_interruption_at_any_moment_ends_in_a_true_result(
+    error: type[BaseException], moment: str
+) -> None:
+    memory = Struck(error, MOMENTS.index(moment))
+    with pytest.raises(RunFailed) as caught:
+        go(memory)
+    result = caught.value.result
+    untouched = ("open", "read", "guard", "before write 1")
+    if moment in ("finish", "close"):
+        state, standing = "changed", AFTER
+    else:
+        state, standing = "unchanged" if moment in untouched else "rolled_back", BEFORE
+    assert (result.final_state, memory.values()) == (state, standing)
+    assert (result.changed, bool(result.changes)) == (state == "changed", state == "changed")
+    assert memory.calls.count("close") == 1
+    assert memory.kept in (None, standing)  # a save that was interrupted is made again, after the rollback
+    expected = "internal error (KeyError in test_engine.py, line" if error is KeyError else f"({error.__name__})"
+    assert expected in str(caught.value)
+    assert "token" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("reporting")
+@pytest.mark.parametrize("error", [KeyError, KeyboardInterrupt])
+def test_interrupted_while_rolling_back_it_is_not_known_what_is_true(error: type[BaseException]) -> None:
+    memory = Struck(error, 6, 7)
+    with pytest.raises(
+        RunFailed, match=r"rollback failed too: .*Not known to be as before: mode of .*Run the task again"
+    ) as caught:
+        go(memory)
+    assert caught.value.result.final_state == "unknown"
+    assert caught.value.result.changes
+    assert memory.calls[-1] == "close"
