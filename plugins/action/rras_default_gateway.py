@@ -7,17 +7,17 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 import typing as t
 from collections.abc import Callable, Mapping, Sequence
-
-from ansible.errors import AnsibleError
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import FinalState
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows import routes
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.errors import PlanError, outcome
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.network import Network, Pending
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.server_action import (
+    GATEWAY_ARGUMENTS,
     PAUSE,
     Lost,
     ServerAction,
@@ -37,17 +37,13 @@ GRACE = 90.0
 LOOK = "Check the scheduled task 'aovpn.ikev2 rollback' on the server. Run it, or delete it if the routes are right"
 
 ARGUMENTS: dict[str, dict[str, t.Any]] = {
-    "gateway": {"type": "str"},
-    "interface_alias": {"type": "str"},
-    "mac": {"type": "str"},
-    "preserve_routes": {"type": "list", "elements": "str", "default": []},
-    "remove_other_defaults": {"type": "bool", "default": False},
-    "allow_dhcp": {"type": "bool", "default": False},
+    **GATEWAY_ARGUMENTS,
     "rollback_timeout": {"type": "int", "default": 180},
     "snapshot": {"type": "dict"},
     "state": {"type": "str", "choices": ["present", "restored", "gathered"], "default": "present"},
 }
-MANAGEMENT_PORTS = (5985, 5986, 22)
+OLD_GATEWAY = "until the server has its old gateway again"
+"""What a failed change waits for; see ServerAction.say_waiting."""
 
 Planner: t.TypeAlias = "Callable[[Network], Plan]"
 
@@ -66,24 +62,29 @@ class ActionModule(ServerAction):
             raise PlanError(
                 f"Option 'rollback_timeout' is {timeout}. It has to be from {routes.SHORTEST_TIMEOUT} to {routes.LONGEST_TIMEOUT} seconds."
             )
-        network = self._gather()
+        network = self.read_network()
         plan = plan_for(network)
+        left_alone = [finding.message for finding in plan.findings if finding.code == "routes_differ"]
+        said = {"msg": self.say(" ".join(left_alone))} if left_alone else {}
         if options["state"] == "gathered":
             return _result(network, network, plan)
         if self._task.check_mode or not (plan.steps or network.pending):
-            return _result(network, predict(network, plan.steps), plan)
+            return {**_result(network, predict(network, plan.steps), plan), **said}
         if network.pending:
             network = self._wait_for(network.pending)
             plan = plan_for(network)
             if not plan.steps:
-                return _result(network, network, plan)
-        return _result(network, self._change(network, plan, plan_for, timeout), plan, "changed")
+                return {**_result(network, network, plan), **said}
+        return {**_result(network, self._change(network, plan, plan_for, timeout), plan, "changed"), **said}
 
     def _wait_for(self, pending: Pending) -> Network:
         """Wait until another run's change has been confirmed or rolled back."""
         end = time.monotonic() + (pending.due_in or 0) + GRACE
-        if pending.due_in is not None and (network := self._until(end, lambda found: not found.pending)):
-            return network
+        if pending.due_in is not None:
+            waits = "until another run has confirmed its change of the gateway, or the server has undone it"
+            self.say_waiting(waits, end)
+            if network := self._until(end, lambda found: not found.pending, waits):
+                return network
         why = "does not run by itself" if pending.due_in is None else "was due and has not run"
         raise PlanError(f"an earlier change of the gateway is unfinished, and its rollback {why}. {LOOK}.")
 
@@ -120,13 +121,13 @@ class ActionModule(ServerAction):
             if plan.switch:
                 with contextlib.suppress(Lost):
                     self.powershell("apply_detached.ps1", Steps=_plain(plan.switch))
-                if not self._until(end, has_switched):
+                if not self._until(end, has_switched, "until the server answers through the new gateway"):
                     raise PlanError("the server did not answer through the new gateway")
             if plan.keep or plan.remember != network.remembered:
                 kept = {"Steps": _plain(plan.keep), "Remember": [*plan.remember], "Armed": True}
                 self.again(end, lambda: self.powershell("change_routes.ps1", **kept))
             self.again(end, lambda: self.powershell("end_change.ps1"))
-            after = self.again(end, self._gather)
+            after = self.again(end, self.read_network)
             if left := plan_for(after).steps:
                 raise PlanError(
                     f"no error was reported, but these steps were not carried out: {'; '.join(map(str, left))}"
@@ -145,16 +146,16 @@ class ActionModule(ServerAction):
         """
 
         def roll_back() -> None:
-            if self._gather().pending:
+            if self.read_network().pending:
                 self.powershell("end_change.ps1", RollBack=True)
             elif not switching:
                 self.powershell("change_routes.ps1", Steps=_plain(plan.rollback), Remember=[*before.remembered])
 
         with contextlib.suppress(Lost, PlanError):
-            self.again(due + GRACE, roll_back)
+            self.again(due + GRACE, roll_back, OLD_GATEWAY)
         try:
-            ended = self._until(due + GRACE, lambda found: not found.pending)
-            after = ended or self._gather()
+            ended = self._until(due + GRACE, lambda found: not found.pending, OLD_GATEWAY)
+            after = ended or self.read_network()
         except (PlanError, Lost) as error:
             raise PlanError(
                 f"{reason}. The present state is not known: {error}. The server itself undoes a gateway that was not confirmed,"
@@ -181,26 +182,20 @@ class ActionModule(ServerAction):
 
     # Reading
 
-    def _gather(self) -> Network:
-        return Network.parse(self.powershell("read_network.ps1", Ports=self._ports()))
-
-    def _ports(self) -> list[int]:
-        """Return the ports of management connections, including this connection's own."""
-        try:
-            port = int(self._connection.get_option("port") or 0)
-        except (KeyError, TypeError, ValueError, AnsibleError):
-            port = 0
-        return sorted({*MANAGEMENT_PORTS, port} - {0})
-
-    def _until(self, end: float, suits: Callable[[Network], bool]) -> Network | None:
-        """Read the server until it is as wanted; None if it was not by ``end``."""
-        while True:
-            with contextlib.suppress(Lost):
-                if suits(found := self._gather()):
+    def _until(self, end: float, suits: Callable[[Network], bool], waits: str) -> Network | None:
+        """Read the server until it is as wanted; None if it was not by ``end``. ``waits``: see say_waiting."""
+        for attempt in itertools.count():
+            try:
+                if suits(found := self.read_network()):
                     return found
+                if attempt:  # the first one is usually a moment too early
+                    self.say_waiting(waits, end)
+            except Lost:
+                self.say_waiting(waits, end)
             if time.monotonic() + PAUSE > end:
-                return None
+                break
             time.sleep(PAUSE)
+        return None
 
 
 def _planner(options: Mapping[str, t.Any]) -> Planner:
@@ -210,11 +205,10 @@ def _planner(options: Mapping[str, t.Any]) -> Planner:
     """
     if options["state"] == "restored":
         return lambda network: routes.plan_restoration(network, options["snapshot"], options["allow_dhcp"])
-    if options["gateway"] is None:
-        return lambda network: Plan(findings=network.pending_findings())
-    wanted = routes.Wanted.parse(**{name: options[name] for name in routes.Wanted.__dataclass_fields__})
-    plan = routes.survey_default_gateway if options["state"] == "gathered" else routes.plan_default_gateway
-    return lambda network: plan(network, wanted)
+    wanted = routes.Wanted.of_options(options)
+    if options["state"] == "gathered" or wanted is None:
+        return lambda network: routes.survey_default_gateway(network, wanted)
+    return lambda network: routes.plan_default_gateway(network, wanted)
 
 
 def _plain(steps: Sequence[Step]) -> list[dict[str, t.Any]]:

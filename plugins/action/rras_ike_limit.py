@@ -35,14 +35,15 @@ class ActionModule(ServerAction):
 
     def change(self, options: Mapping[str, t.Any]) -> dict[str, t.Any]:
         """Read, plan and change; see ServerAction."""
-        wanted = None
         if options["state"] == "restored":
-            wanted = limit.Wanted.of_snapshot(options["snapshot"], options["restart_with_sessions"])
-        elif options["limit"] is not None:
-            wanted = limit.Wanted.parse(options["limit"], options["restart_with_sessions"])
-        before = self._gather()
+            wanted: limit.Wanted | None = limit.Wanted.of_snapshot(
+                options["snapshot"], options["restart_with_sessions"]
+            )
+        else:
+            wanted = limit.Wanted.of_options(options)
+        before = self.read_vpn()
         if options["state"] == "gathered" or wanted is None:
-            changes, refused = limit.survey_limit(before, wanted, self.server) if wanted else ((), ())
+            changes, refused = limit.survey_limit(before, wanted, self.server)
             return self._result(before, before, changes, refused)
         plan = limit.plan_limit(before, wanted)
         writes = bool(plan.steps) and not self._task.check_mode
@@ -52,8 +53,8 @@ class ActionModule(ServerAction):
         result |= {"changed": plan.changed, "restarted": plan.restarts}
         if after.restart_owed:
             tunnels = "1 tunnel is" if before.sessions == 1 else f"{before.sessions} tunnels are"
-            result["msg"] = (
-                f"{self.server}: IKEEXT has not been restarted, because {tunnels} up, which a restart would probably drop. Until it is restarted,"
+            result["msg"] = self.say(
+                f"IKEEXT has not been restarted, because {tunnels} up, which a restart would probably drop. Until it is restarted,"
                 " it does not use the new limit. Run this again when nobody is connected, or with 'restart_with_sessions'."
             )
         return result
@@ -94,10 +95,7 @@ class ActionModule(ServerAction):
         )
 
     def _read_again(self) -> ServerFacts:
-        return self.again(time.monotonic() + PATIENCE, self._gather)
-
-    def _gather(self) -> ServerFacts:
-        return ServerFacts.parse(self.powershell("read_vpn.ps1"))
+        return self.again(time.monotonic() + PATIENCE, self.read_vpn)
 
     def _result(
         self,

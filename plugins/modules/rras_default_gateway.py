@@ -24,7 +24,8 @@ description:
   - If the new gateway is not confirmed, the task fails, and RV(final_state) is the state of the server.
   - O(state=restored) works in the same way. It restores all IPv4 default routes of both stores, and of the other routes only those that this module
     has added since, so other people's routes are never removed.
-  - If an interrupted run has left an unfinished change, the module waits for its rollback.
+  - If an interrupted run has left an unfinished change, the module waits for its rollback. Whenever it waits, it says on the terminal for what, and how long
+    at most.
 options:
   gateway:
     description:
@@ -164,6 +165,10 @@ undone:
   description: Whether RV(final_state) is V(unchanged) or V(rolled_back).
   returned: failure
   type: bool
+msg:
+  description: Which routes O(state=restored) leaves alone, because others have changed them, which is shown on the terminal as well; or why the task failed.
+  returned: when there are such routes, and on failure
+  type: str
 rolled_back:
   description: Whether the old routes were restored because the new ones were not confirmed. The task has failed then.
   returned: success, and when a change was not confirmed

@@ -88,7 +88,9 @@ before:
       type: bool
     now: {description: "The server's time, in UTC.", type: str, sample: "2026-01-05T07:00:00.0000000Z"}
     ikeext_started: {description: "When IKEEXT started, V(null) if it is not running.", type: str, sample: "2026-01-05T06:00:20.0000000Z"}
-    sas: {description: The number of IKE security associations by remote address., type: dict, sample: {198.51.100.7: 1}}
+    sas: {description: The number of IKEv2 security associations by remote address., type: dict, sample: {198.51.100.7: 1}}
+    sas_unclear: {description: The same for associations of which the server does not show whether they are IKEv2., type: dict, sample: {}}
+    sas_other: {description: "The number of other IKE security associations, of IKEv1 and AuthIP.", type: int, sample: 0}
     tunnels: {description: "The number of active VPN connections, V(null) if the RemoteAccess cmdlets failed.", type: int, sample: 12}
     ikev2_ports: {description: "The number of ports for IKEv2, V(null) if the RemoteAccess cmdlets failed.", type: int, sample: 128}
     ikev2_fragmentation: {description: Whether RRAS fragments IKEv2 messages., type: bool}
@@ -107,7 +109,7 @@ restart_pending:
   returned: success, and on failure if the server could be read again
   type: bool
 msg:
-  description: Why IKEEXT was not restarted, or why the task failed.
+  description: Why IKEEXT was not restarted, which is shown on the terminal as well; or why the task failed.
   returned: when a restart is pending, and on failure
   type: str
 findings:

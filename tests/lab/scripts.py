@@ -91,7 +91,7 @@ def read_network(state: State, parameters: dict[str, t.Any], check_mode: bool) -
 
 
 def read_vpn(state: State, parameters: dict[str, t.Any], check_mode: bool) -> Result:
-    """Play read_vpn.ps1. ``state["remote_access_cmdlets"]``: whether the RemoteAccess module answers."""
+    """Play read_vpn.ps1. ``state["remote_access_cmdlets"]``: whether the RemoteAccess module answers. See also _association."""
     if parameters:
         raise CmdletError(f"A parameter cannot be found that matches parameter name '{next(iter(parameters))}'.")
     services, answers = state["services"], state["remote_access_cmdlets"]
@@ -120,10 +120,20 @@ def read_vpn(state: State, parameters: dict[str, t.Any], check_mode: bool) -> Re
         "fragmentation": registry(IKEV2_KEY, "EnableServerFragmentation"),
         "ikev2_ports": state["ikev2_ports"] if answers else None,
         "tunnels": len(state["sas"]) if answers else None,
-        "associations": dict(Counter(association["remote_address"] for association in state["sas"])),
+        "associations": [
+            {"remote_address": address, "key_module": number, "key_module_name": name, "count": count}
+            for (address, number, name), count in Counter(map(_association, state["sas"])).items()
+        ],
         "administrator": state["administrator"],
     }
     return {"result": result, "changed": False}
+
+
+def _association(association: Result) -> tuple[str, int | None, str | None]:
+    """Return an association's address, and its key module as number and as text; ``key_module`` is either, or None if the server shows neither."""
+    shown = association.get("key_module", "IKEv2")
+    number = shown if isinstance(shown, int) else None
+    return association["remote_address"], number, None if shown is None else str(shown)
 
 
 def _start_type(service: Result) -> str:

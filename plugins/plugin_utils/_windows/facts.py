@@ -21,8 +21,9 @@ class ServerFacts:
     """What was read from a VPN server.
 
     ``ike_limit`` is None if the default of Windows applies. ``restart_owed``: IKEEXT has not read the limit yet;
-    ``restart_marked``: the server's registry marks a pending restart. ``sas`` counts IKE security associations by
-    remote address. ``tunnels`` and ``ikev2_ports`` are None if the server's RemoteAccess cmdlets failed.
+    ``restart_marked``: the server's registry marks a pending restart. ``sas`` counts IKEv2 security associations by
+    remote address, ``sas_unclear`` those that may be IKEv2 or not, and ``sas_other`` is the number of all others.
+    ``tunnels`` and ``ikev2_ports`` are None if the server's RemoteAccess cmdlets failed.
     ``now`` is the server's time, and ``ikeext_started`` the time at which IKEEXT started, None if it is not running.
     """
 
@@ -32,6 +33,8 @@ class ServerFacts:
     now: str
     ikeext_started: str | None
     sas: Mapping[str, int]
+    sas_unclear: Mapping[str, int]
+    sas_other: int
     tunnels: int | None
     ikev2_ports: int | None
     ikev2_fragmentation: bool
@@ -48,6 +51,11 @@ class ServerFacts:
             limit, started, marked = vpn["ike_limit"], vpn["ikeext_started"], vpn["restart_owed_since"]
             # PowerShell reads a DWORD as a signed number.
             number = None if limit is None else int(limit) & LARGEST_DWORD
+            found: dict[str, dict[str, int]] = {"ikev2": {}, "unclear": {}, "other": {}}
+            for item in sorted(vpn["associations"], key=lambda item: str(item["remote_address"])):
+                if _is_address(address := str(item["remote_address"])):
+                    counts = found[key_module(item["key_module"], item["key_module_name"])]
+                    counts[address] = counts.get(address, 0) + int(item["count"])
             return cls(
                 # A string is not a DWORD, and has to be replaced.
                 ike_limit=number if isinstance(limit, int) else None,
@@ -56,11 +64,9 @@ class ServerFacts:
                 restart_marked=marked is not None,
                 now=str(vpn["now"]),
                 ikeext_started=None if started is None else str(started),
-                sas={
-                    str(address): int(count)
-                    for address, count in sorted(vpn["associations"].items())
-                    if _is_address(str(address))
-                },
+                sas=found["ikev2"],
+                sas_unclear=found["unclear"],
+                sas_other=sum(found["other"].values()),
                 tunnels=None if vpn["tunnels"] is None else int(vpn["tunnels"]),
                 ikev2_ports=None if vpn["ikev2_ports"] is None else int(vpn["ikev2_ports"]),
                 ikev2_fragmentation=bool(vpn["fragmentation"]),
@@ -80,7 +86,9 @@ class ServerFacts:
     @property
     def sessions(self) -> int:
         """Return how many tunnels are up; if the RemoteAccess cmdlets failed, how many security associations there are."""
-        return sum(self.sas.values()) if self.tunnels is None else self.tunnels
+        if self.tunnels is not None:
+            return self.tunnels
+        return sum(self.sas.values()) + sum(self.sas_unclear.values()) + self.sas_other
 
     def as_dict(self) -> dict[str, t.Any]:
         """Return plain values, with the keys that users see."""
@@ -121,6 +129,21 @@ class ServerFacts:
                 )
             )
         return tuple(findings)
+
+
+def key_module(number: t.Any, name: t.Any) -> t.Literal["ikev2", "other", "unclear"]:
+    """Classify an association by what the server shows as its key module.
+
+    The class's page gives a number without its values. Windows has two numberings: Default, IKEv1, AuthIP, IKEv2 (MSFT_NetConSecRule) and
+    IKE, AuthIP, IKEv2 (IKEEXT_KEY_MODULE_TYPE), so a 2 alone says nothing.
+    """
+    text = "" if name is None else str(name).strip().casefold()
+    if "ikev2" in text:
+        return "ikev2"
+    if text == "ike" or "ikev1" in text or "authip" in text:
+        return "other"
+    known: dict[str, t.Literal["ikev2", "other"]] = {"0": "other", "1": "other", "3": "ikev2"}
+    return known.get(text if number is None else str(number), "unclear")
 
 
 def _is_address(text: str) -> bool:

@@ -32,6 +32,18 @@ class Wanted:
     restart_with_sessions: bool = False
 
     @classmethod
+    def of_options(cls, options: Mapping[str, t.Any]) -> Wanted | None:
+        """Read a task's options; None if no limit is wanted.
+
+        :raises PlanError: with the option and its valid values.
+        """
+        return (
+            None
+            if options["limit"] is None
+            else cls.parse(options["limit"], options.get("restart_with_sessions", False))
+        )
+
+    @classmethod
     def parse(cls, limit: t.Any, restart_with_sessions: bool) -> Wanted:
         """Check the options of state ``present``.
 
@@ -131,8 +143,12 @@ def obstacles(facts: ServerFacts) -> list[str]:
     return reasons
 
 
-def survey_limit(facts: ServerFacts, wanted: Wanted, server: str) -> tuple[tuple[Change, ...], tuple[Finding, ...]]:
+def survey_limit(
+    facts: ServerFacts, wanted: Wanted | None, server: str
+) -> tuple[tuple[Change, ...], tuple[Finding, ...]]:
     """Report what plan_limit would change, and as a finding why it refuses."""
+    if wanted is None:
+        return (), ()
     changes = changes_between(facts, replace(facts, ike_limit=wanted.limit))
     try:
         plan_limit(facts, wanted)

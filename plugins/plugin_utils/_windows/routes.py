@@ -50,6 +50,18 @@ class Wanted:
     allow_dhcp: bool = False
 
     @classmethod
+    def of_options(cls, options: Mapping[str, t.Any]) -> Wanted | None:
+        """Read a task's options; None if no gateway is wanted.
+
+        :raises PlanError: with the option and its valid values.
+        """
+        return (
+            None
+            if options["gateway"] is None
+            else cls.parse(**{name: options[name] for name in cls.__dataclass_fields__})
+        )
+
+    @classmethod
     def parse(
         cls,
         *,
@@ -133,8 +145,10 @@ def plan_default_gateway(network: Network, wanted: Wanted) -> Plan:
     return Plan.of(network, preserve, switch, keep, _default_findings(network, interface, wanted))
 
 
-def survey_default_gateway(network: Network, wanted: Wanted) -> Plan:
+def survey_default_gateway(network: Network, wanted: Wanted | None) -> Plan:
     """Report what plan_default_gateway would change, without steps. Where it refuses, the reason is a finding."""
+    if wanted is None:
+        return Plan(findings=network.pending_findings())
     try:
         plan = plan_default_gateway(network, wanted)
     except PlanError as error:

@@ -13,22 +13,44 @@ import typing as t
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import MISSING
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.errors import PlanError, outcome
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.facts import ServerFacts
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.network import Network
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.reach import Endpoint, explain
 
 POWERSHELL = Path(__file__).parents[1] / "powershell"
 
 PAUSE = 1.0
 """Seconds between two attempts to reach a server."""
 
+MANAGEMENT_PORTS = (5985, 5986, 22)
+
+GATEWAY_ARGUMENTS: dict[str, dict[str, t.Any]] = {
+    "gateway": {"type": "str"},
+    "interface_alias": {"type": "str"},
+    "mac": {"type": "str"},
+    "preserve_routes": {"type": "list", "elements": "str", "default": []},
+    "remove_other_defaults": {"type": "bool", "default": False},
+    "allow_dhcp": {"type": "bool", "default": False},
+}
+"""The options that say which default gateway is wanted."""
+
 Answer = t.TypeVar("Answer")
+
+display = Display()
 
 
 class Lost(Exception):
-    """The server did not answer, so it is not known whether the script or module ran."""
+    """The server did not answer, so it is not known whether the script or module ran. ``remedy`` says what to do."""
+
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.remedy = remedy
 
 
 class ServerAction(ActionBase, abc.ABC):
@@ -37,7 +59,7 @@ class ServerAction(ActionBase, abc.ABC):
     _requires_connection = True
 
     arguments: Mapping[str, Mapping[str, t.Any]]
-    required: Sequence[tuple[str, str, list[str]]]
+    required: Sequence[tuple[str, str, list[str]]] = ()
 
     @abc.abstractmethod
     def change(self, options: Mapping[str, t.Any]) -> dict[str, t.Any]:
@@ -52,6 +74,7 @@ class ServerAction(ActionBase, abc.ABC):
         self._supports_check_mode = True
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         self._task_vars = task_vars or {}
+        self._said: set[str] = set()
         try:
             _dummy, options = self.validate_argument_spec(self.arguments, required_if=self.required)
             if "netaddr" in MISSING:
@@ -64,11 +87,11 @@ class ServerAction(ActionBase, abc.ABC):
                 )
             result.update(self.change(options))
         except AnsibleActionFail as error:
-            error.result.update(outcome("unchanged"), undone=True)
-            raise
+            # Not raised again: Ansible would not ask the task's failed_when then.
+            result.update(outcome("unchanged"), undone=True, failed=True, msg=f"{self.server}: {error}")
         except Lost as error:
             key = "unreachable" if isinstance(error.__cause__, AnsibleConnectionFailure) else "failed"
-            message = f"{self.server}: {error}. Nothing was changed; run this again."
+            message = f"{self.server}: {error}. Nothing was changed. {error.remedy}."
             result.update(outcome("unchanged"), undone=True, msg=message, **{key: True})
         except PlanError as error:
             undone = error.final_state in ("unchanged", "rolled_back")
@@ -81,8 +104,20 @@ class ServerAction(ActionBase, abc.ABC):
         """Return the server's name in the inventory."""
         return str(self._task_vars.get("inventory_hostname", "The server"))
 
-    def again(self, end: float, ask: Callable[[], Answer]) -> Answer:
-        """Repeat ``ask`` until the server answers. It may be carried out twice.
+    def say(self, message: str) -> str:
+        """Show a line on the terminal while the task runs, and return it."""
+        line = f"{self.server}: {message}"
+        display.display(line)
+        return line
+
+    def say_waiting(self, what: str, end: float) -> None:
+        """Show once that the task waits, for what, and how long at most."""
+        if what and what not in self._said:
+            self._said.add(what)
+            self.say(f"Waiting {what}, {max(1.0, end - time.monotonic()):.0f} seconds at most.")
+
+    def again(self, end: float, ask: Callable[[], Answer], waits: str = "") -> Answer:
+        """Repeat ``ask`` until the server answers. It may be carried out twice. ``waits``: see say_waiting.
 
         :raises Lost: if there was no answer by ``end``.
         """
@@ -92,7 +127,32 @@ class ServerAction(ActionBase, abc.ABC):
             except Lost:
                 if time.monotonic() + PAUSE > end:
                     raise
+            self.say_waiting(waits, end)
             time.sleep(PAUSE)
+
+    def read_network(self) -> Network:
+        """Read interfaces, routes and peers; see powershell."""
+        return Network.parse(self.powershell("read_network.ps1", Ports=self._ports()))
+
+    def read_vpn(self) -> ServerFacts:
+        """Read the limit, the services and the security associations; see powershell."""
+        return ServerFacts.parse(self.powershell("read_vpn.ps1"))
+
+    def _ports(self) -> list[int]:
+        """Return the ports of management connections, including this connection's own."""
+        try:
+            port = int(self._option("port"))
+        except ValueError:
+            port = 0
+        return sorted({*MANAGEMENT_PORTS, port} - {0})
+
+    def _option(self, *names: str) -> str:
+        """Return the first of the connection's options that has a value, or an empty text."""
+        for name in names:
+            with contextlib.suppress(KeyError, AnsibleError):
+                if value := self._connection.get_option(name):
+                    return str(value)
+        return ""
 
     def powershell(self, script: str, **parameters: t.Any) -> t.Any:
         """Run one of the collection's scripts, and return its result.
@@ -114,15 +174,25 @@ class ServerAction(ActionBase, abc.ABC):
                 module_name=f"ansible.windows.{name}", module_args={**arguments}, task_vars=self._task_vars
             )
         except Exception as error:  # whatever a connection plugin raises
-            self._hang_up()
-            raise Lost(f"the server did not answer while {what} ({error})") from error
+            raise self._lost(str(error), what) from error
         if "module_stdout" in answer or answer.get("unreachable"):
-            self._hang_up()
-            raise Lost(f"the server did not answer while {what} ({answer.get('msg', 'no reason given')})")
+            raise self._lost(str(answer.get("msg", "no reason given")), what)
         if answer.get("failed") or answer.get("error"):
             errors = [str(error.get("output", error)).strip() for error in answer.get("error", [])]
             raise PlanError(f"{what} failed: {'; '.join(errors) or answer.get('msg', 'no reason given')}")
         return answer
+
+    def _lost(self, reason: str, what: str) -> Lost:
+        """Drop the connection, and return the failure in our own words."""
+        endpoint = Endpoint(
+            kind=str(getattr(self._connection, "transport", "")),
+            host=self._option("remote_addr", "host"),
+            port=self._option("port"),
+            scheme=self._option("scheme", "protocol"),
+            user=self._option("remote_user"),
+        )
+        self._hang_up()
+        return Lost(*explain(reason, endpoint, what, [self._option("remote_password", "password")]))
 
     def _hang_up(self) -> None:
         """Drop the connection, so that the next script opens a new one.

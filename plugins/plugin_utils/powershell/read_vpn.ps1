@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Reads what the VPN server knows about its clients and limits: IKE security associations by remote address, connections, services, registry,
+# Reads what the VPN server knows about its clients and limits: IKE security associations by remote address and key module, connections, services, registry,
 # and whether this user is an administrator.
 # Changes nothing. SupportsShouldProcess makes win_powershell run it in check mode, too.
 [CmdletBinding(SupportsShouldProcess)]
@@ -31,9 +31,18 @@ foreach ($name in 'IKEEXT', 'RemoteAccess') {
 $ikeext = Get-CimInstance -ClassName Win32_Service -Filter "Name='IKEEXT'"
 $process = if ($ikeext -and $ikeext.ProcessId) { Get-Process -Id $ikeext.ProcessId -ErrorAction SilentlyContinue }
 
+# Counted by remote address and key module, of which both the number and the name are returned. One of them may be missing.
 $associations = @{}
 foreach ($association in Get-NetIPsecMainModeSA -ErrorAction SilentlyContinue) {
-    $associations[[string]$association.RemoteEndpoint] = 1 + [int]$associations[[string]$association.RemoteEndpoint]
+    $remote = [string]$association.RemoteEndpoint
+    $shown = $association.PSObject.Properties['KeyModule']
+    $name = if ($shown) { [string]$shown.Value }
+    $number = try { $association.PSBase.CimInstanceProperties['KeyModule'].Value } catch { $null }
+    $key = '{0}|{1}|{2}' -f $remote, $number, $name
+    if (-not $associations.ContainsKey($key)) {
+        $associations[$key] = @{ remote_address = $remote; key_module = if ($null -ne $number) { [int]$number } else { $null }; key_module_name = $name; count = 0 }
+    }
+    $associations[$key]['count'] += 1
 }
 
 # The cmdlets of the RemoteAccess module fail if the role or its management tools are not installed: then both are unknown.
@@ -58,6 +67,6 @@ $Ansible.Result = @{
     fragmentation = Get-RegistryValue 'HKLM:\SYSTEM\CurrentControlSet\Services\RemoteAccess\Parameters\Ikev2' 'EnableServerFragmentation'
     ikev2_ports = $ports
     tunnels = $tunnels
-    associations = $associations
+    associations = @($associations.Values)
     administrator = $user.IsInRole([Security.Principal.WindowsBuiltInRole]::Administrator)
 }

@@ -40,7 +40,7 @@ IDLE = ServerFacts.parse(
         "fragmentation": 1,
         "ikev2_ports": 128,
         "tunnels": 0,
-        "associations": {},
+        "associations": [],
         "administrator": True,
     }
 )
@@ -187,7 +187,7 @@ class Server:
                 "fragmentation": 1,
                 "ikev2_ports": 128,
                 "tunnels": self.tunnels,
-                "associations": {},
+                "associations": [],
                 "administrator": True,
             }
         )

@@ -14,10 +14,15 @@ from hypothesis import strategies as st
 
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._audit import load_balancer_addresses, sources
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.errors import PlanError
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.facts import ServerFacts
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.facts import ServerFacts, key_module
 
 NETWORK = {"gateway": "10.10.0.1", "networks": ["10.10.0.11/24", "192.168.10.11/24"]}
 STARTED, LATER = "2026-01-05T06:00:20.0000000Z", "2026-01-05T06:00:20.0000001Z"
+
+
+def association(address: str, name: t.Any = "IKEv2", number: t.Any = None, count: t.Any = 1) -> dict[str, t.Any]:
+    """Return associations as read_vpn.ps1 counts them."""
+    return {"remote_address": address, "key_module": number, "key_module_name": name, "count": count}
 
 
 def raw(**changes: t.Any) -> dict[str, t.Any]:
@@ -32,7 +37,7 @@ def raw(**changes: t.Any) -> dict[str, t.Any]:
         "fragmentation": 1,
         "ikev2_ports": 128,
         "tunnels": 2,
-        "associations": {"198.51.100.7": 1, "198.51.100.8": 1},
+        "associations": [association("198.51.100.7"), association("198.51.100.8")],
         "administrator": True,
         **changes,
     }
@@ -56,8 +61,46 @@ def test_a_healthy_server() -> None:
 
 
 def test_an_association_that_names_nobody_is_left_out() -> None:
-    facts = read(associations={"": 1, "198.51.100.7": 2, "fe80::1%4": 1})
+    facts = read(associations=[association(""), association("198.51.100.7", count=2), association("fe80::1%4")])
     assert facts["sas"] == {"198.51.100.7": 2, "fe80::1%4": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "kind"),
+    [
+        ("IKEv2", 3, "ikev2"),
+        ("IKEv2", 2, "ikev2"),
+        ("ikev2", None, "ikev2"),
+        ("IKE, AuthIP, IKEv2", 7, "ikev2"),
+        ("AuthIP", 3, "other"),
+        ("IKEv1", None, "other"),
+        ("IKE", 0, "other"),
+        ("Default", 0, "other"),
+        ("1", 1, "other"),
+        ("3", 3, "ikev2"),
+        ("3", None, "ikev2"),
+        ("2", 2, "unclear"),
+        ("Default", None, "unclear"),
+        ("IKEEXT", 9, "unclear"),
+        ("", None, "unclear"),
+        (None, None, "unclear"),
+        (None, 3, "ikev2"),
+    ],
+)
+def test_only_ikev2_counts_as_a_client(name: str | None, number: int | None, kind: str) -> None:
+    facts = read(associations=[association("198.51.100.7", name, number, 4)])
+    assert key_module(number, name) == kind
+    assert facts["sas"] == ({"198.51.100.7": 4} if kind == "ikev2" else {})
+    assert facts["sas_unclear"] == ({"198.51.100.7": 4} if kind == "unclear" else {})
+    assert facts["sas_other"] == (4 if kind == "other" else 0)
+
+
+def test_key_modules_of_one_address_are_told_apart() -> None:
+    mixed = [association("198.51.100.7"), association("198.51.100.7", "2", 2, 3), association("198.51.100.7", "AuthIP")]
+    facts = ServerFacts.parse(raw(associations=[*mixed, association("198.51.100.7", "IKEv2", 3)], tunnels=None))
+    assert (facts.sas, facts.sas_unclear, facts.sas_other) == ({"198.51.100.7": 2}, {"198.51.100.7": 3}, 1)
+    # A restart may drop any of them.
+    assert facts.sessions == 6
 
 
 def test_a_dword_is_read_without_its_sign() -> None:
@@ -99,7 +142,8 @@ def test_other_causes_of_error_809_are_reported() -> None:
 
 
 @pytest.mark.parametrize(
-    "vpn", [None, [], {}, raw(services=[]), raw(associations={"198.51.100.7": "x"}), raw(ike_limit="many")]
+    "vpn",
+    [None, [], {}, raw(services=[]), raw(associations=[association("198.51.100.7", count="x")]), raw(ike_limit="many")],
 )
 def test_other_answers_are_refused(vpn: t.Any) -> None:
     with pytest.raises(PlanError, match=r"the server's facts cannot be read"):
