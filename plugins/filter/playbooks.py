@@ -19,21 +19,18 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._untrusted import untr
 UTILITIES = "ansible_collections.aovpn.ikev2.plugins.plugin_utils"
 
 FILTERS = {
-    **{
-        name: f"_audit.{name}"
-        for name in (
-            "choices",
-            "collected",
-            "cross_check",
-            "cut_off",
-            "failure",
-            "keeps_gateway",
-            "left_alone",
-            "obstacles",
-            "read_snapshot",
-        )
-    },
-    "inventory_problems": "_inventory.problems",
+    name: f"_audit.{name}"
+    for name in (
+        "choices",
+        "collected",
+        "cross_check",
+        "cut_off",
+        "failure",
+        "keeps_gateway",
+        "left_alone",
+        "obstacles",
+        "read_snapshot",
+    )
 }
 """The functions of plugin_utils, by the name of the filter."""
 
