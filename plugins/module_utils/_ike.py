@@ -14,6 +14,7 @@ import struct
 import typing as t
 from collections.abc import Iterator
 
+IKE_PORT = 500
 NAT_T_PORT = 4500
 NON_ESP_MARKER = bytes(4)
 """Precedes IKE on UDP 4500, to tell it from ESP (RFC 3948, section 2.2)."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: snapshot_file
-short_description: Write a snapshot file, or remove it
+short_description: Write a snapshot file, or read one
 version_added: 0.1.0
 author:
   - The aovpn.ikev2 authors (@aovpn)
@@ -21,22 +21,24 @@ options:
   state:
     description:
       - V(present) writes a snapshot.
-      - V(absent) removes one, such as that of a run that changed nothing. A file that is not a snapshot is an error, and is not removed.
+      - V(read) reads one.
     type: str
-    choices: [present, absent]
+    choices: [present, read]
     default: present
   directory:
-    description: The folder. Required with O(state=present), as are O(load_balancers) and O(servers).
+    description: The folder.
     type: path
-  load_balancers:
-    description: The results of the device modules with O(aovpn.ikev2.bigip_snat#module:state=gathered), by host.
-    type: dict
-  servers:
-    description: The fact C(rras_facts) of the role P(aovpn.ikev2.rras#role), by host.
+    required: true
+  content:
+    description: RV(aovpn.ikev2.site#module:snapshot). Required with O(state=present).
     type: dict
   path:
-    description: The file to remove. Required with O(state=absent).
-    type: path
+    description: The file to read, or its name in O(directory). By default the newest.
+    type: str
+  required:
+    description: Whether it is an error if there is no snapshot, or if it has hosts that the inventory does not have.
+    type: bool
+    default: true
 attributes:
   check_mode:
     description: Can run in C(check_mode). Nothing is written or removed there.
@@ -47,31 +49,30 @@ attributes:
   idempotent:
     description: When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
     support: full
-seealso:
-  - plugin: aovpn.ikev2.read_snapshot
-    plugin_type: filter
 """
 
 EXAMPLES = r"""
 - name: Write a snapshot
   aovpn.ikev2.snapshot_file:
     directory: /var/lib/ikev2-snapshots
-    load_balancers: "{{ groups['ikev2_load_balancers'] | aovpn.ikev2.collected(hostvars, 'load_balancer_result') }}"
-    servers: "{{ groups['rras'] | aovpn.ikev2.collected(hostvars, 'rras_facts') }}"
+    content: "{{ ikev2_site.snapshot }}"
   run_once: true
-  register: snapshot
 
-- name: Remove it, because nothing was changed
+- name: Read the newest snapshot
   aovpn.ikev2.snapshot_file:
-    state: absent
-    path: "{{ snapshot.path }}"
+    state: read
+    directory: /var/lib/ikev2-snapshots
   run_once: true
 """
 
 RETURN = r"""
 path:
-  description: The file's path.
+  description: The file's path; empty if there was none to read.
   returned: success
   type: str
   sample: /var/lib/ikev2-snapshots/20261124T201817Z.json
+snapshot:
+  description: Its content by host, null if there was none to read.
+  returned: with O(state=read)
+  type: dict
 """

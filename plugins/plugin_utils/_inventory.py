@@ -9,13 +9,18 @@ The options of the device modules and of the roles are checked against their own
 
 from __future__ import annotations
 
+import copy
+import functools
+import importlib.util
 import sys
 import typing as t
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.release import __version__
 from jinja2 import Environment, TemplateError, Undefined, meta
 
@@ -23,6 +28,14 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import MISS
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import InvalidInput, Order
 from ansible_collections.aovpn.ikev2.plugins.module_utils._module import argument_spec
 from ansible_collections.aovpn.ikev2.plugins.module_utils._platforms import PLATFORMS, Spec
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._names import (
+    LOAD_BALANCERS,
+    SERVERS,
+    misspelt,
+    place,
+    resembling,
+)
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._plain import plain
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows import facts, routes
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.errors import PlanError
 
@@ -37,6 +50,11 @@ CONNECTION = (
     "ansible_user",
     "ansible_password",
 )
+NOTHING_SELECTED: t.Final[Mapping[str, t.Any]] = {"addresses": None, "services": None}
+BOOLEANS = ("fail_on_drift", "probe")
+"""The variables of the playbooks themselves that are true or false."""
+SELECTING = ("load_balancer_addresses", "load_balancer_services")
+"""Variables that narrow a change. Left blank by mistake, they would widen it."""
 DICTIONARIES = ("load_balancer_connection", "load_balancer_options")
 UNQUOTED = (*CONNECTION, "load_balancer_connection")
 """Variables of which no part is ever shown: even what looks like the name of a variable may be part of a password."""
@@ -44,61 +62,180 @@ RENDERED = tuple(map(int, __version__.split(".")[:2])) >= (2, 19)
 """Whether this ansible-core raises an error for a template that cannot be rendered. Older versions leave the text as it is."""
 WINDOWS_CONNECTIONS = ("winrm", "psrp")
 WINDOWS_SHELLS = ("powershell", "cmd")
+LIBRARIES: t.Final[Mapping[str, tuple[str, str]]] = {"winrm": ("winrm", "pywinrm"), "psrp": ("pypsrp", "pypsrp")}
+"""What a connection imports, and what pip calls it."""
+GROUPS: t.Final[Mapping[str, tuple[str, str]]] = {
+    LOAD_BALANCERS: (
+        "load balancers",
+        "Nothing shows whether a load balancer leads to the VPN servers, so remediate and rollback leave their default gateways"
+        " alone, unless rras_accept contains gateway_unverified.",
+    ),
+    SERVERS: (
+        "VPN servers",
+        "Their default gateways are not read, so a load balancer is judged by its load_balancer_return_path alone,"
+        " and is not changed without it.",
+    ),
+}
+"""The two groups: what their hosts are, and what follows if a run has none."""
 
 
-def problems(
-    hosts: Iterable[str],
-    hostvars: Mapping[str, Variables],
-    load_balancers: Iterable[str],
-    servers: Iterable[str],
-    transport: str,
-) -> list[str]:
-    """Return a sentence for each problem, host by host. The list is empty if the inventory is valid.
+@dataclass(frozen=True)
+class Inventory:
+    """What a run has to go by.
 
-    ``hosts`` are those of this run, ``load_balancers`` and ``servers`` all members of the two groups, and ``transport`` is the
-    default connection.
+    ``hosts`` are those of this run, ``groups`` all groups of the inventory with all their members, ``extra`` the names of the extra
+    variables, and ``transport`` is the default connection.
     """
-    if "netaddr" in MISSING:
-        missing = " ".join(sorted(MISSING))
+
+    hosts: Sequence[str]
+    hostvars: Mapping[str, Variables]
+    groups: Mapping[str, Sequence[str]]
+    extra: frozenset[str] = frozenset()
+    transport: str = "ssh"
+
+    def of(self, group: str) -> list[str]:
+        """Return the hosts of this run in a group."""
+        members = {*self.groups.get(group, ())}
+        return [host for host in self.hosts if host in members]
+
+
+def problems(inventory: Inventory) -> list[str]:
+    """Return a sentence for each problem, with where it is. The list is empty if the inventory is valid."""
+    missing = _missing(inventory)
+    if missing:
+        names = " ".join(missing)
         return [
-            f"Python libraries are missing on the controller: {missing}. Install them beside ansible-core: {sys.executable} -m pip install {missing}."
+            f"Python libraries are missing on the controller: {names}. Install them beside ansible-core: {sys.executable} -m pip install {names}."
         ]
-    load_balancers, servers = list(load_balancers), list(servers)
-    if not (load_balancers or servers):
-        return [
-            "The groups ikev2_load_balancers and rras have no hosts: add the load balancers to the first, the VPN servers to the second."
-        ]
+    load_balancers, servers = (inventory.groups.get(group, ()) for group in GROUPS)
     found = [
-        f"{host}: it is in both groups, ikev2_load_balancers and rras." for host in load_balancers if host in servers
+        f"{host}: it is in both groups, {LOAD_BALANCERS} and {SERVERS}." for host in load_balancers if host in servers
     ]
-    for host in hosts:
-        for members, spec, judge in (
-            (load_balancers, _role_spec("load_balancer"), _load_balancer),
-            (servers, _role_spec("rras"), lambda variables: _server(variables, transport)),
-        ):
-            if host in members:
-                found += [f"{host}: {line}" for line in _of_host(hostvars[host], spec, judge)]
-    return found
+    if not (load_balancers or servers):
+        found.append(_without_groups(inventory))
+    options = _options()
+    extra = [line for name in sorted(inventory.extra) if (line := misspelt(name, options))]
+    found += [f"extra variables: {line}" for line in extra]
+    places: dict[str, list[str]] = {}
+    for host in inventory.hosts:
+        for line in _of_host(host, inventory, options):
+            places.setdefault(line, []).append(host)
+    return found + [f"{place(hosts, inventory.hosts, inventory.groups)}: {line}" for line, hosts in places.items()]
 
 
-def _of_host(host: Variables, spec: Spec, judge: Callable[[dict[str, t.Any]], list[str]]) -> list[str]:
-    variables, unreadable = _read(host, (*spec, *CONNECTION))
+def warnings(inventory: Inventory) -> list[str]:
+    """Report that a run has only load balancers, or only servers, and what is checked without the others."""
+    if not any(inventory.of(group) for group in GROUPS):
+        return []
+    return [
+        f"This run has no {kind}, because {_absence(inventory, group)}. {consequence}"
+        for group, (kind, consequence) in GROUPS.items()
+        if not inventory.of(group)
+    ]
+
+
+def _absence(inventory: Inventory, group: str) -> str:
+    if inventory.groups.get(group):
+        return f"--limit leaves out the group {group}"
+    return f"the group {group} is missing or empty{_instead(inventory, group)}"
+
+
+def _instead(inventory: Inventory, group: str) -> str:
+    names = resembling(group, inventory.groups)
+    return f" (similar: {', '.join(names)})" if names else ""
+
+
+def _without_groups(inventory: Inventory) -> str:
+    absent = " and ".join(f"{group}{_instead(inventory, group)}" for group in GROUPS)
+    return (
+        f"The inventory has no hosts in the groups {absent}."
+        " Add the load balancers to the first, the VPN servers to the second: only groups of exactly these names are used."
+    )
+
+
+def _missing(inventory: Inventory) -> list[str]:
+    """Return the Python libraries that this run needs and the controller does not have, by their names for pip."""
+    missing = {name for name in MISSING if name == "netaddr" or inventory.of(LOAD_BALANCERS)}
+    for host in inventory.of(SERVERS):
+        variables, _unreadable = _read(inventory.hostvars[host], ["ansible_connection"])
+        module, package = LIBRARIES.get(_connection(variables, inventory.transport), ("sys", ""))
+        if not _installed(module):
+            missing.add(package)
+    return sorted(missing)
+
+
+def _installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ValueError:  # something has barred it from being imported
+        return False
+
+
+def _connection(variables: Variables, transport: str) -> str:
+    return str(variables.get("ansible_connection") or transport).rpartition(".")[2]
+
+
+def _of_host(host: str, inventory: Inventory, options: Collection[str]) -> list[str]:
+    hostvars = inventory.hostvars[host]
+    # Names that are extra variables too are reported as such, once.
+    found = [line for name in hostvars if name not in inventory.extra and (line := misspelt(name, options))]
+    variables, unreadable = _read(hostvars, BOOLEANS)
+    found += unreadable + [line for name in variables if (line := _not_boolean(name, variables[name]))]
+    found += _of_role(hostvars, "report")
+    if host in inventory.of(LOAD_BALANCERS):
+        found += _of_role(hostvars, "load_balancer", _load_balancer, CONNECTION)
+    if host in inventory.of(SERVERS):
+        found += _of_role(hostvars, "rras", lambda variables: _server(variables, inventory.transport), CONNECTION)
+    return list(dict.fromkeys(found))
+
+
+def _not_boolean(name: str, value: t.Any) -> str | None:
+    try:
+        if not _blank(value):
+            boolean(value)
+    except TypeError:
+        return f"{name} is {plain(value)!r}, which is neither true nor false."
+    return None
+
+
+def _of_role(
+    host: Variables,
+    role: str,
+    judge: Callable[[dict[str, t.Any]], list[str]] = lambda _variables: [],
+    others: Sequence[str] = (),
+) -> list[str]:
+    spec = _role_specs(role)["main"]
+    read, unreadable = _read(host, (*spec, *others))
     if unreadable:
         return unreadable
+    blank = [
+        f"{name} is blank, which would select every pair of the device: name at least one, or leave the variable out."
+        for name in SELECTING
+        if name in read and _blank(read[name])
+    ]
+    variables = {name: value for name, value in read.items() if not _blank(value)}
     given = {name: variables[name] for name in spec if name in variables}
     # Checked first, because the specification parses some texts as dictionaries and quotes others in its errors.
-    wrong = [
+    wrong = blank + [
         f"{name} has to be a dictionary, and is of type {_type_name(given[name])}: the role reads single values from it."
         for name in DICTIONARIES
         if name in given and not isinstance(given[name], Mapping)
     ]
     if wrong:
         return wrong
-    result = ArgumentSpecValidator(spec).validate(given)
+    for name in {*DICTIONARIES} & given.keys():
+        given[name] = {key: value for key, value in given[name].items() if not _blank(value)}
+    # Validating fills in what is inside the specification's own defaults.
+    result = ArgumentSpecValidator(copy.deepcopy(spec)).validate(given)
     # Check the values as the role and the module convert them: a text to a list or a number, for example.
     return [_sentence(message) for message in result.error_messages] or judge(
         {**variables, **{name: result.validated_parameters[name] for name in given}}
     )
+
+
+def _blank(value: t.Any) -> bool:
+    """Return whether a value means "not given", as an answer of a survey that was left blank."""
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _type_name(value: t.Any) -> str:
@@ -162,7 +299,7 @@ def _load_balancer(variables: dict[str, t.Any]) -> list[str]:
         f"load_balancer_connection, load_balancer_options or the environment: {_sentence(message)}"
         for message in result.error_messages
     ]
-    names: dict[str, t.Any] = dict.fromkeys(("addresses", "services"))
+    names = NOTHING_SELECTED
     chosen = {name: value for name in names if (value := variables.get(f"load_balancer_{name}")) is not None}
     for part in (
         {"addresses": chosen.get("addresses")},
@@ -174,7 +311,7 @@ def _load_balancer(variables: dict[str, t.Any]) -> list[str]:
     return list(dict.fromkeys(wrong))
 
 
-def _order(names: Mapping[str, t.Any], accept: list[str]) -> list[str]:
+def _order(names: Mapping[str, t.Any], accept: list[str], role: str = "load_balancer") -> list[str]:
     try:
         Order.parse(
             state="gathered",
@@ -186,15 +323,13 @@ def _order(names: Mapping[str, t.Any], accept: list[str]) -> list[str]:
             accept=accept,
         )
     except InvalidInput as error:
-        return [
-            str(error).replace("Option '", "load_balancer option '").replace("Options '", "load_balancer options '")
-        ]
+        return [str(error).replace("Option '", f"{role} option '").replace("Options '", f"{role} options '")]
     return []
 
 
 def _server(variables: dict[str, t.Any], transport: str) -> list[str]:
-    wrong = []
-    connection = str(variables.get("ansible_connection", transport)).rpartition(".")[2]
+    wrong = _order(NOTHING_SELECTED, variables.get("rras_accept", []), "rras")
+    connection = _connection(variables, transport)
     if connection not in WINDOWS_CONNECTIONS and variables.get("ansible_shell_type") not in WINDOWS_SHELLS:
         wrong.append(
             f"ansible_connection is {connection}, and a Windows server needs winrm, psrp, or ssh with ansible_shell_type=powershell."
@@ -220,11 +355,17 @@ def _server(variables: dict[str, t.Any], transport: str) -> list[str]:
     return wrong
 
 
-def _role_spec(role: str) -> Spec:
-    """Read the role's specification of its variables."""
+@functools.cache
+def _role_specs(role: str) -> Mapping[str, Spec]:
+    """Read a role's specification of its variables, by entry point."""
     text = (ROLES / role / "meta" / "argument_specs.yml").read_text(encoding="utf-8")
-    spec: Spec = yaml.safe_load(text)["argument_specs"]["main"]["options"]
-    return spec
+    return {entry: spec["options"] for entry, spec in yaml.safe_load(text)["argument_specs"].items()}
+
+
+def _options() -> frozenset[str]:
+    """Return the variables of all roles."""
+    specs = [spec for role in ("load_balancer", "report", "rras") for spec in _role_specs(role).values()]
+    return frozenset(name for spec in specs for name in spec)
 
 
 def _sentence(text: str) -> str:

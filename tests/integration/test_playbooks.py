@@ -20,7 +20,7 @@ import pytest
 import yaml
 from flask import Response
 
-from harness import COMMANDS, REPOSITORY, Ansible, Run
+from harness import COMMANDS, Ansible, Run
 from lab.bigip import BigIp
 from lab.core import Entry
 from lab.whole import Lab
@@ -400,26 +400,6 @@ def test_what_a_device_says_is_never_a_template(ansible: Ansible, lab: Lab) -> N
     assert "lookup('ansible.builtin.pipe'" in run.report()["load_balancers"]["bigip"]["failure"]["msg"]
     ansible.playbook("aovpn.ikev2.remediate")
     assert not proof.exists()
-
-
-def test_the_inventory_to_copy_can_be_used(ansible: Ansible) -> None:
-    judged = "groups['all'] | aovpn.ikev2.inventory_problems(hostvars, groups['ikev2_load_balancers'], groups['rras'], 'ssh')"
-    vault = ("load_balancer_username", "load_balancer_password", "rras_username", "rras_password")
-    arguments = (
-        "localhost",
-        "-i",
-        str(REPOSITORY / "examples" / "inventory"),
-        "-m",
-        "debug",
-        "-a",
-        f"msg={{{{ {judged} }}}}",
-    )
-    given = " ".join(f"vault_{name}=x" for name in vault)
-    assert '"msg": []' in ansible.command("ansible", *arguments, "-e", given, inventory=False).output
-    without = ansible.command("ansible", *arguments, inventory=False).output
-    assert without.count("cannot be read") == 5  # the load balancer's connection, and user and password of each server
-    assert without.count("ansible_password cannot be read") == 2
-    assert "vault_rras" not in without  # what looks like a variable's name may be part of a password
 
 
 def test_tags_choose_what_is_changed(ansible: Ansible, lab: Lab) -> None:

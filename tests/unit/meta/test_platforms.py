@@ -23,7 +23,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import Adapte
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint
 from ansible_collections.aovpn.ikev2.plugins.module_utils._module import COMMON, argument_spec
 from ansible_collections.aovpn.ikev2.plugins.module_utils._platforms import PLATFORMS, Platform, title
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._inventory import problems
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._inventory import Inventory, problems
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_picture import words
 from lab.whole import Lab
 
@@ -185,9 +185,10 @@ def test_the_inventory_check_judges_by_its_options(platform: Platform, monkeypat
             monkeypatch.delenv(name, raising=False)
     connection = {"username": "admin", "password": "secret"}
     variables: dict[str, t.Any] = {"load_balancer_platform": platform.name, "load_balancer_connection": connection}
-    (line,) = problems(["lb"], {"lb": variables}, ["lb"], [], "ssh")
+    groups = {"ikev2_load_balancers": ["lb"]}
+    (line,) = problems(Inventory(["lb"], {"lb": variables}, groups))
     assert "missing required arguments: host" in line
-    assert problems(["lb"], {"lb": {**variables, "ansible_host": "device.example.net"}}, ["lb"], [], "ssh") == []
+    assert problems(Inventory(["lb"], {"lb": {**variables, "ansible_host": "device.example.net"}}, groups)) == []
 
 
 @each

@@ -6,16 +6,20 @@
 
 from __future__ import annotations
 
+import sys
 import typing as t
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
 import pytest
+import yaml
 from jinja2 import StrictUndefined, Undefined
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import MISSING
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils import _inventory
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._inventory import problems
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._inventory import Inventory, problems, warnings
 
+REPOSITORY = Path(__file__).parents[4]
 CONNECTION = {"host": "bigip.example.net", "username": "admin", "password": "secret"}
 BIGIP: dict[str, t.Any] = {"load_balancer_platform": "bigip", "load_balancer_connection": CONNECTION}
 SERVER: dict[str, t.Any] = {"ansible_connection": "winrm", "rras_gateway": "10.10.0.1"}
@@ -24,10 +28,40 @@ SERVER: dict[str, t.Any] = {"ansible_connection": "winrm", "rras_gateway": "10.1
 def judged(load_balancer: Mapping[str, t.Any] | None = None, server: Mapping[str, t.Any] | None = None) -> list[str]:
     """Judge an inventory of at most one host of each kind."""
     hosts = {"lb": load_balancer, "rras": server}
-    known = {name: variables for name, variables in hosts.items() if variables is not None}
-    return problems(
-        known, known, [name for name in known if name == "lb"], [name for name in known if name == "rras"], "ssh"
-    )
+    return problems(inventory({name: variables for name, variables in hosts.items() if variables is not None}))
+
+
+def inventory(
+    hosts: Mapping[str, Mapping[str, t.Any]],
+    others: Mapping[str, t.Sequence[str]] | None = None,
+    extra: Mapping[str, t.Any] | None = None,
+    limit: Iterable[str] | None = None,
+) -> Inventory:
+    """Return an inventory in which a host's name begins with lb or rras, or it is in neither of our groups."""
+    groups: dict[str, t.Sequence[str]] = {"all": [*hosts], "ungrouped": [], **(others or {})}
+    for group, beginning in (("ikev2_load_balancers", "lb"), ("rras", "rras")):
+        groups[group] = [name for name in hosts if name.startswith(beginning)]
+    hostvars = {name: Variables(variables, extra or {}) for name, variables in hosts.items()}
+    return Inventory([*(hosts if limit is None else limit)], hostvars, groups, frozenset(extra or ()))
+
+
+class Variables(Mapping[str, t.Any]):
+    """A host's variables. Extra variables win."""
+
+    def __init__(self, host: Mapping[str, t.Any], extra: Mapping[str, t.Any]) -> None:
+        self._host, self._extra = host, extra
+
+    def __getitem__(self, name: str) -> t.Any:
+        return self._extra[name] if name in self._extra else self._host[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**dict.fromkeys(self._host), **dict.fromkeys(self._extra)})
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._extra or name in self._host
+
+    def __len__(self) -> int:
+        return len({*self._host, *self._extra})
 
 
 @pytest.fixture(autouse=True)
@@ -63,13 +97,14 @@ def test_a_text_is_what_the_role_and_the_module_make_of_it() -> None:
 
 
 def test_an_inventory_without_either_group() -> None:
-    (line,) = problems(["localhost"], {"localhost": {}}, [], [], "ssh")
+    (line,) = problems(inventory({"localhost": {}}))
     assert "ikev2_load_balancers" in line
     assert "rras" in line
 
 
 def test_a_host_in_both_groups() -> None:
-    assert problems([], {}, ["a"], ["a"], "ssh") == ["a: it is in both groups, ikev2_load_balancers and rras."]
+    both = Inventory([], {}, {"ikev2_load_balancers": ["a"], "rras": ["a"]})
+    assert problems(both) == ["a: it is in both groups, ikev2_load_balancers and rras."]
 
 
 @pytest.mark.parametrize(
@@ -117,7 +152,8 @@ def test_a_load_balancer_that_is_refused(changes: dict[str, t.Any], words: str) 
         ({"rras_rollback_timeout": "soon"}, "rras_rollback_timeout"),
         ({"rras_ike_limit": 2**32}, "rras_ike_limit is 4294967296"),
         ({"rras_ike_limit": "5e14"}, "rras_ike_limit"),
-        ({"rras_ike_limit": None}, "rras_ike_limit"),
+        ({"rras_accept": ["gateway_unverifed"]}, "rras option 'accept' holds the unknown code 'gateway_unverifed'"),
+        ({"rras_ike_limit_enabled": "ture"}, "rras_ike_limit_enabled"),
     ],
 )
 def test_a_server_that_is_refused(changes: dict[str, t.Any], words: str) -> None:
@@ -225,7 +261,120 @@ def test_a_variable_that_jinja_does_not_know(kind: type[Undefined]) -> None:
 
 
 def test_only_the_hosts_of_the_run_are_judged() -> None:
-    def hosts() -> Iterator[str]:
-        yield "lb"
+    assert problems(inventory({"lb": BIGIP, "rras": {"rras_gatway": 1}}, limit=["lb"])) == []
 
-    assert problems(hosts(), {"lb": BIGIP, "rras": {}}, ["lb"], ["rras"], "ssh") == []
+
+@pytest.mark.parametrize("blank", [None, "", "  "])
+def test_blank_means_not_given(blank: str | None) -> None:
+    connection = {**CONNECTION, "port": blank, "validate_certs": blank}
+    load_balancer = dict.fromkeys(("load_balancer_accept", "load_balancer_options", "load_balancer_return_path"), blank)
+    server = dict.fromkeys(("rras_gateway", "rras_ike_limit", "rras_preserve_routes", "rras_accept"), blank)
+    playbooks = dict.fromkeys(("fail_on_drift", "probe", "report_name", "report_due", "snapshot"), blank)
+    assert judged({**BIGIP, **load_balancer, "load_balancer_connection": connection}, {**SERVER, **server}) == []
+    assert problems(inventory({"lb": BIGIP, "rras": SERVER}, extra={**load_balancer, **server, **playbooks})) == []
+    (line,) = judged({**BIGIP, "load_balancer_platform": blank})
+    assert "missing required arguments: load_balancer_platform" in line
+    (line,) = judged({**BIGIP, "load_balancer_connection": {**CONNECTION, "password": blank}})
+    assert "missing required arguments: password" in line
+
+
+@pytest.mark.parametrize("name", ["load_balancer_addresses", "load_balancer_services"])
+@pytest.mark.parametrize("value", [None, "", " ", []])
+def test_what_selects_services_is_never_blank(name: str, value: t.Any) -> None:
+    (line,) = problems(inventory({"lb": BIGIP}, extra={name: value}))
+    assert name.removeprefix("load_balancer_") in line
+    assert "every pair" in line if value != [] else "empty list" in line
+
+
+@pytest.mark.parametrize(
+    ("groups", "words"),
+    [
+        ({"load_balancers": ["a"], "RRAS": ["b"]}, ["(similar: load_balancers)", "(similar: RRAS)"]),
+        ({"ikev2_loadbalancers": ["a"], "rras-servers": ["b"]}, ["ikev2_loadbalancers", "rras-servers"]),
+        ({"ikev2-load-balancers": ["a"], "vpn_servers": ["b"]}, ["ikev2-load-balancers", "vpn_servers"]),
+        ({"lb": ["a"], "vpnservers": ["b"]}, ["lb", "vpnservers"]),
+    ],
+)
+def test_an_inventory_with_misspelt_groups(groups: dict[str, list[str]], words: list[str]) -> None:
+    more = {"web_servers": ["c"], "kemp": ["d"], "rras_old": []}
+    (line,) = problems(inventory({"localhost": {}}, {**groups, **more}))
+    assert all(word in line for word in words), line
+    assert not any(name in line for name in more), line
+
+
+def test_a_run_with_one_kind_of_host_says_what_is_checked_without_the_other() -> None:
+    both = {"lb": BIGIP, "rras": SERVER}
+    assert warnings(inventory(both)) == []
+    (line,) = warnings(inventory({"rras": SERVER, "a": {}}, {"load_balancers": ["a"]}, limit=["rras"]))
+    assert line.startswith(
+        "This run has no load balancers, because the group ikev2_load_balancers is missing or empty (similar: load_balancers)."
+    )
+    assert "gateway_unverified" in line
+    (line,) = warnings(inventory(both, limit=["rras"]))
+    assert "This run has no load balancers, because --limit leaves out the group ikev2_load_balancers." in line
+    (line,) = warnings(inventory({"lb": BIGIP}))
+    assert line.startswith("This run has no VPN servers, because the group rras is missing or empty. ")
+    assert "load_balancer_return_path" in line
+    assert problems(inventory({"rras": SERVER})) == problems(inventory({"lb": BIGIP})) == []
+
+
+def test_a_misspelt_variable_is_reported_once_with_where_it_is() -> None:
+    hosts: dict[str, t.Any] = {"lb1": BIGIP, "lb2": BIGIP, "rras1": SERVER, "rras2": SERVER, "localhost": {}}
+
+    def reported(extra: dict[str, t.Any], **variables: dict[str, t.Any]) -> list[str]:
+        changed = {name: {**hosts[name], **variables.get(name, {})} for name in hosts}
+        lines = problems(inventory(changed, {"first": ["lb1", "rras1"]}, extra))
+        return [line.partition(" The nearest")[0] for line in lines]
+
+    wrong = {"rras_gatway": "10.10.0.2"}
+    assert reported({}, rras1=wrong) == ["rras1: there is no variable rras_gatway."]
+    assert reported({}, rras1=wrong, rras2=wrong) == ["group rras: there is no variable rras_gatway."]
+    assert reported({}, rras1=wrong, lb1=wrong) == ["group first: there is no variable rras_gatway."]
+    assert reported({}, rras2=wrong, lb1=wrong) == ["lb1, rras2: there is no variable rras_gatway."]
+    assert reported({}, **dict.fromkeys(hosts, wrong)) == ["every host: there is no variable rras_gatway."]
+    everywhere = {name: wrong for name in hosts if name != "localhost"}
+    assert reported({}, **everywhere) == ["every host: there is no variable rras_gatway."]
+    assert reported(wrong, rras1=wrong) == ["extra variables: there is no variable rras_gatway."]
+    assert reported({}, localhost=wrong) == ["localhost: there is no variable rras_gatway."]
+
+
+@pytest.mark.parametrize("name", ["fail_on_drift", "probe", "report_due", "report_fail_on_drift", "rras_allow_dhcp"])
+def test_what_is_neither_true_nor_false(name: str) -> None:
+    for value in (True, False, "true", "no", "0", 1):
+        assert problems(inventory({"lb": BIGIP, "rras": SERVER}, extra={name: value})) == []
+    for value in ("ture", "nope", 2, ["yes"]):
+        (line,) = problems(inventory({"lb": BIGIP, "rras1": SERVER, "rras2": SERVER}, extra={name: value}))
+        assert name in line
+        assert "ture" in line if value == "ture" else True
+
+
+@pytest.mark.parametrize(("connection", "package"), [("winrm", "pywinrm"), ("psrp", "pypsrp")])
+def test_a_missing_library_for_the_connection_is_reported_once(
+    connection: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = {"ansible_connection": f"ansible.builtin.{connection}"}
+    monkeypatch.setitem(sys.modules, {"pywinrm": "winrm"}.get(package, package), None)
+    (line,) = judged(BIGIP, server)
+    assert line.endswith(f": {sys.executable} -m pip install {package}.")
+    assert problems(inventory({"lb": BIGIP, "rras": server}, limit=["lb"])) == []
+    assert judged(BIGIP, {"ansible_connection": "ssh", "ansible_shell_type": "powershell"}) == []
+
+
+def set_by(tasks: t.Any) -> Iterator[str]:
+    """Return what tasks register or set as facts, at any depth."""
+    if isinstance(tasks, list):
+        for task in tasks:
+            yield from set_by(task)
+    elif isinstance(tasks, dict):
+        yield from [tasks["register"]] if "register" in tasks else []
+        yield from tasks.get("ansible.builtin.set_fact", {})
+        for value in tasks.values():
+            yield from set_by(value)
+
+
+def test_what_roles_and_playbooks_set_is_known() -> None:
+    """A second playbook of the same run finds it on the hosts."""
+    files = [*REPOSITORY.glob("roles/*/tasks/*.yml"), *REPOSITORY.glob("playbooks/**/*.yml")]
+    names = {name for path in files for name in set_by(yaml.safe_load(path.read_text(encoding="utf-8")))}
+    assert {"rras_facts", "load_balancer_result"} <= names
+    assert judged(BIGIP, {**SERVER, **{name: {} for name in names}}) == []
