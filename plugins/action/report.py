@@ -31,6 +31,7 @@ ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "directory": {"type": "path", "required": True},
     "run": {"type": "dict"},
     "snapshot": {"type": "path"},
+    "problem": {"type": "str", "default": ""},
     "due": {"type": "bool", "default": False},
     "hosts": {"type": "list", "elements": "str"},
     "findings": {"type": "list", "elements": "dict", "default": []},
@@ -50,10 +51,8 @@ class ActionModule(ActionBase):
         _dummy, options = self.validate_argument_spec(ARGUMENTS)
         options = plain(options)
         try:
-            if options["state"] == "started":
-                found = self._start(options)
-            else:
-                found = self._finish(options, self._report(options, task_vars or {}))
+            act = self._start if options["state"] == "started" else self._finish
+            found = act(options, task_vars or {})
         except OSError as error:
             raise AnsibleActionFail(
                 f"The report cannot be written to {error.filename}: {error.strerror}."
@@ -61,7 +60,7 @@ class ActionModule(ActionBase):
             ) from error
         return {**result, "changed": False, **wrap_var(found)}
 
-    def _start(self, options: Mapping[str, t.Any]) -> dict[str, t.Any]:
+    def _start(self, options: Mapping[str, t.Any], _task_vars: Mapping[str, t.Any]) -> dict[str, t.Any]:
         """Write the page of a run that has just started."""
         now = datetime.now(UTC)
         since = f"{now:%Y-%m-%dT%H:%M:%SZ}"
@@ -80,15 +79,18 @@ class ActionModule(ActionBase):
         answers = {host: probed(task_vars, item) for host, item in site.read_load_balancers.items() if not item.probes}
         site = site.with_records({host: site.hosts[host].record.probed(found) for host, found in answers.items()})
         extra = tuple(map(HostFinding.parse, options["findings"]))
-        return Report(site, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", options["due"], extra)
+        return Report(site, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", options["due"], extra, options["problem"])
 
-    def _finish(self, options: Mapping[str, t.Any], report: Report) -> dict[str, t.Any]:
+    def _finish(self, options: Mapping[str, t.Any], task_vars: Mapping[str, t.Any]) -> dict[str, t.Any]:
         """Write both files, and return what the run publishes and shows."""
+        report = self._report(options, task_vars)
         page, found = render(report), report.as_dict()
         run = options["run"] or {}
         base = Path(run["base"]) if run else _reserve(options, datetime.now(UTC), page)
         _write(base, page, found)
-        if options["snapshot"] and all(item.final_state in ("unchanged", "rolled_back") for item in report.site.hosts.values()):
+        if options["snapshot"] and all(
+            item.final_state in ("unchanged", "rolled_back") for item in report.site.hosts.values()
+        ):
             Path(options["snapshot"]).unlink(missing_ok=True)
         heeded = {} if report.site.playbook in ("audit", "verify") else report.figures.heeded
         return {

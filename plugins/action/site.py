@@ -20,7 +20,7 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.snapshot import 
 
 ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "playbook": {"type": "str", "required": True},
-    "step": {"type": "str", "choices": ["read", "judge", "change", "verify"], "required": True},
+    "step": {"type": "str", "choices": ["read", "judge", "change", "verify", "undo"], "required": True},
 }
 
 
@@ -57,7 +57,13 @@ class ActionModule(ActionBase):
         given = orders.judged(site)
         site = site.with_records({host: order.record for host, order in given.items()})
         due = orders.due_hosts(site)
-        return {**_orders(given), "due": due, "snapshot": snapshot_of(site), "again": orders.to_read_again(site, due)}
+        again = orders.to_read_again(site, due)
+        return {
+            **_orders(given),
+            "due": due,
+            "again": again,
+            "snapshot": snapshot_of(site) if any(due.values()) else {},
+        }
 
     def _change(self, site: Site) -> dict[str, t.Any]:
         return self._carried() | _orders(orders.to_change(site, self._batch))
@@ -65,8 +71,16 @@ class ActionModule(ActionBase):
     def _verify(self, site: Site) -> dict[str, t.Any]:
         """Check after its change that a load balancer's virtual addresses still answer."""
         (host,) = self._batch
-        order = orders.verified(site, host, probed(self._variables, site.load_balancers[host]))
-        return self._carried() | _orders({host: order})
+        answers = probed(self._variables, site.load_balancers[host])
+        silent = orders.silent_addresses(site.load_balancers[host], answers) if not site.check_mode else []
+        if not silent:
+            return {"answers": answers}
+        message = f"{host}: {', '.join(silent)} answered IKE_SA_INIT before the change, but no longer does."
+        return {"answers": answers, "failed": True, "final_state": "changed", "msg": message}
+
+    def _undo(self, site: Site) -> dict[str, t.Any]:
+        (host,) = self._batch
+        return self._carried() | _orders({host: orders.to_undo(site, host)})
 
     def _carried(self) -> dict[str, t.Any]:
         """Return what the judgement before the first change holds for later plays."""

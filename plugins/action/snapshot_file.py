@@ -45,7 +45,7 @@ class ActionModule(ActionBase):
         _dummy, options = self.validate_argument_spec(ARGUMENTS, required_if=REQUIRED_IF)
         options = plain(options)
         if options["state"] == "present":
-            return {**result, "changed": False, "path": str(self._write(options))}
+            return {**result, "changed": False, "path": str(self._write(options)) if options["content"] else ""}
         groups = (task_vars or {}).get("groups", {})
         known = {*groups.get("ikev2_load_balancers", ()), *groups.get("rras", ())}
         return {**result, "changed": False, **wrap_var(_read(options, known))}

@@ -7,8 +7,8 @@
 from __future__ import annotations
 
 import typing as t
+from collections.abc import Mapping
 
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._audit import return_path
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._untrusted import untrusted
 
 DOCUMENTATION = r"""
@@ -33,7 +33,7 @@ options:
 EXAMPLES = r"""
 - name: Show the gateways that replies take
   ansible.builtin.debug:
-    msg: "{{ groups['rras'] | aovpn.ikev2.collected(hostvars, 'rras_facts') | aovpn.ikev2.return_path }}"
+    msg: "{{ {inventory_hostname: rras_facts} | aovpn.ikev2.return_path }}"
 """
 
 RETURN = r"""
@@ -43,6 +43,14 @@ _value:
   sample:
     10.10.0.11: 10.10.0.1
 """
+
+
+def return_path(servers: Mapping[str, Mapping[str, t.Any]], planned: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the default gateway of each server by each of its addresses. A server that has none is left out."""
+    gateways = {host: (planned or {}).get(host) or facts["gateway"] for host, facts in servers.items()}
+    return {
+        address: gateways[host] for host, facts in servers.items() for address in facts["addresses"] if gateways[host]
+    }
 
 
 class FilterModule:

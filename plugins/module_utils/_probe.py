@@ -16,7 +16,13 @@ import typing as t
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils._ike import IKE_PORT, NAT_T_PORT, NON_ESP_MARKER, read_answer, sa_init
+from ansible_collections.aovpn.ikev2.plugins.module_utils._ike import (
+    IKE_PORT,
+    NAT_T_PORT,
+    NON_ESP_MARKER,
+    read_answer,
+    sa_init,
+)
 
 
 @dataclass

@@ -42,6 +42,10 @@ options:
   snapshot:
     description: The snapshot that the run has written. It is removed if the run has changed nothing.
     type: path
+  problem:
+    description: What stopped the run before any device was touched.
+    type: str
+    default: ""
   due:
     description: Whether to list the changes that are due, not those made.
     type: bool

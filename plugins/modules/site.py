@@ -28,9 +28,9 @@ options:
       - V(read), before the load balancers are read, gives each the servers' default gateways.
       - V(judge), before the first change, finds what would make a change fail or cut off clients.
       - V(change), before a host is changed, decides whether it is.
-      - V(verify), after a load balancer was changed, decides whether it is rolled back.
+      - V(verify), after a load balancer was changed, fails if it has to be rolled back; V(undo) orders that.
     type: str
-    choices: [read, judge, change, verify]
+    choices: [read, judge, change, verify, undo]
     required: true
 attributes:
   check_mode:
@@ -72,8 +72,13 @@ again:
   returned: with O(step=judge) and after it
   type: dict
   sample: {servers: [rras1], load_balancers: [bigip]}
+answers:
+  description: The answers of the virtual addresses.
+  returned: with O(step=verify)
+  type: list
+  elements: dict
 snapshot:
-  description: What it takes to restore everything, for M(aovpn.ikev2.snapshot_file).
+  description: What it takes to restore everything, for M(aovpn.ikev2.snapshot_file); empty if nothing is going to be changed.
   returned: with O(step=judge)
   type: dict
 """

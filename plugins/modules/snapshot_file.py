@@ -30,7 +30,7 @@ options:
     type: path
     required: true
   content:
-    description: RV(aovpn.ikev2.site#module:snapshot). Required with O(state=present).
+    description: RV(aovpn.ikev2.site#module:snapshot). Required with O(state=present). If it is empty, nothing is written.
     type: dict
   path:
     description: The file to read, or its name in O(directory). By default the newest.
@@ -67,7 +67,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 path:
-  description: The file's path; empty if there was none to read.
+  description: The file's path; empty if there was nothing to write or to read.
   returned: success
   type: str
   sample: /var/lib/ikev2-snapshots/20261124T201817Z.json

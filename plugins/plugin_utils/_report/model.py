@@ -22,6 +22,7 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.verdict import (
     Verdict,
     drift_of,
     left,
+    refused,
     verdict_of,
 )
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._text import change_text, counted, listed, visible
@@ -58,12 +59,14 @@ class Report:
     """A site, and the run that it comes from.
 
     ``due``: what ran only reads, so the changes are those that are due. ``generated``: UTC, ISO 8601. ``extra``: findings from elsewhere.
+    ``problem``: what stopped the run before any device was touched.
     """
 
     site: Site
     generated: str
     due: bool = False
     extra: tuple[HostFinding, ...] = ()
+    problem: str = ""
 
     @cached_property
     def figures(self) -> Figures:
@@ -78,7 +81,7 @@ class Report:
     @cached_property
     def verdict(self) -> Verdict:
         """Return the verdict."""
-        return verdict_of(self.site, self.figures, self.drift)
+        return refused(self.site, self.problem) if self.problem else verdict_of(self.site, self.figures, self.drift)
 
     @property
     def acceptable(self) -> bool:
@@ -118,7 +121,9 @@ class Report:
         """Return all findings, the worst first, each once."""
         site = self.site
         found = [HostFinding(host, one) for host, item in site.load_balancers.items() for one in item.findings]
-        found += [HostFinding(host, one) for host, (_item, facts) in site.read_servers.items() for one in facts.findings]
+        found += [
+            HostFinding(host, one) for host, (_item, facts) in site.read_servers.items() for one in facts.findings
+        ]
         found += [*self.extra, *(HostFinding(one.object, one) for one in site.findings)]
         remedy = "Check that it is up, that the controller can reach it, and that the account is right. Then run the playbook again."
         for host, item in site.hosts.items():

@@ -7,8 +7,9 @@
 from __future__ import annotations
 
 import typing as t
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
@@ -21,12 +22,17 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     Service,
     canonical_address,
 )
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.records import (
+    Failure,
+    Record,
+    Stage,
+    Step,
+    Variables,
+    failure_of,
+)
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.limit import DEFAULT_LIMIT
 
-Stage: t.TypeAlias = t.Literal["check", "read", "change", "verify", "restore"]
-STAGES: tuple[Stage, ...] = t.get_args(Stage)
-
-Variables: t.TypeAlias = Mapping[str, t.Any]
+NOT_READABLE: tuple[type[Exception], ...] = (InvalidInput, *NOT_UNDERSTOOD)
 
 DEFAULT_ROUTE = "0.0.0.0/0"
 
@@ -36,6 +42,7 @@ VARIABLES = frozenset(
         "ansible_host",
         "ikev2_site",
         "ikev2_kept",
+        "ikev2_verified",
         "load_balancer_platform",
         "load_balancer_accept",
         "load_balancer_return_path",
@@ -66,116 +73,6 @@ def bare(address: str) -> str:
 
 
 @dataclass(frozen=True)
-class Step:
-    """A result that Ansible registered: at which stage, under which name."""
-
-    stage: Stage
-    name: str
-    result: Mapping[str, t.Any]
-
-    def as_dict(self) -> dict[str, t.Any]:
-        """Return plain values."""
-        return dict(vars(self))
-
-    @classmethod
-    def parse(cls, raw: Variables) -> Step:
-        """Read what ``as_dict`` returned."""
-        return cls(raw["stage"], raw["name"], raw["result"])
-
-    @property
-    def failed(self) -> bool:
-        """Report whether the task failed, or did not reach the host."""
-        return bool(self.result.get("failed") or self.result.get("unreachable"))
-
-    @property
-    def message(self) -> str:
-        """Return why it failed."""
-        return str(self.result.get("msg") or "no reason was given").strip()
-
-    @property
-    def final_state(self) -> FinalState | None:
-        """Return the state in which the task left the host, None if it reported none."""
-        state = self.result.get("final_state")
-        return state if state in FINAL_STATES else None
-
-
-@dataclass(frozen=True)
-class Record:
-    """What a playbook has asked of a host, and what came of it. Each order carries it to the next call of the action ``site``.
-
-    ``asked``: the stage, and the variables that will hold the results.
-    """
-
-    stage: Stage = "read"
-    asked: tuple[str, ...] = ()
-    steps: tuple[Step, ...] = ()
-
-    def as_dict(self) -> dict[str, t.Any]:
-        """Return plain values."""
-        return {"stage": self.stage, "asked": list(self.asked), "steps": [step.as_dict() for step in self.steps]}
-
-    @classmethod
-    def parse(cls, raw: Variables) -> Record:
-        """Read what ``as_dict`` returned."""
-        return cls(raw["stage"], tuple(raw["asked"]), tuple(map(Step.parse, raw["steps"])))
-
-    def collected(self, variables: Variables) -> Record:
-        """Return the record with the results of what was asked. A task that was skipped has none."""
-        found = tuple(
-            Step(self.stage, name, variables[name])
-            for name in self.asked
-            if isinstance(variables.get(name), Mapping) and not variables[name].get("skipped")
-        )
-        return Record(self.stage, (), self.steps + found)
-
-    def probed(self, answers: Iterable[Mapping[str, t.Any]]) -> Record:
-        """Return the record with the answers of the virtual addresses to a probe, if there are any."""
-        found = list(answers)
-        if not found:
-            return self
-        return replace(self, steps=(*self.steps, Step("verify", "probe", {"answers": found})))
-
-    def refused(self, message: str) -> Record:
-        """Return the record with the reason why nothing was asked of the host."""
-        result = {"failed": True, "msg": message, "final_state": "unchanged"}
-        return Record(self.stage, (), (*self.steps, Step("check", "order", result)))
-
-
-@dataclass(frozen=True)
-class Failure:
-    """What went wrong on a host, and the state that this left it in."""
-
-    stage: Stage
-    msg: str
-    final_state: FinalState
-
-
-def failure_of(steps: Iterable[Step]) -> Failure | None:
-    """Return the first failure, with the state after the last step."""
-    first: Step | None = None
-    states: list[FinalState] = []
-    restored: Step | None = None
-    for step in steps:
-        if step.failed:
-            first = first or step
-        if step.stage == "restore":
-            restored = step
-        elif step.stage in ("change", "check") or step.failed:
-            states.append(step.final_state or ("unknown" if step.failed else "unchanged"))
-    if first is None:
-        return None
-    if restored is not None:
-        both = f"{first.message} The rollback failed: {restored.message}" if restored.failed else first.message
-        left: FinalState = "unknown" if restored.final_state in (None, "unknown") else "changed"
-        return Failure(first.stage, both, left if restored.failed else "rolled_back")
-    if first.stage == "read":
-        return Failure("read", first.message, "unchanged")
-    if first.stage == "verify":  # a failure after a change does not report the state of the change
-        return Failure("verify", first.message, first.final_state or "unknown")
-    return Failure(first.stage, first.message, max(states, key=FINAL_STATES.index))
-
-
-@dataclass(frozen=True)
 class Host:
     """What all hosts have in common. ``read``: something is known of it. ``problem``: why its data cannot be understood."""
 
@@ -192,6 +89,11 @@ class Host:
         return found or (Failure("read", self.problem, "unchanged") if self.problem else None)
 
     @property
+    def read(self) -> bool:
+        """Report whether anything is known of it."""
+        return False
+
+    @property
     def in_run(self) -> bool:
         """Report whether this run has asked anything of the host, or knows anything of it."""
         return bool(self.record.steps or self.problem)
@@ -200,9 +102,7 @@ class Host:
     def changing(self) -> tuple[Step, ...]:
         """Return the steps that changed something, or would in check mode, or may have."""
         return tuple(
-            step
-            for step in self.record.steps
-            if step.stage == "change" and (step.result.get("changed") or step.failed)
+            step for step in self.record.steps if step.stage == "change" and (step.result.get("changed") or step.failed)
         )
 
     @property
@@ -407,20 +307,23 @@ def parse_hosts(
     for host, of_host in sorted(variables.items()):
         groups = of_host.get("group_names", ())
         if "ikev2_load_balancers" in groups or "load_balancer_platform" in of_host:
-            load_balancers[host] = _understood(LoadBalancer, host, lambda: _load_balancer(host, of_host))
+            load_balancers[host] = _understood(LoadBalancer, host, of_host, _load_balancer)
         elif "rras" in groups or {"rras_facts", "rras_gateway", "rras_read"} & of_host.keys():
-            servers[host] = _understood(VpnServer, host, lambda: _server(host, of_host, limit_wanted))
+            servers[host] = _understood(VpnServer, host, of_host, partial(_server, limit_wanted))
     return load_balancers, servers
 
 
 Parsed = t.TypeVar("Parsed", bound=Host)
 
 
-def _understood(kind: type[Parsed], host: str, read: t.Callable[[], Parsed]) -> Parsed:
+def _understood(
+    kind: type[Parsed], host: str, variables: Variables, read: Callable[[str, Variables], Parsed]
+) -> Parsed:
     try:
-        return read()
-    except (*NOT_UNDERSTOOD, InvalidInput) as error:
-        return kind(host, problem=f"{host}: what its tasks registered cannot be understood ({type(error).__name__}: {error}).")
+        return read(host, variables)
+    except NOT_READABLE as error:
+        problem = f"{host}: what its tasks registered cannot be understood ({type(error).__name__}: {error})."
+        return kind(host, problem=problem)
 
 
 def _record(variables: Variables, host: str, names: Mapping[str, str]) -> Record:
@@ -469,7 +372,9 @@ def _load_balancer(host: str, variables: Variables) -> LoadBalancer:
     return LoadBalancer(
         **_common(host, variables, "load_balancer", record),
         platform=str(platform),
-        return_path={bare(str(key)): str(value) for key, value in (variables.get("load_balancer_return_path") or {}).items()},
+        return_path={
+            bare(str(key)): str(value) for key, value in (variables.get("load_balancer_return_path") or {}).items()
+        },
         first=read[0] if read else None,
         now=known[-1] if known else None,
         kept=kept_part(variables, "load_balancers", host),
@@ -483,7 +388,7 @@ def kept_part(variables: Variables, kind: str, host: str) -> Mapping[str, t.Any]
     return snapshot[kind].get(host) if snapshot else None
 
 
-def _server(host: str, variables: Variables, limit_wanted: bool) -> VpnServer:
+def _server(limit_wanted: bool, host: str, variables: Variables) -> VpnServer:
     names = {"rras_read": "read", **dict.fromkeys(SERVER_RESULTS, "change")}
     record = _record(variables, host, names)
     parts: dict[str, Mapping[str, t.Any]] = {}

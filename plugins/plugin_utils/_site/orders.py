@@ -10,14 +10,8 @@ import typing as t
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.hosts import (
-    Host,
-    LoadBalancer,
-    Record,
-    Stage,
-    Step,
-    VpnServer,
-)
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.hosts import Host, LoadBalancer, VpnServer
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.records import Record, Stage, Step
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.site import Site
 
 LOAD_BALANCER_RESULT = ("load_balancer_result",)
@@ -146,11 +140,11 @@ def _restoring(site: Site, item: Host) -> Order:
         if not reasons and moved and (finding := site.unverified_gateway(item)):
             reasons = [f"{finding.code}: {finding.message} {finding.remedy}"]
         if reasons:
-            message = (
-                f"{item.host}: the server was not changed, because {'; '.join(reasons)}. Restore the load balancers first."
-            )
+            message = f"{item.host}: the server was not changed, because {'; '.join(reasons)}. Restore the load balancers first."
             return Order(item.record.refused(message), why_not=message)
-    return Order(Record("change", SERVER_RESULTS["restore"], item.record.steps), go=True, entry="restore", snapshot=item.kept)
+    return Order(
+        Record("change", SERVER_RESULTS["restore"], item.record.steps), go=True, entry="restore", snapshot=item.kept
+    )
 
 
 def waits_for(site: Site, host: str) -> str:
@@ -160,7 +154,11 @@ def waits_for(site: Site, host: str) -> str:
     """
     heeded = site.servers if site.playbook == "workaround" else site.hosts
     return next(
-        (name for name, item in heeded.items() if item.failure and name != host and name in site.together.get(host, ())),
+        (
+            name
+            for name, item in heeded.items()
+            if item.failure and name != host and name in site.together.get(host, ())
+        ),
         "",
     )
 
@@ -170,7 +168,9 @@ def due_hosts(site: Site) -> dict[str, list[str]]:
     orders = to_change(site, site.hosts)
     return {
         "servers": [host for host in site.servers if _worth_a_try(orders[host], site.servers[host])],
-        "load_balancers": [host for host in site.load_balancers if _worth_a_try(orders[host], site.load_balancers[host])],
+        "load_balancers": [
+            host for host in site.load_balancers if _worth_a_try(orders[host], site.load_balancers[host])
+        ],
     }
 
 
@@ -188,28 +188,22 @@ def _worth_a_try(order: Order, item: Host) -> bool:
     return order.go or (item.failure is None and any(step.stage == "check" for step in order.record.steps))
 
 
-def verified(site: Site, host: str, probes: Iterable[Mapping[str, t.Any]]) -> Order:
-    """Record the answers of the virtual addresses after a change. An address that has answered has to keep answering."""
-    item = site.load_balancers[host]
-    record = item.record.probed(probes)
+def silent_addresses(item: LoadBalancer, answers: Iterable[Mapping[str, t.Any]]) -> list[str]:
+    """Return the virtual addresses that answered a probe before a load balancer was changed, and no longer do."""
     answered = {
         answer["address"]
-        for step in record.steps
+        for step in item.record.steps
         if step.name == "probe"
         for answer in step.result["answers"]
         if answer["answered"]
     }
-    silent = sorted(answered - {answer["address"] for answer in probes if answer["answered"]})
-    if site.check_mode or not silent or not any(step.result.get("changed") for step in item.changing):
-        return Order(record)
-    message = f"{host}: {', '.join(silent)} answered IKE_SA_INIT before the change, but no longer does."
-    failed = {"failed": True, "msg": message, "final_state": "changed"}
+    changed = any(step.result.get("changed") for step in item.changing)
+    return sorted(answered - {answer["address"] for answer in answers if answer["answered"]}) if changed else []
+
+
+def to_undo(site: Site, host: str) -> Order:
+    """Order a load balancer to be restored after its change failed the verification."""
+    item = site.load_balancers[host]
     (change,) = item.changing[-1:]
-    steps = (*record.steps, Step("verify", "probe_failed", failed))
-    return Order(
-        Record("restore", LOAD_BALANCER_RESULT, steps),
-        go=True,
-        why_not=message,
-        return_path=site.return_path(host),
-        snapshot=change.result["snapshot"],
-    )
+    record = Record("restore", LOAD_BALANCER_RESULT, item.record.steps)
+    return Order(record, go=True, return_path=site.return_path(host), snapshot=change.result["snapshot"])

@@ -62,7 +62,9 @@ def _paths(site: Site, item: LoadBalancer) -> list[Path]:
         for service in services:
             for server in service.servers:
                 gateways.setdefault(bare(server.address), set()).update(map(bare, server.gateways))
-        behind = tuple(_behind(site, by_address.get(address), address, gateways[address]) for address in sorted(gateways))
+        behind = tuple(
+            _behind(site, by_address.get(address), address, gateways[address]) for address in sorted(gateways)
+        )
         paths.append(Path(vip, item, services, behind, probes.get(bare(vip))))
     return paths
 
@@ -70,6 +72,4 @@ def _paths(site: Site, item: LoadBalancer) -> list[Path]:
 def _behind(site: Site, host: str | None, address: str, gateways: set[str]) -> Behind:
     gateway = site.read_servers[host][1].gateway if host else None
     judged = gateway in gateways if host and gateways else None
-    return Behind(
-        host, address, gateway, tuple(sorted(gateways)), judged, site.sources[host].verdict if host else None
-    )
+    return Behind(host, address, gateway, tuple(sorted(gateways)), judged, site.sources[host].verdict if host else None)

@@ -16,12 +16,11 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.hosts import (
     Facts,
     Host,
     LoadBalancer,
-    Record,
-    Variables,
     VpnServer,
     bare,
     parse_hosts,
 )
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.records import Record, Variables
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.sources import Sources, judge, suspects
 
 Kind = t.TypeVar("Kind", bound=Host)
@@ -50,7 +49,12 @@ class Site:
 
     @classmethod
     def parse(
-        cls, variables: Mapping[str, Variables], playbook: str = "", *, check_mode: bool = False, selected: Selected = Selected()
+        cls,
+        variables: Mapping[str, Variables],
+        playbook: str = "",
+        *,
+        check_mode: bool = False,
+        selected: Selected = Selected(),
     ) -> Site:
         """Read the hosts' variables, by host."""
         load_balancers, servers = parse_hosts(variables, playbook == "workaround")
@@ -111,7 +115,12 @@ class Site:
         return {host: frozenset(group) for host, group in groups.items()}
 
     def _links(self) -> Iterable[tuple[str, str]]:
-        offers = {gateway for item in self.read_load_balancers.values() for every in item.offered.values() for gateway in every}
+        offers = {
+            gateway
+            for item in self.read_load_balancers.values()
+            for every in item.offered.values()
+            for gateway in every
+        }
         for host, server in self.servers.items():
             leading = self.leading_to(server)
             if not leading and not server.read:
@@ -140,7 +149,10 @@ class Site:
     def gateways(self) -> dict[str, str]:
         """Return each server's default gateway, by each of its addresses."""
         return {
-            address: facts.gateway for _item, facts in self.read_servers.values() if facts.gateway for address in facts.addresses
+            address: facts.gateway
+            for _item, facts in self.read_servers.values()
+            if facts.gateway
+            for address in facts.addresses
         }
 
     @cached_property

@@ -19,8 +19,12 @@ def snapshot_of(site: Site) -> dict[str, t.Any]:
     readings = {host: item.first for host, item in site.load_balancers.items()}
     load_balancers = {host: result for host, result in readings.items() if result and result.snapshot}
     return {
-        "load_balancers": {host: result.snapshot.as_dict() for host, result in load_balancers.items() if result.snapshot},
-        "services": {host: [service.as_dict() for service in result.services] for host, result in load_balancers.items()},
+        "load_balancers": {
+            host: result.snapshot.as_dict() for host, result in load_balancers.items() if result.snapshot
+        },
+        "services": {
+            host: [service.as_dict() for service in result.services] for host, result in load_balancers.items()
+        },
         "own_addresses": {host: sorted(site.load_balancers[host].own_addresses) for host in load_balancers},
         "servers": {host: item.facts for host, item in site.servers.items() if item.read},
     }
@@ -39,7 +43,11 @@ def read_snapshot(text: str) -> dict[str, t.Any]:
         return {
             "taken": str(raw["taken"]),
             "load_balancers": {
-                host: {"snapshot": snapshot, "services": list(raw["services"][host]), "own_addresses": list(own.get(host, ()))}
+                host: {
+                    "snapshot": snapshot,
+                    "services": list(raw["services"][host]),
+                    "own_addresses": list(own.get(host, ())),
+                }
                 for host, snapshot in raw["load_balancers"].items()
             },
             "servers": {host: dict(facts) for host, facts in raw["servers"].items()},

@@ -12,8 +12,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._text import counted
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.hosts import Facts, bare
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._text import counted
 
 Judgement: t.TypeAlias = t.Literal["seen", "partly", "hidden", "single", "unclear", "none"]
 Kind: t.TypeAlias = t.Literal["client", "load_balancer", "server_network", "single", "unclear"]
@@ -129,6 +129,10 @@ def _message(facts: Facts, found: Collection[Source], hidden: int, total: int) -
         f" {where} in all, {top.count} from {top.address} ({100 * top.count // total} %)"
     )
     if top.kind == "single":
-        private = "a private address" if any(top.address in netaddr.IPNetwork(network) for network in PRIVATE) else "one address"
+        private = (
+            "a private address"
+            if any(top.address in netaddr.IPNetwork(network) for network in PRIVATE)
+            else "one address"
+        )
         message += f": {private} with nearly all of them proves nothing, something else on the path may translate"
     return message + others

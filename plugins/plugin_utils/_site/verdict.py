@@ -12,14 +12,16 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Change
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.hosts import DEFAULT_ROUTE, Failure, VpnServer
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.hosts import DEFAULT_ROUTE, VpnServer
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.paths import Path, paths_of
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.records import Failure
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.site import Site
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._text import counted, listed, setting
 
 Status: t.TypeAlias = t.Literal["clean", "drift", "partial", "unverified", "restored", "failed", "unknown"]
 STATUSES: tuple[Status, ...] = t.get_args(Status)
 
+COMMAND = "ansible-playbook -i inventory aovpn.ikev2."
 HIDES = "hides the clients' addresses"
 ABSENT = {"limit": "the default of Windows", "route": "missing"}
 """What a missing value means, by scope."""
@@ -69,7 +71,11 @@ def _load_balancer_drift(site: Site) -> Iterable[str]:
 def _server_drift(site: Site) -> Iterable[str]:
     for host, (item, facts) in site.read_servers.items():
         yield from (f"{host}: {due_text(change)}" for change in facts.changes)
-        if facts.restart_owed and item.wanted_limit is not None and not any(one.scope == "limit" for one in facts.changes):
+        if (
+            facts.restart_owed
+            and item.wanted_limit is not None
+            and not any(one.scope == "limit" for one in facts.changes)
+        ):
             yield f"{host}: IKEEXT does not use the limit {facts.ike_limit} until it is restarted"
 
 
@@ -139,9 +145,7 @@ class Figures:
         return [
             item
             for item, facts in self.site.read_servers.values()
-            if facts.ike_limit is not None
-            and not facts.restart_owed
-            and item.wanted_limit in (None, facts.ike_limit)
+            if facts.ike_limit is not None and not facts.restart_owed and item.wanted_limit in (None, facts.ike_limit)
         ]
 
     @property
@@ -171,6 +175,12 @@ def verdict_of(site: Site, figures: Figures, drift: tuple[str, ...]) -> Verdict:
     return Verdict(status, title, tuple(_lines(site, figures)), tuple(_steps(site, figures, status)))
 
 
+def refused(site: Site, problem: str) -> Verdict:
+    """Return the verdict on a run that ended before any device was touched."""
+    step = NextStep("Solve this, and run it again.", f"{COMMAND}{site.playbook}")
+    return Verdict("failed", "The run was refused: no device was touched", (problem,), (step,))
+
+
 def _status(site: Site, figures: Figures, drift: tuple[str, ...]) -> tuple[Status, str]:
     if figures.heeded:
         return "failed", f"The run failed on {listed([*figures.heeded])}"
@@ -189,7 +199,10 @@ def _status(site: Site, figures: Figures, drift: tuple[str, ...]) -> tuple[Statu
     if not without and not figures.strangers and not site.check_mode:
         return "clean", "Every VPN server sees its clients' own addresses"
     if site.playbook == "verify":
-        return "unverified", f"It is not proved that clients' own addresses are seen by {listed(without or [*site.servers])}"
+        return (
+            "unverified",
+            f"It is not proved that clients' own addresses are seen by {listed(without or [*site.servers])}",
+        )
     if figures.hidden and not site.check_mode:
         return "clean", "Everything is set, and connections still come from the load balancer"
     return "clean", "Everything is set for the VPN servers to see their clients' own addresses"
@@ -293,7 +306,7 @@ def _steps(site: Site, figures: Figures, status: Status) -> Iterable[NextStep]:
     """Return the next one to three steps."""
 
     def command(playbook: str, *more: str) -> str:
-        return " ".join(("ansible-playbook -i inventory", f"aovpn.ikev2.{playbook}", *more))
+        return " ".join((f"{COMMAND}{playbook}", *more))
 
     again = site.playbook or "audit"
     if status == "failed":
@@ -305,7 +318,12 @@ def _steps(site: Site, figures: Figures, status: Status) -> Iterable[NextStep]:
     elif status == "drift" and site.check_mode:
         yield NextStep("Make these changes.", command(again))
     elif status == "drift":
-        blockers = [finding for item in site.read_load_balancers.values() for finding in item.findings if finding.severity == "blocker" and finding.code not in item.accept]
+        blockers = [
+            finding
+            for item in site.read_load_balancers.values()
+            for finding in item.findings
+            if finding.severity == "blocker" and finding.code not in {*item.accept, "return_path_wrong"}
+        ]
         if blockers:
             yield NextStep(blockers[0].remedy, command("audit"))
         yield NextStep("See what would be changed.", command("remediate", "--check --diff"))
