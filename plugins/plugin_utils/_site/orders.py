@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.hosts import Host, LoadBalancer, VpnServer
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.records import Record, Stage, Step
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.records import Record, Stage
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.site import Site
 
 LOAD_BALANCER_RESULT = ("load_balancer_result",)
