@@ -39,6 +39,11 @@ def change_text(change: Mapping[str, t.Any]) -> str:
     return f"{of}{change['setting']}: {setting(change['before'])} → {setting(change['after'])}"
 
 
+def of_host(host: str, message: str) -> str:
+    """Write a message with its host in front, unless it begins with that already."""
+    return message if message.startswith(f"{host}: ") else f"{host}: {message}"
+
+
 def counted(number: int, noun: str, plural: str = "") -> str:
     """Write a number with its noun."""
     return f"{number} {noun if number == 1 else plural or f'{noun}s'}"

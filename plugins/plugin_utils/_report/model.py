@@ -25,7 +25,7 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.verdict import (
     refused,
     verdict_of,
 )
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._text import change_text, counted, listed, visible
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._text import change_text, counted, listed, of_host, visible
 
 Json: t.TypeAlias = "dict[str, t.Any]"
 Outcome: t.TypeAlias = t.Literal["unchanged", "changed", "failed", "undone", "waiting", "not read"]
@@ -294,7 +294,7 @@ def summary(report: Report, page: str = "") -> list[str]:
         f"{verdict.status.upper()}: {verdict.title}",
     ]
     failed = {host: item.failure for host, item in report.site.hosts.items() if item.failure}
-    body = [f"{host}: {failure_text(failure.msg, left(failure))}" for host, failure in failed.items()]
+    body = [of_host(host, failure_text(failure.msg, left(failure))) for host, failure in failed.items()]
     waiting = [host for host, item in report.site.hosts.items() if report.outcome(item) == "waiting"]
     if waiting:
         body.append(f"{listed(waiting)}: not changed, because of that.")
@@ -312,7 +312,6 @@ def summary(report: Report, page: str = "") -> list[str]:
     ]
     if counts:
         foot.append(f"Findings: {listed(counts)}, each with its remedy in the report.")
-    foot += [f"Next: {step.text} {step.command}" for step in verdict.steps[:1]]
     if page:
         foot.append(f"Report: {page}")
     room = SUMMARY_LINES - len(lines) - len(foot)
@@ -321,6 +320,8 @@ def summary(report: Report, page: str = "") -> list[str]:
     if not report.due:  # else they are the drift
         more += [f"{host}: {change_text(change.as_dict())}" for host, change in report.changes]
     body += more[: max(0, room - len(body))]
+    if len(body) < room:
+        body += [f"Next: {step.text} {step.command}" for step in verdict.steps[:1]]
     if len(body) > room:
         body = [*body[: room - 1], f"... and {len(body) - room + 1} more, in the report."]
     return [visible(line) for line in (*lines, *body, *foot)]

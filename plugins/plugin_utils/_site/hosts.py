@@ -304,7 +304,7 @@ def parse_hosts(
     ``problem``, and counts as not read.
     """
     load_balancers, servers = {}, {}
-    for host, of_host in sorted(variables.items()):
+    for host, of_host in variables.items():
         groups = of_host.get("group_names", ())
         if "ikev2_load_balancers" in groups or "load_balancer_platform" in of_host:
             load_balancers[host] = _understood(LoadBalancer, host, of_host, _load_balancer)

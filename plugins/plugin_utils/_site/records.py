@@ -36,8 +36,14 @@ class Step:
 
     @property
     def failed(self) -> bool:
-        """Report whether the task failed, or did not reach the host."""
-        return bool(self.result.get("failed") or self.result.get("unreachable"))
+        """Report whether the task failed, or did not reach the host.
+
+        The playbooks carry on after a failure, so that Ansible has set ``failed`` to false. Every failure of ours has ``undone``, and a
+        task that broke down has no ``final_state``.
+        """
+        ours = self.name != "probe"
+        broken = ours and ("undone" in self.result or "final_state" not in self.result)
+        return bool(broken or self.result.get("failed") or self.result.get("unreachable"))
 
     @property
     def message(self) -> str:

@@ -16,7 +16,7 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.hosts import DEF
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.paths import Path, paths_of
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.records import Failure
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.site import Site
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._text import counted, listed, setting
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._text import counted, listed, of_host, setting
 
 Status: t.TypeAlias = t.Literal["clean", "drift", "partial", "unverified", "restored", "failed", "unknown"]
 STATUSES: tuple[Status, ...] = t.get_args(Status)
@@ -311,7 +311,7 @@ def _steps(site: Site, figures: Figures, status: Status) -> Iterable[NextStep]:
     again = site.playbook or "audit"
     if status == "failed":
         host, failure = next(iter(figures.heeded.items()))
-        yield NextStep(f"Solve what failed on {host}: {failure.msg}", command("audit", f"--limit '{host}'"))
+        yield NextStep(f"Solve what failed. {of_host(host, failure.msg)}", command("audit", f"--limit '{host}'"))
         yield NextStep("Then run it again: it continues where it stopped.", command(again))
         if any(item.made for item in site.hosts.values()) and not site.check_mode:
             yield NextStep("Or go back to the state before.", command("rollback"))
