@@ -101,7 +101,7 @@ class TaskTimeoutError(BaseException):
 
 
 @pytest.mark.parametrize("error", [TaskTimeoutError, KeyboardInterrupt])
-def test_the_time_limit_is_told_from_other_interruptions(error: type[BaseException]) -> None:
+def test_the_time_limit_is_reported(error: type[BaseException]) -> None:
     def main() -> None:
         try:
             try:
