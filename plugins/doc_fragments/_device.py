@@ -75,7 +75,10 @@ options:
 notes:
   - A pair is changed as a whole. If one of its services cannot be changed, this run's changes are rolled back.
   - Existing flows may keep their translated source address until they time out. New flows do not.
-  - Run it on the controller, with C(connection=local) or C(delegate_to=localhost).
+  - Run it on the controller, with C(connection=local) or C(delegate_to=localhost). It then runs in Ansible's own process, which saves most of the time that
+    a task takes, unless the task has C(become), C(async), C(environment) or another Python interpreter.
+  - If the task's C(timeout) or Ctrl-C interrupts a change, the change is rolled back first.
+  - An environment variable without a value counts as not set.
 attributes:
   check_mode:
     description: Can run in C(check_mode) and return changed status prediction without modifying the device.

@@ -54,7 +54,7 @@ class Adapter(abc.ABC):
         return self._http.requests
 
     def shield(self) -> None:
-        """Let no interruption come between this and the end: a rollback, or the log-out."""
+        """Let no interruption come between this and the end, as for a rollback and the log-out."""
         self._http.shielded = True
 
     # What is wanted, in the device's own settings

@@ -57,7 +57,7 @@ def tasks_for_both(lab: Lab) -> list[Task]:
     without = {name: value for name, value in reach.items() if name not in ("username", "password")}
     by_key = {name: value for name, value in connection(lab, lab.loadmaster).items() if name != "username"}
     wanted = {**reach, "return_path": RETURN_PATH}
-    odd = [
+    odd: list[dict[str, t.Any]] = [
         {},
         {"addresses": ["203.0.113.10"], "services": ["vs"]},
         {"port": "many"},

@@ -75,6 +75,7 @@ def test_the_role_gives_each_platform_its_own_options_and_shows_no_key(ansible: 
     assert {host: counts["skipped"] for host, counts in run.recap.items()} == dict.fromkeys(connections, 0)
     assert key not in run.output
     assert "WARNING" not in run.output
+    assert run.output.count("runs in the controller's process") == len(connections)
     assert '"useproxyport": ' in run.output
     assert all(entry.path.startswith("/access/") for entry in lab.loadmaster.log)
     assert lab.bigip.log

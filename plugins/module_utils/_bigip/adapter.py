@@ -233,6 +233,7 @@ class BigIp(Adapter):
         try:
             self._api.send("PATCH", path, {"state": "VALIDATING"})
         except Unreachable:
+            self.shield()  # it may still take effect, so nothing may cut the wait short
             if not self._is_committed(path):
                 raise
 
