@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from harness import Ansible
-from lab.core import Entry
+from lab.core import CertificateAuthority, Entry
 from lab.scripts import MARKER_KEY
 from lab.servers import Servers
 from lab.whole import Lab
@@ -193,6 +193,49 @@ def test_a_server_that_is_lost_on_the_way(servers: t.Callable[..., Ansible]) -> 
     again = ansible.command("ansible-playbook", "set.yml", "--forks", "8")
     assert again.code == 0, again.output
     assert {limit(host) for host in hosts.values()} == {(50000, 50000)}
+
+
+def test_why_a_server_cannot_be_asked_is_one_sentence(servers: t.Callable[..., Ansible]) -> None:
+    """By each connection, in our words; the password is not shown (see harness)."""
+    kinds = ("closed", "password", "authority", "name", "dark")
+    names = [f"{by}{kind}" for by in ("", "psrp_") for kind in kinds]
+    ansible = servers(*names)
+    hosts = t.cast(Servers, ansible.lab).hosts
+    CertificateAuthority().write(ansible.folder / "other.pem")
+    other = str(ansible.folder / "other.pem")
+    given: dict[str, dict[str, t.Any]] = {
+        "closed": {"ansible_port": 1},
+        "password": {"ansible_password": "not-the-pass-word"},
+        "authority": {"ansible_winrm_ca_trust_path": other, "ansible_psrp_ca_cert": other},
+        "name": {"ansible_host": "nowhere.invalid"},
+        "dark": dict.fromkeys(("ansible_winrm_operation_timeout_sec", "ansible_psrp_operation_timeout"), 1)
+        | dict.fromkeys(
+            ("ansible_winrm_read_timeout_sec", "ansible_psrp_read_timeout", "ansible_psrp_connection_timeout"), 2
+        ),
+    }
+    ansible.lab.write_inventory({name: given[name.removeprefix("psrp_")] for name in names})
+    for name in ("dark", "psrp_dark"):
+        hosts[name].go_dark(60.0)
+    reasons = {
+        "closed": ("127.0.0.1, port 1, refused the connection", "Check that the server listens on this port"),
+        "password": ("rejected the user name or the password", "Check 'ansible_user' and 'ansible_password'"),
+        "authority": ("has a certificate that the controller does not trust", "Make its issuer known"),
+        "name": ("nowhere.invalid, port ", "Correct 'ansible_host'"),
+        "dark": ("did not answer in time", "Check that the server is up"),
+    }
+    limit_play(ansible, "look.yml", state="gathered")
+    results = run(ansible, "look.yml", cut_off=True)
+    assert set(results) == set(names)
+    for name, result in results.items():
+        reason, remedy = reasons[name.removeprefix("psrp_")]
+        words = result["msg"]
+        assert result["unreachable"] is True
+        assert words.startswith(f"{name}: ")
+        assert reason in words
+        way = "PSRP" if name.startswith("psrp_") else "WinRM"
+        assert f" ({way} over https as user ansible; running read_vpn.ps1). Nothing was changed. {remedy}" in words
+        assert [noise for noise in ("HTTPSConnectionPool", "Errno", "urllib3", "not-the-pass") if noise in words] == []
+        assert (result["final_state"], result["undone"], result["changes"]) == ("unchanged", True, [])
 
 
 @pytest.mark.each_core
