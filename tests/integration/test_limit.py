@@ -196,7 +196,7 @@ def test_a_server_that_is_lost_on_the_way(servers: t.Callable[..., Ansible]) -> 
 
 
 def test_why_a_server_cannot_be_asked_is_one_sentence(servers: t.Callable[..., Ansible]) -> None:
-    """By each connection, in our words; the password is not shown (see harness)."""
+    """By each connection, in our message; the password is not shown (see harness)."""
     kinds = ("closed", "password", "authority", "name", "dark")
     names = [f"{by}{kind}" for by in ("", "psrp_") for kind in kinds]
     ansible = servers(*names)
@@ -228,13 +228,15 @@ def test_why_a_server_cannot_be_asked_is_one_sentence(servers: t.Callable[..., A
     assert set(results) == set(names)
     for name, result in results.items():
         reason, remedy = reasons[name.removeprefix("psrp_")]
-        words = result["msg"]
+        message = result["msg"]
         assert result["unreachable"] is True
-        assert words.startswith(f"{name}: ")
-        assert reason in words
+        assert message.startswith(f"{name}: ")
+        assert reason in message
         way = "PSRP" if name.startswith("psrp_") else "WinRM"
-        assert f" ({way} over https as user ansible; running read_vpn.ps1). Nothing was changed. {remedy}" in words
-        assert [noise for noise in ("HTTPSConnectionPool", "Errno", "urllib3", "not-the-pass") if noise in words] == []
+        assert f" ({way} over https as user ansible; running read_vpn.ps1). Nothing was changed. {remedy}" in message
+        assert [
+            noise for noise in ("HTTPSConnectionPool", "Errno", "urllib3", "not-the-pass") if noise in message
+        ] == []
         assert (result["final_state"], result["undone"], result["changes"]) == ("unchanged", True, [])
 
 
