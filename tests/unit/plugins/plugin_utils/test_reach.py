@@ -21,7 +21,7 @@ RETRIES = f"ssl: {POOL}Max retries exceeded with url: /wsman (Caused by "
     ("reason", "predicate"),
     [
         (f"{RETRIES}NewConnectionError('<x>: Failed to establish a new connection: [Errno 111] Connection refused'))", "refused the connection"),
-        (f"{RETRIES}SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: (_ssl.c:1028)')))", "has a certificate that"),
+        (f"{RETRIES}SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed')))", "has a certificate that"),
         (f"{RETRIES}SSLError(SSLError(1, '[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1028)')))", "does not complete the TLS handshake"),
         (f"{RETRIES}ConnectTimeoutError(<x>, 'Connection to 10.10.0.11 timed out. (connect timeout=30)'))", "did not answer in time"),
         (f"{POOL}Read timed out. (read timeout=30)", "did not answer in time"),
