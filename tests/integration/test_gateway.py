@@ -268,6 +268,10 @@ def test_what_happens_to_a_server_meanwhile(started: t.Callable[..., Ansible]) -
         in told
     )
     assert "refused: the task that changes the routes ended with 0x1. The change was not confirmed" in told
+    waiting = "cut_off: Waiting until the server has its old gateway again, "
+    (line,) = [line for line in run.output.splitlines() if line.startswith(waiting)]
+    assert 0 < int(line.removeprefix(waiting).removesuffix(" seconds at most.")) <= TIMEOUT + 90
+    assert "kept: Waiting" not in run.output
     # The routes that should keep peers reachable are gone again with it.
     assert not [route for route in hosts["cut_off"].state["routes"]["persistent"] if route["dest"] == "172.16.0.9/32"]
     for host in hosts.values():
@@ -325,7 +329,7 @@ def test_a_change_under_way_is_reported_and_awaited(started: t.Callable[..., Ans
             {
                 "Steps": [],
                 "Remember": [],
-                "Seconds": 6,
+                "Seconds": 60,
                 "ChangeScript": (host.folder / "change_routes.ps1").read_text(encoding="utf-8"),
                 "EndScript": (host.folder / "end_change.ps1").read_text(encoding="utf-8"),
             },
@@ -337,11 +341,16 @@ def test_a_change_under_way_is_reported_and_awaited(started: t.Callable[..., Ans
     assert "rollback_pending" in look.output
     check = ansible.command("ansible-playbook", "play.yml", "--check")
     assert check.changed == {"rras1": 1, "stuck": 1}
+    hosts["rras1"].state["tasks"][ROLLBACK]["due"] = time.time() + 8
     run = play(ansible)
     assert hosts["rras1"].state["fired"] == [ROLLBACK, APPLY]
     assert gateways(hosts["rras1"]) == {NEW}
     assert run.recap["stuck"]["failed"] == 1
     assert "its rollback does not run by itself. Check the scheduled task" in " ".join(run.output.split())
+    waits = "rras1: Waiting until another run has confirmed its change of the gateway, or the server has undone it, "
+    assert [line for line in run.output.splitlines() if "Waiting" in line and not line.startswith(waits)] == []
+    (line,) = [line for line in run.output.splitlines() if line.startswith(waits)]
+    assert 0 < int(line.removeprefix(waits).removesuffix(" seconds at most.")) <= 98
     assert gateways(hosts["stuck"]) == {OLD}
 
 

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from harness import Ansible
-from lab.core import Entry
+from lab.core import CertificateAuthority, Entry
 from lab.scripts import MARKER_KEY
 from lab.servers import Servers
 from lab.whole import Lab
@@ -195,13 +195,65 @@ def test_a_server_that_is_lost_on_the_way(servers: t.Callable[..., Ansible]) -> 
     assert {limit(host) for host in hosts.values()} == {(50000, 50000)}
 
 
+def test_why_a_server_cannot_be_asked_is_one_sentence(servers: t.Callable[..., Ansible]) -> None:
+    """By each connection, in our message; the password is not shown (see harness)."""
+    kinds = ("closed", "password", "authority", "name", "dark")
+    names = [f"{by}{kind}" for by in ("", "psrp_") for kind in kinds]
+    ansible = servers(*names)
+    hosts = t.cast(Servers, ansible.lab).hosts
+    CertificateAuthority().write(ansible.folder / "other.pem")
+    other = str(ansible.folder / "other.pem")
+    given: dict[str, dict[str, t.Any]] = {
+        "closed": {"ansible_port": 1},
+        "password": {"ansible_password": "not-the-pass-word"},
+        "authority": {"ansible_winrm_ca_trust_path": other, "ansible_psrp_ca_cert": other},
+        "name": {"ansible_host": "nowhere.invalid"},
+        "dark": dict.fromkeys(("ansible_winrm_operation_timeout_sec", "ansible_psrp_operation_timeout"), 1)
+        | dict.fromkeys(
+            ("ansible_winrm_read_timeout_sec", "ansible_psrp_read_timeout", "ansible_psrp_connection_timeout"), 2
+        ),
+    }
+    ansible.lab.write_inventory({name: given[name.removeprefix("psrp_")] for name in names})
+    for name in ("dark", "psrp_dark"):
+        hosts[name].go_dark(60.0)
+    reasons = {
+        "closed": ("127.0.0.1, port 1, refused the connection", "Check that the server listens on this port"),
+        "password": ("rejected the user name or the password", "Check 'ansible_user' and 'ansible_password'"),
+        "authority": ("has a certificate that the controller does not trust", "Make its issuer known"),
+        "name": ("nowhere.invalid, port ", "Correct 'ansible_host'"),
+        "dark": ("did not answer in time", "Check that the server is up"),
+    }
+    limit_play(ansible, "look.yml", state="gathered")
+    results = run(ansible, "look.yml", cut_off=True)
+    assert set(results) == set(names)
+    for name, result in results.items():
+        reason, remedy = reasons[name.removeprefix("psrp_")]
+        message = result["msg"]
+        assert result["unreachable"] is True
+        assert message.startswith(f"{name}: ")
+        assert reason in message
+        way = "PSRP" if name.startswith("psrp_") else "WinRM"
+        assert f" ({way} over https as user ansible; running read_vpn.ps1). Nothing was changed. {remedy}" in message
+        assert [
+            noise for noise in ("HTTPSConnectionPool", "Errno", "urllib3", "not-the-pass") if noise in message
+        ] == []
+        assert (result["final_state"], result["undone"], result["changes"]) == ("unchanged", True, [])
+
+
 @pytest.mark.each_core
-def test_facts_say_what_is_due_and_what_holds_after_a_change(ansible: Ansible, lab: Lab, tmp_path: Path) -> None:
+def test_facts_say_what_is_due_and_results_what_holds_after_a_change(
+    ansible: Ansible, lab: Lab, tmp_path: Path
+) -> None:
     """With the workaround asked for; then without it, when nothing is due for a limit that nobody wants."""
 
     def facts(*entries: str, arguments: t.Sequence[str] = (), **variables: t.Any) -> dict[str, t.Any]:
         roles = [{"ansible.builtin.import_role": {"name": "aovpn.ikev2.rras", "tasks_from": name}} for name in entries]
-        keep = {"dest": str(tmp_path / "facts.json"), "content": "{{ rras_facts | to_json }}"}
+        results = (
+            "(rras_gateway_result | default({})).after | default({})",
+            "(rras_limit_result | default({})).after | default({})",
+        )
+        shown = "{{ rras_facts | default({}) | combine(" + ", ".join(results) + ") | to_json }}"
+        keep = {"dest": str(tmp_path / "facts.json"), "content": shown}
         last = {"ansible.builtin.copy": keep, "delegate_to": "localhost", "check_mode": False}
         asked = {"rras_ike_limit_enabled": True, "rras_restart_with_sessions": True, **variables}
         play = {"hosts": "rras", "gather_facts": False, "vars": asked, "tasks": [*roles, last]}
@@ -225,19 +277,50 @@ def test_facts_say_what_is_due_and_what_holds_after_a_change(ansible: Ansible, l
     again = facts("facts", "main")
     scripts = [entry.query.get("script") for entry in lab.rras1.log[seen:]]
     assert scripts == ["read_network.ps1", "read_vpn.ps1"] * 2
+    assert due(again) == []
+    assert {item["code"] for item in again["findings"]} == {"fragmentation_off"}
     for found in (predicted, after, again):
-        assert due(found) == []
         assert (found["gateway"], found["ike_limit"], found["restart_owed"]) == ("10.10.0.1", 50000, False)
-        assert {item["code"] for item in found["findings"]} == {"fragmentation_off"}
         assert set(found) == set(before)
     assert after["routes"] == predicted["routes"] == again["routes"]
-    # One half alone leaves the other as it was read.
+    # One half alone, and what is pending after it.
     lab.rras1.state["sas"] = [{"remote_address": "198.51.100.7"}]
-    pending = facts("facts", "ike_limit", rras_ike_limit=60000, rras_restart_with_sessions=False)
+    pending = facts("ike_limit", "facts", rras_ike_limit=60000, rras_restart_with_sessions=False)
     assert (pending["gateway"], pending["ike_limit"], pending["restart_owed"]) == ("10.10.0.1", 60000, True)
     assert {item["code"] for item in pending["findings"]} == {"fragmentation_off", "restart_owed"}
     assert pending["changes"] == []
-    assert due(facts("restore", rras_snapshot=before)) == []
+    facts("restore", rras_snapshot=before)
     assert limit(lab.rras1) == (None, None)
     assert find_value(lab.rras1.state, MARKER_KEY, "IkeextRestartOwedSince") is None
     assert due(facts("facts")) == changes
+
+
+@pytest.mark.each_core
+def test_one_task_reads_a_server_by_halves(ansible: Ansible, lab: Lab) -> None:
+    lab.rras1.state["sas"] = [
+        {"remote_address": "198.51.100.7"},
+        {"remote_address": "198.51.100.8", "key_module": 3},
+        {"remote_address": "198.51.100.9", "key_module": 2},
+        {"remote_address": "198.51.100.9", "key_module": None},
+        {"remote_address": "10.10.0.5", "key_module": "AuthIP"},
+    ]
+    lab.rras2.state["administrator"] = False
+    wanted = {"gateway": "10.10.0.1", "limit": 50000}
+    play = {"hosts": "rras", "gather_facts": False, "tasks": [{"aovpn.ikev2.rras_facts": wanted}]}
+    (ansible.folder / "play.yml").write_text(yaml.safe_dump([play]), encoding="utf-8")
+    results = run(ansible, "play.yml")
+    assert {(result["changed"], result["final_state"]) for result in results.values()} == {(False, "unchanged")}
+    for result in results.values():
+        gateway, limit_half, facts = (result[key] for key in ("gateway", "limit", "facts"))
+        both = {key: gateway[key] + limit_half[key] for key in ("findings", "changes")}
+        assert facts == {**gateway["after"], **limit_half["after"], **both}
+        assert [change["scope"] for change in facts["changes"]] == ["route", "limit"]
+    facts = results["rras1"]["facts"]
+    assert facts["sas"] == {"198.51.100.7": 1, "198.51.100.8": 1}
+    assert (facts["sas_unclear"], facts["sas_other"]) == ({"198.51.100.9": 2}, 1)
+    codes = [item["code"] for item in results["rras2"]["facts"]["findings"]]
+    assert codes.count("change_refused") == 2
+    (ansible.folder / "bare.yml").write_text(
+        yaml.safe_dump([{**play, "tasks": [{"aovpn.ikev2.rras_facts": {}}]}]), encoding="utf-8"
+    )
+    assert {name: result["changes"] for name, result in run(ansible, "bare.yml").items()} == {"rras1": [], "rras2": []}

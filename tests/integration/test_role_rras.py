@@ -159,9 +159,72 @@ def test_what_is_in_effect_in_the_way_is_said_before_anything_changes(
     assert "rras2: the limit was not changed. This is not an RRAS server" in run.output
     lab.write_inventory({"rras1": {"rras_ike_limit": 0}, "rras2": {"rras_ike_limit": "many"}})
     run = ansible.playbook(play(tmp_path, ("main", LIMIT)))
-    assert "rras_ike_limit is 0. It has to be a number from 1 to 4294967295" in run.output
+    assert "rras1: Option 'limit' is 0. It has to be a number from 1 to 4294967295" in run.output
     assert "rras_ike_limit" in run.output.partition("rras2")[2]
     assert {host: counts["failed"] for host, counts in run.recap.items()} == {"rras1": 1, "rras2": 1}
+    assert lab.writing() == []
+
+
+BLANK = dict.fromkeys(("rras_interface_alias", "rras_mac", "rras_preserve_routes", "rras_remove_other_defaults"))
+BLANK |= dict.fromkeys(("rras_allow_dhcp", "rras_rollback_timeout", "rras_ike_limit", "rras_restart_with_sessions"))
+
+
+@pytest.mark.each_core
+def test_a_good_run_shows_the_actions_alone(ansible: Ansible, lab: Lab, tmp_path: Path) -> None:
+    """With null, and with empty texts where a playbook has checked them before. Both mean that nothing is given."""
+    entries: list[tuple[str, dict[str, t.Any]]] = [
+        ("facts", {}),
+        ("main", {}),
+        ("restore", {"rras_snapshot": "{{ rras_facts }}"}),
+    ]
+    for state in (lab.rras1.state, lab.rras2.state):
+        state["sas"] = []
+    for blanks in (BLANK, dict.fromkeys(BLANK, "")):
+        path = play(tmp_path, *entries)
+        tasks = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        for task in tasks[0]["tasks"]:
+            task["ansible.builtin.import_role"]["rolespec_validate"] = None in blanks.values()
+            task["vars"] |= {**blanks, **LIMIT}
+        Path(path).write_text(yaml.safe_dump(tasks), encoding="utf-8")
+        run = ansible.playbook(path)
+        assert run.code == 0, run.output
+        assert {host: (counts["changed"], counts["skipped"]) for host, counts in run.recap.items()} == {
+            "rras1": (4, 0),
+            "rras2": (4, 0),
+        }
+        assert limits(lab) == [(None, None)] * 2
+    refused = ansible.playbook(play(tmp_path, ("main", {"rras_gateway": "", "rras_ike_limit_enabled": None})))
+    assert (refused.code, refused.changed) == (0, {"rras1": 0, "rras2": 0})
+
+
+CARRY_ON = {"ikev2_carry_on": True}
+
+
+@pytest.mark.each_core
+def test_a_failure_is_kept_as_a_result_where_the_play_carries_on(ansible: Ansible, lab: Lab, tmp_path: Path) -> None:
+    """On one server the gateway is refused, from the other nobody answers: neither tries its second half, and the play goes on."""
+    lab.rras1.state["administrator"] = False
+    lab.write_inventory({"rras2": {"ansible_port": 1}})
+    names = ("rras_gateway_result", "rras_limit_result", "rras_restore_result")
+    shown = "{{ {" + ", ".join(f"'{name}': {name} | default('none')" for name in names) + "} | to_json }}"
+    keep = {"dest": f"{tmp_path}/{{{{ inventory_hostname }}}}.json", "content": shown}
+    last = {"ansible.builtin.copy": keep, "delegate_to": "localhost"}
+    for entry, name, given in (
+        ("main", "rras_gateway_result", LIMIT),
+        ("restore", "rras_restore_result", {"rras_snapshot": {"routes": [], "addresses": [], "ike_limit": 1}}),
+    ):
+        path = play(tmp_path, (entry, {**given, **CARRY_ON}), more=[last])
+        tasks = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        tasks[0]["ignore_unreachable"] = True
+        Path(path).write_text(yaml.safe_dump(tasks), encoding="utf-8")
+        run = ansible.playbook(path)
+        assert run.code == 0, run.output
+        for host in ("rras1", "rras2"):
+            results = json.loads((tmp_path / f"{host}.json").read_text(encoding="utf-8"))
+            assert results[name]["undone"] is True
+            assert results[name]["msg"].startswith(f"{host}: ")
+            assert results["rras_limit_result"]["skipped"] is True
+            assert results[name].get("unreachable", False) is (host == "rras2")
     assert lab.writing() == []
 
 

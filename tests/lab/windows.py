@@ -7,7 +7,8 @@
 Facts: options, results and messages are those in the sources of ansible.windows 2.5.0, 3.3.0 and 3.8.0 and of
 ansible-core's Ansible.Basic.cs; stopping and starting services follows PowerShell's own cmdlets.
 Assumptions: IKEEXT reads its limit when it starts; its stop drops all SAs (``stop_drops_sas`` plays the other answer);
-no service depends on it (``dependents``, for tests to fill); an SA's key module shows as the text IKEv2 (``key_module``: another text, a number, None); the loopback routes and the services' descriptions.
+no service depends on it (``dependents``, for tests to fill); an SA's key module shows as the
+text IKEv2 (``key_module`` plays another text, a number, or None); the loopback routes and the services' descriptions.
 Stricter than Windows: win_reg_stat and async_status refuse unknown options, too, and what the lab would have to guess
 (an option, a type, a module, a script) is an error that says so.
 """

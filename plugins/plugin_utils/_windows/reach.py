@@ -84,12 +84,21 @@ class Endpoint:
         return f"{title}{scheme}{f' as user {self.user}' if self.user else ''}"
 
 
-def explain(reason: str, endpoint: Endpoint, what: str, secrets: Iterable[str]) -> tuple[str, str]:
-    """Return what happened as a sentence without its end, and what to do. ``what`` was being done; ``secrets`` are never shown."""
+@dataclass(frozen=True)
+class Cause:
+    """What happened, as a sentence without its end, and what to do. ``known``: it is one of REASONS."""
+
+    message: str
+    remedy: str
+    known: bool
+
+
+def explain(reason: str, endpoint: Endpoint, what: str, secrets: Iterable[str]) -> Cause:
+    """Return why a server did not answer. ``reason`` has the libraries' words, ``what`` was being done; ``secrets`` are never shown."""
     for pattern, predicate, remedy in REASONS:
         if re.search(pattern, reason, re.IGNORECASE):
-            return f"{endpoint.place} {predicate} ({endpoint.tried}; {what})", remedy
+            return Cause(f"{endpoint.place} {predicate} ({endpoint.tried}; {what})", remedy, True)
     for secret in filter(None, secrets):
         reason = reason.replace(secret, "********")
     words = " ".join(reason.split())[:LONGEST].rstrip(". ")
-    return f"{endpoint.place} could not be asked ({endpoint.tried}; {what}): {words}", "Run this again"
+    return Cause(f"{endpoint.place} could not be asked ({endpoint.tried}; {what}): {words}", "Run this again", False)

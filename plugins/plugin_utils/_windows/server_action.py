@@ -46,11 +46,15 @@ display = Display()
 
 
 class Lost(Exception):
-    """The server did not answer, so it is not known whether the script or module ran. ``remedy`` says what to do."""
+    """The server did not answer, so it is not known whether the script or module ran.
 
-    def __init__(self, message: str, remedy: str) -> None:
+    ``remedy`` says what to do. ``unreachable``: there was no connection at all, whatever kind of error the connection plugin made of that.
+    """
+
+    def __init__(self, message: str, remedy: str, unreachable: bool) -> None:
         super().__init__(message)
         self.remedy = remedy
+        self.unreachable = unreachable
 
 
 class ServerAction(ActionBase, abc.ABC):
@@ -90,7 +94,7 @@ class ServerAction(ActionBase, abc.ABC):
             # Not raised again: Ansible would not ask the task's failed_when then.
             result.update(outcome("unchanged"), undone=True, failed=True, msg=f"{self.server}: {error}")
         except Lost as error:
-            key = "unreachable" if isinstance(error.__cause__, AnsibleConnectionFailure) else "failed"
+            key = "unreachable" if error.unreachable else "failed"
             message = f"{self.server}: {error}. Nothing was changed. {error.remedy}."
             result.update(outcome("unchanged"), undone=True, msg=message, **{key: True})
         except PlanError as error:
@@ -174,7 +178,8 @@ class ServerAction(ActionBase, abc.ABC):
                 module_name=f"ansible.windows.{name}", module_args={**arguments}, task_vars=self._task_vars
             )
         except Exception as error:  # whatever a connection plugin raises
-            raise self._lost(str(error), what) from error
+            unreachable = isinstance(error, AnsibleConnectionFailure)
+            raise self._lost(str(error), what, unreachable) from error
         if "module_stdout" in answer or answer.get("unreachable"):
             raise self._lost(str(answer.get("msg", "no reason given")), what)
         if answer.get("failed") or answer.get("error"):
@@ -182,7 +187,7 @@ class ServerAction(ActionBase, abc.ABC):
             raise PlanError(f"{what} failed: {'; '.join(errors) or answer.get('msg', 'no reason given')}")
         return answer
 
-    def _lost(self, reason: str, what: str) -> Lost:
+    def _lost(self, reason: str, what: str, unreachable: bool = False) -> Lost:
         """Drop the connection, and return the failure in our own words."""
         endpoint = Endpoint(
             kind=str(getattr(self._connection, "transport", "")),
@@ -191,8 +196,10 @@ class ServerAction(ActionBase, abc.ABC):
             scheme=self._option("scheme", "protocol"),
             user=self._option("remote_user"),
         )
+        cause = explain(reason, endpoint, what, [self._option("remote_password", "password")])
+        unreachable = unreachable or (cause.known and not getattr(self._connection, "connected", True))
         self._hang_up()
-        return Lost(*explain(reason, endpoint, what, [self._option("remote_password", "password")]))
+        return Lost(cause.message, cause.remedy, unreachable)
 
     def _hang_up(self) -> None:
         """Drop the connection, so that the next script opens a new one.
