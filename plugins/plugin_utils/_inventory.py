@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 import functools
 import importlib.util
+import shlex
 import sys
 import typing as t
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -105,7 +106,7 @@ def problems(inventory: Inventory) -> list[str]:
     if missing:
         names = " ".join(missing)
         return [
-            f"Python libraries are missing on the controller: {names}. Install them beside ansible-core: {sys.executable} -m pip install {names}."
+            f"Python libraries are missing on the controller: {names}. Install them beside ansible-core: {shlex.quote(sys.executable)} -m pip install {names}."
         ]
     load_balancers, servers = (inventory.groups.get(group, ()) for group in GROUPS)
     found = [
