@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 import functools
 import importlib.util
+import shlex
 import sys
 import typing as t
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -20,7 +21,6 @@ from pathlib import Path
 
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.release import __version__
 from jinja2 import Environment, TemplateError, Undefined, meta
 
@@ -51,11 +51,14 @@ CONNECTION = (
     "ansible_password",
 )
 NOTHING_SELECTED: t.Final[Mapping[str, t.Any]] = {"addresses": None, "services": None}
+TRUE_OR_FALSE = ("true", "false", "yes", "no", "on", "off", "1", "0")
+"""What every ansible-core takes for a boolean; with older ones, ``y`` and ``t`` count as false."""
 BOOLEANS = ("fail_on_drift", "probe")
 """The variables of the playbooks themselves that are true or false."""
 SELECTING = ("load_balancer_addresses", "load_balancer_services")
 """Variables that narrow a change. Left blank by mistake, they would widen it."""
 DICTIONARIES = ("load_balancer_connection", "load_balancer_options")
+EXTRA = "extra variables"
 UNQUOTED = (*CONNECTION, "load_balancer_connection")
 """Variables of which no part is ever shown: even what looks like the name of a variable may be part of a password."""
 RENDERED = tuple(map(int, __version__.split(".")[:2])) >= (2, 19)
@@ -101,26 +104,32 @@ class Inventory:
 
 def problems(inventory: Inventory) -> list[str]:
     """Return a sentence for each problem, with where it is. The list is empty if the inventory is valid."""
-    missing = _missing(inventory)
-    if missing:
-        names = " ".join(missing)
-        return [
-            f"Python libraries are missing on the controller: {names}. Install them beside ansible-core: {sys.executable} -m pip install {names}."
+    found = []
+    if missing := " ".join(_missing(inventory)):
+        install = f"{shlex.quote(sys.executable)} -m pip install {missing}"
+        found = [
+            f"Python libraries are missing on the controller: {missing}. Install them beside ansible-core: {install}."
         ]
+    if "netaddr" in MISSING:
+        return found
     load_balancers, servers = (inventory.groups.get(group, ()) for group in GROUPS)
-    found = [
+    found += [
         f"{host}: it is in both groups, {LOAD_BALANCERS} and {SERVERS}." for host in load_balancers if host in servers
     ]
     if not (load_balancers or servers):
         found.append(_without_groups(inventory))
     options = _options()
     extra = [line for name in sorted(inventory.extra) if (line := misspelt(name, options))]
-    found += [f"extra variables: {line}" for line in extra]
+    found += [f"{EXTRA}: {line}" for line in extra]
     places: dict[str, list[str]] = {}
     for host in inventory.hosts:
         for line in _of_host(host, inventory, options):
             places.setdefault(line, []).append(host)
-    return found + [f"{place(hosts, inventory.hosts, inventory.groups)}: {line}" for line, hosts in places.items()]
+    for line, hosts in places.items():
+        # A sentence about a value begins with the variable's name.
+        given = line.partition(" ")[0] in inventory.extra
+        found.append(f"{EXTRA if given else place(hosts, inventory.hosts, inventory.groups)}: {line}")
+    return found
 
 
 def warnings(inventory: Inventory) -> list[str]:
@@ -148,8 +157,8 @@ def _instead(inventory: Inventory, group: str) -> str:
 def _without_groups(inventory: Inventory) -> str:
     absent = " and ".join(f"{group}{_instead(inventory, group)}" for group in GROUPS)
     return (
-        f"The inventory has no hosts in the groups {absent}."
-        " Add the load balancers to the first, the VPN servers to the second: only groups of exactly these names are used."
+        f"The groups {absent} have no hosts: add the load balancers to the first, the VPN servers to the second."
+        " Only groups of exactly these names are used."
     )
 
 
@@ -190,12 +199,9 @@ def _of_host(host: str, inventory: Inventory, options: Collection[str]) -> list[
 
 
 def _not_boolean(name: str, value: t.Any) -> str | None:
-    try:
-        if not _blank(value):
-            boolean(value)
-    except TypeError:
-        return f"{name} is {plain(value)!r}, which is neither true nor false."
-    return None
+    if _blank(value) or str(value).lower() in TRUE_OR_FALSE:
+        return None
+    return f"{name} is {plain(value)!r}, which is neither true nor false."
 
 
 def _of_role(
@@ -225,12 +231,17 @@ def _of_role(
         return wrong
     for name in {*DICTIONARIES} & given.keys():
         given[name] = {key: value for key, value in given[name].items() if not _blank(value)}
+    unclear = {
+        name: line for name in given if spec[name]["type"] == "bool" and (line := _not_boolean(name, given[name]))
+    }
+    given = {name: value for name, value in given.items() if name not in unclear}
     # Validating fills in what is inside the specification's own defaults.
     result = ArgumentSpecValidator(copy.deepcopy(spec)).validate(given)
     # Check the values as the role and the module convert them: a text to a list or a number, for example.
-    return [_sentence(message) for message in result.error_messages] or judge(
+    wrong = [_sentence(message) for message in result.error_messages] or judge(
         {**variables, **{name: result.validated_parameters[name] for name in given}}
     )
+    return [*unclear.values(), *wrong]
 
 
 def _blank(value: t.Any) -> bool:

@@ -101,9 +101,9 @@ def place(found: Collection[str], hosts: Iterable[str], groups: Mapping[str, Col
     if len(found) == 1:
         return next(iter(found))
     run = {*hosts}
-    known = {name: {*groups.get(name, ())} & run for name in (LOAD_BALANCERS, SERVERS)}
-    if {*found} >= set().union(*known.values()):
+    members = {
+        name: {*groups.get(name, ())} & run for name in (LOAD_BALANCERS, SERVERS, *sorted(groups)) if name != "all"
+    }
+    if {*found} >= members[LOAD_BALANCERS] | members[SERVERS] and members[LOAD_BALANCERS] and members[SERVERS]:
         return "every host"
-    others = {name: {*members} & run for name, members in sorted(groups.items()) if name != "all"}
-    named = (f"group {name}" for name, members in {**known, **others}.items() if members == {*found})
-    return next(named, ", ".join(found))
+    return next((f"group {name}" for name in members if members[name] == {*found}), ", ".join(found))
