@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import typing as t
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,7 +21,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster.adapter im
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Order, Snapshot, State
 from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.adapter import NetScaler as NetScalerAdapter
 from lab.bigip import BigIp
-from lab.core import CertificateAuthority
+from lab.direct import directly
 from lab.loadmaster import LoadMaster
 from lab.netscaler import NetScaler
 
@@ -38,28 +38,19 @@ def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster.adapter.SECONDS", 0.0)
 
 
-@pytest.fixture(scope="module")
-def bigip(authority: CertificateAuthority) -> Iterator[BigIp]:
-    device = BigIp("bigip")
-    device.start(authority)
-    yield device
-    device.stop()
+@pytest.fixture
+def bigip(monkeypatch: pytest.MonkeyPatch) -> BigIp:
+    return directly(BigIp("bigip"), monkeypatch)
 
 
-@pytest.fixture(scope="module")
-def netscaler(authority: CertificateAuthority) -> Iterator[NetScaler]:
-    device = NetScaler("netscaler")
-    device.start(authority)
-    yield device
-    device.stop()
+@pytest.fixture
+def netscaler(monkeypatch: pytest.MonkeyPatch) -> NetScaler:
+    return directly(NetScaler("netscaler"), monkeypatch)
 
 
-@pytest.fixture(scope="module")
-def loadmaster(authority: CertificateAuthority) -> Iterator[LoadMaster]:
-    device = LoadMaster()
-    device.start(authority)
-    yield device
-    device.stop()
+@pytest.fixture
+def loadmaster(monkeypatch: pytest.MonkeyPatch) -> LoadMaster:
+    return directly(LoadMaster(), monkeypatch)
 
 
 def go(make: Make, state: State, *, check_mode: bool = False, snapshot: Snapshot | None = None) -> Result:
@@ -102,7 +93,7 @@ SNAT = st.sampled_from([{"type": "none"}, {"type": "automap"}, {"type": "snat", 
 
 @many
 @given(values=st.tuples(SNAT, SNAT))
-def test_bigip(bigip: BigIp, ca: str, values: tuple[dict[str, str], ...]) -> None:
+def test_bigip(bigip: BigIp, values: tuple[dict[str, str], ...]) -> None:
     bigip.reset()
     names = [f"/Common/vs_ikev2_{port}" for port in PORTS]
     for name, value in zip(names, values, strict=True):
@@ -110,7 +101,7 @@ def test_bigip(bigip: BigIp, ca: str, values: tuple[dict[str, str], ...]) -> Non
 
     def make() -> Adapter:
         password = bigip.state["users"]["admin"]["password"]
-        return BigIpAdapter(Endpoint("127.0.0.1", bigip.port, ca_path=ca), username="admin", password=password)
+        return BigIpAdapter(Endpoint("127.0.0.1"), username="admin", password=password)
 
     expected = {
         ("service", name, "snat", str(value if "pool" in value else value["type"]), "none")
@@ -132,7 +123,6 @@ YES_OR_NO = st.sampled_from(["YES", "NO"])
 )
 def test_netscaler(
     netscaler: NetScaler,
-    ca: str,
     usnip: bool,
     groups: tuple[tuple[str, str], ...],
     subnet_ip_mode: bool,
@@ -152,7 +142,7 @@ def test_netscaler(
 
     def make() -> Adapter:
         return NetScalerAdapter(
-            Endpoint("127.0.0.1", netscaler.port, ca_path=ca),
+            Endpoint("127.0.0.1"),
             username="nsroot",
             password=netscaler.state["users"]["nsroot"]["password"],
             subnet_ip_mode=subnet_ip_mode,
@@ -166,7 +156,7 @@ def test_netscaler(
 @given(
     version=st.sampled_from([1, 2]), services=st.lists(st.tuples(st.booleans(), st.booleans()), min_size=2, max_size=2)
 )
-def test_loadmaster(loadmaster: LoadMaster, ca: str, version: int, services: list[tuple[bool, bool]]) -> None:
+def test_loadmaster(loadmaster: LoadMaster, version: int, services: list[tuple[bool, bool]]) -> None:
     loadmaster.reset()
     expected = set()
     for port, (transparent, layer_4) in zip(PORTS, services, strict=True):
@@ -176,7 +166,7 @@ def test_loadmaster(loadmaster: LoadMaster, ca: str, version: int, services: lis
 
     def make() -> Adapter:
         return LoadMasterAdapter(
-            Endpoint("127.0.0.1", loadmaster.port, ca_path=ca),
+            Endpoint("127.0.0.1"),
             username="bal",
             password="lab-loadmaster-secret-1",
             api_version=version,

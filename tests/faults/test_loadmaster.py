@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import typing as t
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 from flask import Response
@@ -16,7 +17,7 @@ from flask import Response
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint
 from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster.adapter import LoadMaster as Adapter
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Order
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Order, State
 from lab.core import CertificateAuthority
 from lab.loadmaster import Api, LoadMaster
 
@@ -54,6 +55,10 @@ def api(request: pytest.FixtureRequest) -> Api:
 def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make runs without pauses: a window without length is never full."""
     monkeypatch.setattr("ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster.adapter.SECONDS", 0.0)
+
+
+STATES: tuple[tuple[State, bool], ...] = (("gathered", False), ("preserved", True), ("preserved", False))
+"""Looking, in check mode, for real."""
 
 
 def go(
@@ -391,9 +396,12 @@ def test_a_service_with_an_umlaut_in_its_name_is_found(
     names = ("Büro-500", "Büro-4500")
     for port, name in zip((500, 4500), names, strict=True):
         device.service(VIP, port)["NickName"] = name
-    result = go(device, ca, api, Order(services=names, return_path=ORDER.return_path))
-    assert isinstance(result, Result)
-    assert [service.port for service in result.services] == [500, 4500]
+    order = Order(services=names, return_path=ORDER.return_path)
+    for state, check_mode in STATES:
+        result = go(device, ca, api, replace(order, state=state), check_mode=check_mode)
+        assert isinstance(result, Result)
+        assert [service.port for service in result.services] == [500, 4500]
+        assert len(result.changes) == 2
     assert flags(device) == [True, True]
     came = go(device, ca, api, Order(services=("Büro-50",)))
     assert isinstance(came, RunFailed)

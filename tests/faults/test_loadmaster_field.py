@@ -13,9 +13,10 @@ from dataclasses import replace
 import pytest
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
-from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Endpoint, Http
+from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint
 from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster.adapter import LoadMaster as Adapter
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Order, Snapshot, State
+from lab.direct import directly
 from lab.loadmaster import Api, LoadMaster
 
 VIP = "203.0.113.30"
@@ -34,18 +35,8 @@ def api(request: pytest.FixtureRequest) -> Api:
 @pytest.fixture
 def device(monkeypatch: pytest.MonkeyPatch) -> LoadMaster:
     """Return a stand-in that is asked without a connection: what goes wrong on one is not what these tests are about."""
-    made = LoadMaster()
-    client = made.app.test_client()
-
-    def send(http: Http, method: str, path: str, **how: t.Any) -> Answer:
-        http.requests += 1
-        came = client.open(path, method=method, json=how.get("body"), data=how.get("form"), auth=how.get("auth"))
-        charset = came.mimetype_params.get("charset", "")
-        return Answer(came.status_code, came.get_data(as_text=True), http.device, came.get_data(), charset)
-
-    monkeypatch.setattr(Http, "send", send)
     monkeypatch.setattr("ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster.adapter.SECONDS", 0.0)
-    return made
+    return directly(LoadMaster(), monkeypatch)
 
 
 def go(device: LoadMaster, api: Api, order: Order = ORDER, *, check_mode: bool = False) -> Result | RunFailed:

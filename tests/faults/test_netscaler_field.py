@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import typing as t
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -16,7 +15,8 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result,
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Order
 from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.adapter import NetScaler as Adapter
-from lab.core import CertificateAuthority, Entry
+from lab.core import Entry
+from lab.direct import directly
 from lab.netscaler import TEMPLATES, NetScaler
 
 VIP = "203.0.113.20"
@@ -26,35 +26,20 @@ GOOD = dict.fromkeys(SERVERS, "10.10.0.1")
 ORDER = Order(return_path=GOOD)
 
 
-@pytest.fixture(scope="module")
-def started(authority: CertificateAuthority) -> Iterator[NetScaler]:
-    device = NetScaler("netscaler")
-    device.start(authority)
-    yield device
-    device.stop()
-
-
 @pytest.fixture
-def device(started: NetScaler) -> NetScaler:
-    """Return a fresh device."""
-    started.reset()
-    started.group_persistence, started.old = "shown", ""
-    return started
+def device(monkeypatch: pytest.MonkeyPatch) -> NetScaler:
+    return directly(NetScaler("netscaler"), monkeypatch)
 
 
 class Task:
     """Runs of the engine on the stand-in."""
 
-    def __init__(self, device: NetScaler, ca: str) -> None:
-        self.device, self.ca = device, ca
+    def __init__(self, device: NetScaler) -> None:
+        self.device = device
 
     def __call__(self, order: Order = ORDER, *, check_mode: bool = False) -> Result | RunFailed:
         """Run once, and give what came of it."""
-        adapter = Adapter(
-            Endpoint("127.0.0.1", self.device.port, ca_path=self.ca, timeout=5),
-            username="nsroot",
-            password="lab-netscaler-secret-1",
-        )
+        adapter = Adapter(Endpoint("127.0.0.1"), username="nsroot", password="lab-netscaler-secret-1")
         try:
             return run(adapter, order, check_mode=check_mode)
         except RunFailed as error:
@@ -104,8 +89,8 @@ class Task:
 
 
 @pytest.fixture
-def task(device: NetScaler, ca: str) -> Task:
-    return Task(device, ca)
+def task(device: NetScaler) -> Task:
+    return Task(device)
 
 
 def findings(result: Result, *codes: str) -> list[tuple[str, str, str]]:
@@ -445,7 +430,7 @@ def test_without_its_own_addresses_no_gateway_is_known(device: NetScaler, task: 
     assert "return_path_unverified at 10.10.0.11: The device's own addresses could not be read" in reason
     done = task.changed(replace(order, accept=frozenset({"return_path_unverified"})))
     assert done.requests == 16
-    # The way back needs none.
+    # A rollback needs none.
     assert done.snapshot is not None
     back = task(Order(state="restored", snapshot=done.snapshot))
     assert isinstance(back, Result)
