@@ -69,7 +69,8 @@ def test_there_and_back_again(ansible: Ansible, lab: Lab) -> None:
         assert reason in alone.output
         assert lab.settings() == remedied
 
-    lab.rras1.state["sas"] = [{"remote_address": f"198.51.100.{number}"} for number in range(10)]
+    for server in lab.servers:
+        server.state["sas"] = [{"remote_address": f"198.51.100.{number}"} for number in range(10)]
     # What is in a route domain cannot be asked from here.
     for virtual in lab.bigip.state["virtual"].values():
         virtual["destination"] = virtual["destination"].replace("203.0.113.10:", "203.0.113.10%2:")
@@ -94,11 +95,12 @@ def test_there_and_back_again(ansible: Ansible, lab: Lab) -> None:
 
 def test_a_snapshot_is_its_owners_alone(ansible: Ansible) -> None:
     folder = ansible.folder / "new" / "snapshots"
-    given = {"directory": str(folder), "load_balancers": {}, "servers": {"rras1": {"gateway": "10.10.0.254"}}}
+    content = {"load_balancers": {}, "servers": {"rras1": {"gateway": "10.10.0.254"}}}
+    given = {"directory": str(folder), "content": content}
     assert ansible.module("snapshot_file", given).code == 0
     (snapshot,) = folder.iterdir()
     assert (stat.S_IMODE(folder.stat().st_mode), stat.S_IMODE(snapshot.stat().st_mode)) == (0o700, 0o600)
-    assert json.loads(snapshot.read_text(encoding="utf-8"))["servers"] == given["servers"]
+    assert json.loads(snapshot.read_text(encoding="utf-8"))["servers"] == content["servers"]
     # Where the next names are taken, by runs that were quicker, it is the first one after them.
     for second in range(20):
         (folder / f"{datetime.now(UTC) + timedelta(seconds=second):%Y%m%dT%H%M%SZ}.json").touch()
@@ -108,9 +110,6 @@ def test_a_snapshot_is_its_owners_alone(ansible: Ansible) -> None:
     assert second_one > taken[-1]
     assert snapshot.stat().st_size == second_one.stat().st_size
     second_one.unlink()
-    strange = ansible.module("snapshot_file", {"state": "absent", "path": str(taken[-1])})
-    assert "was not removed: This is not a snapshot" in strange.output
-    assert sorted(folder.iterdir()) == taken
     impossible = ansible.module("snapshot_file", {**given, "directory": str(snapshot)})
     assert impossible.code != 0
     assert f"The snapshot cannot be written to {snapshot}" in impossible.output
@@ -295,7 +294,7 @@ def test_what_fails_on_the_second_load_balancer_is_put_back_and_the_third_is_lef
     assert run.code != 0
     assert failures(run) == {"netscaler": 1}, run.output
     outcomes = {host: one["outcome"] for host, one in run.report()["load_balancers"].items()}
-    assert outcomes == {"bigip": "changed", "netscaler": "undone", "loadmaster": "unchanged"}
+    assert outcomes == {"bigip": "changed", "netscaler": "undone", "loadmaster": "waiting"}
     assert {one["outcome"] for one in run.report()["servers"].values()} == {"changed"}
     states = {host: one["final_state"] for host, one in run.report()["load_balancers"].items()}
     assert states == {"bigip": "changed", "netscaler": "rolled_back", "loadmaster": "unchanged"}
@@ -415,7 +414,7 @@ def test_tags_choose_what_is_changed(ansible: Ansible, lab: Lab) -> None:
 def test_there_is_a_snapshot_of_whatever_is_changed(ansible: Ansible, lab: Lab) -> None:
     """What is there to be changed is known only to what changes it: here to the planner of routes."""
     lab.write_inventory(without=DEVICES - {"rras1"})
-    arguments = ("-e", "rras_remove_other_defaults=true snapshot_directory=kept")
+    arguments = ("-e", "rras_remove_other_defaults=true snapshot_directory=kept rras_accept=gateway_unverified")
     routes = lab.rras1.state["routes"]
     for route in (route for store in routes.values() for route in store if route["dest"] == "0.0.0.0/0"):
         route["next_hop"] = "10.10.0.1"

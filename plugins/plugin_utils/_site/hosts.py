@@ -266,7 +266,11 @@ def _counts(raw: Mapping[str, t.Any]) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class VpnServer(Host):
-    """A VPN server. ``wanted_gateway`` and ``wanted_limit``: what the inventory asks for. ``address``: how Ansible reaches it."""
+    """A VPN server.
+
+    ``wanted_gateway`` and ``wanted_limit``: what the inventory asks for. ``address``: how Ansible reaches it. ``kept``: its part of the
+    snapshot, ``kept_with``: the load balancers of the snapshot.
+    """
 
     wanted_gateway: str | None = None
     wanted_limit: int | None = None
@@ -275,6 +279,7 @@ class VpnServer(Host):
     now: Facts | None = None
     facts: Mapping[str, t.Any] = field(default_factory=dict)
     kept: Mapping[str, t.Any] | None = None
+    kept_with: tuple[str, ...] = ()
 
     @property
     def read(self) -> bool:
@@ -377,15 +382,16 @@ def _load_balancer(host: str, variables: Variables) -> LoadBalancer:
         },
         first=read[0] if read else None,
         now=known[-1] if known else None,
-        kept=kept_part(variables, "load_balancers", host),
+        kept=_kept(variables, "load_balancers").get(host),
     )
 
 
-def kept_part(variables: Variables, kind: str, host: str) -> Mapping[str, t.Any] | None:
-    """Return the host's part of the snapshot that the playbook has read, None if it has none."""
+def _kept(variables: Variables, kind: str) -> Mapping[str, t.Any]:
+    """Return the parts of the snapshot that the playbook has read, by host."""
     kept = variables.get("ikev2_kept")
     snapshot = kept.get("snapshot") if isinstance(kept, Mapping) else None
-    return snapshot[kind].get(host) if snapshot else None
+    found: Mapping[str, t.Any] = snapshot[kind] if snapshot else {}
+    return found
 
 
 def _server(limit_wanted: bool, host: str, variables: Variables) -> VpnServer:
@@ -417,7 +423,8 @@ def _server(limit_wanted: bool, host: str, variables: Variables) -> VpnServer:
         first=Facts.parse(first) if first else None,
         now=Facts.parse(facts) if facts else None,
         facts=facts,
-        kept=kept_part(variables, "servers", host),
+        kept=_kept(variables, "servers").get(host),
+        kept_with=tuple(_kept(variables, "load_balancers")),
     )
 
 

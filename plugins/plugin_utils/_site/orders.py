@@ -134,8 +134,7 @@ def _restoring(site: Site, item: Host) -> Order:
         return Order(item.record, why_not="the snapshot does not contain it")
     gateway = item.kept["gateway"]
     if site.selected.gateways:
-        leading = [host for host, other in site.load_balancers.items() if other.kept is not None]
-        reasons = site.cut_off(item, gateway, leading)
+        reasons = site.cut_off(item, gateway, item.kept_with)
         moved = item.now is None or item.now.gateway != gateway
         if not reasons and moved and (finding := site.unverified_gateway(item)):
             reasons = [f"{finding.code}: {finding.message} {finding.remedy}"]

@@ -131,6 +131,9 @@ def failure_of(steps: Iterable[Step]) -> Failure | None:
         return Failure(first.stage, both, left if restored.failed else "rolled_back")
     if first.stage == "read":
         return Failure("read", first.message, "unchanged")
-    if first.stage == "verify":  # a failure after a change does not report the state of the change
-        return Failure("verify", first.message, first.final_state or "unknown")
+    if first.stage == "verify":
+        if not any(state in ("changed", "unknown") for state in states[:-1]):
+            return Failure("read", first.message, "unchanged")
+        # A reading after a change does not report the state of the change.
+        return Failure("verify", first.message, "changed" if first.name == "probe" else "unknown")
     return Failure(first.stage, first.message, max(states, key=FINAL_STATES.index))
