@@ -42,8 +42,8 @@ STEPS = (  # playbook, name of its report, the verdicts that it may have, what i
     ),
     ("remediate", "remediate-again", ("clean",), "Once more: there is nothing left to change", ""),
     ("audit", "audit-again", ("clean",), "Audit again: nothing is due any more", ""),
-    ("verify", "verify", ("clean",), "Do the servers see the clients' own addresses?", ""),
-    ("rollback", "rollback", ("drift", "partial"), "And back: first the load balancers, then the servers", ""),
+    ("verify", "verify", ("clean", "unverified"), "Do the servers see the clients' own addresses?", ""),
+    ("rollback", "rollback", ("restored",), "And back: first the load balancers, then the servers", ""),
 )
 
 
