@@ -241,11 +241,15 @@ def variables(raw: Raw) -> dict[str, Raw]:
     return hosts
 
 
+def site_of(raw: Raw, **options: t.Any) -> Site:
+    """Return the site."""
+    return Site.parse(variables(raw), raw.get("playbook", ""), check_mode=raw.get("check_mode", False), **options)
+
+
 def report_of(raw: Raw) -> Report:
     """Return the report."""
-    site_read = Site.parse(variables(raw), raw.get("playbook", ""), check_mode=raw.get("check_mode", False))
     return Report(
-        site_read,
+        site_of(raw),
         raw.get("generated", "2026-11-24T20:18:17Z"),
         raw.get("due", False),
         tuple(map(HostFinding.parse, raw.get("findings", ()))),

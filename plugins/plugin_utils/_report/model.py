@@ -145,8 +145,7 @@ class Report:
         )
 
     def _existing_flows(self, told: set[tuple[str, str]]) -> Iterable[HostFinding]:
-        # In check mode, the services are what they would be, and the associations what they are.
-        if self.figures.hiding or not self.figures.services or self.site.check_mode:
+        if self.figures.hiding or not self.figures.services or self.figures.predicted:
             return
         for host, sources in self.site.sources.items():
             if sources.hidden and (host, "existing_flows") not in told:

@@ -345,8 +345,8 @@ def _record(variables: Variables, host: str, names: Mapping[str, str]) -> Record
     for name, kind in names.items():
         result = variables.get(name)
         if isinstance(result, Mapping):
-            stage: Stage = "change" if kind == "change" or result.get("changed") or result.get("before") else "read"
-            stage = "read" if kind == "read" else stage
+            changing = result.get("changed") or (result.get("failed") and result.get("before"))
+            stage: Stage = "change" if kind == "change" or (kind == "any" and changing) else "read"
             record = Record(stage, (name,), record.steps).collected(variables)
     return record
 

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import typing as t
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import FINAL_STATES, Change, FinalState, Finding
@@ -133,7 +133,7 @@ class Failure:
     final_state: FinalState
 
 
-def failure_of(steps: Iterable[Step]) -> Failure | None:
+def failure_of(steps: Collection[Step]) -> Failure | None:
     """Return the first failure, with the state after the last step."""
     first: Step | None = None
     states: list[FinalState] = []
@@ -153,6 +153,8 @@ def failure_of(steps: Iterable[Step]) -> Failure | None:
         return Failure(first.stage, both, left if restored.failed else "rolled_back")
     if first.stage == "read":
         return Failure("read", first.message, "unchanged")
-    if first.stage == "verify":  # a failure after a change does not report the state of the change
-        return Failure("verify", first.message, first.final_state or "unknown")
+    if first.stage == "verify" and first.name != "probe":
+        # A reading that failed does not report what was changed before it.
+        changed = any(step.stage == "change" and step.result.get("changed") for step in steps)
+        return Failure("verify", first.message, "unknown" if changed else "unchanged")
     return Failure(first.stage, first.message, max(states, key=FINAL_STATES.index))

@@ -32,6 +32,7 @@ from report_examples import (
     HOSTILE,
     OWN,
     ROUTER,
+    SERVERS,
     STAGES,
     Raw,
     change,
@@ -141,8 +142,11 @@ def test_connections_from_before_the_change_are_reported() -> None:
         ("rras1", "existing_flows", "warning"),
         ("rras2", "existing_flows", "warning"),
     ]
-    predicted = made(site(True, GATEWAY, HIDDEN, check_mode=True))
-    assert predicted["findings"] == []
+    assert made(site(True, GATEWAY, HIDDEN, check_mode=True))["verdict"] == report["verdict"]
+    predicted = {**clean(), "check_mode": True}
+    for item in predicted["servers"].values():
+        item["facts"]["sas"] = HIDDEN
+    assert made(predicted)["findings"] == []
 
 
 def test_hidden_services_are_what_drift_is_called_after() -> None:
@@ -203,21 +207,21 @@ def test_a_failure_comes_before_all_else_and_says_what_is_left() -> None:
         ("check", "unchanged", "failed", "Nothing was changed on it."),
         ("change", "unchanged", "undone", "Nothing was changed on it."),
         ("change", "rolled_back", "undone", "Everything on it is as it was before."),
-        ("verify", "rolled_back", "undone", "Everything on it is as it was before."),
         ("change", "changed", "failed", "It was changed, and not rolled back: check it"),
         ("change", "unknown", "failed", "Its state is not known"),
-        ("verify", "unknown", "failed", "It was changed, and could not be read afterwards."),
+        ("verify", "unchanged", "failed", "It was changed, and could not be read afterwards."),
         ("restore", "unknown", "failed", "Its state is not known"),
     ],
 )
 def test_every_failure_says_in_what_state_the_device_is(stage: str, state: str, outcome: str, words: str) -> None:
     raw = clean()
-    del raw["servers"]["rras1"]["gateway_result"]
+    if stage in ("check", "change"):
+        del raw["servers"]["rras1"]["gateway_result"]
     raw["servers"]["rras1"]["failure"] = {"stage": stage, "msg": "It broke.", "final_state": state}
     report = made(raw)
     assert report["verdict"]["status"] == "failed"
     assert report["servers"]["rras1"]["outcome"] == outcome
-    assert report["servers"]["rras1"]["final_state"] == state
+    assert report["servers"]["rras1"]["final_state"] == ("unknown" if stage == "verify" else state)
     assert words in report["verdict"]["lines"][0]
     assert words in Page(page_of(raw)).text
 
@@ -226,11 +230,15 @@ def test_every_failure_says_in_what_state_the_device_is(stage: str, state: str, 
 def test_after_a_failure_the_changes_are_those_that_stand(state: str, standing: int) -> None:
     raw = clean()
     bigip = raw["load_balancers"]["bigip"]
-    bigip["failure"] = {"stage": "verify", "msg": "It broke.", "final_state": state}
-    assert len(made(raw)["load_balancers"]["bigip"]["changes"]) == standing
-    # Where the change itself failed, its result has them.
-    standing_changes = translations() if standing else []
-    bigip["failure"] = {**bigip.pop("made"), **bigip["failure"], "stage": "change", "changes": standing_changes}
+    del bigip["result"]
+    stands = translations() if standing else []
+    bigip["failure"] = {
+        **bigip.pop("made"),
+        "stage": "change",
+        "msg": "It broke.",
+        "final_state": state,
+        "changes": stands,
+    }
     assert len(made(raw)["load_balancers"]["bigip"]["changes"]) == standing
 
 
@@ -498,6 +506,20 @@ def test_many_addresses_are_summed_up() -> None:
     assert text.count(f'<th scope="row"><bdi class="mono">{GATEWAY}<') == 2
     assert "492 further addresses" in page
     assert f"{sum(range(1, 501)) + 1} IKE security associations from 501 remote addresses" in page
+
+
+def test_an_address_that_proves_nothing_is_not_called_a_clients_own() -> None:
+    raw = site(True, GATEWAY, {"10.99.0.1": 24})
+    raw["servers"]["rras2"]["facts"].update(sas={"198.51.100.7": 2}, sas_unclear={"198.51.100.9": 3}, sas_other=4)
+    report = made(raw)
+    assert [source["kind"] for host in SERVERS for source in report["servers"][host]["sources"]] == [
+        "single",
+        "unclear",
+        "client",
+    ]
+    page = Page(page_of(raw)).text
+    for words in ("one address with nearly all of them", "associations that may not be IKEv2", "2 of 29"):
+        assert words in page
 
 
 def test_many_servers_are_not_all_drawn() -> None:
