@@ -96,6 +96,7 @@ class Result:
             changes=tuple(map(Change.parse, raw["changes"])),
             final_state=final_state,
             findings=[*map(Finding.parse, raw["findings"])],
+            own_addresses=tuple(map(str, raw.get("own_addresses", ()))),
             snapshot=Snapshot.parse(raw["snapshot"]) if "snapshot" in raw else None,
             version=str(raw.get("version", "")),
             requests=int(raw["requests"]),

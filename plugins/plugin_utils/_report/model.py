@@ -145,8 +145,7 @@ class Report:
         )
 
     def _existing_flows(self, told: set[tuple[str, str]]) -> Iterable[HostFinding]:
-        # In check mode, the services are what they would be, and the associations what they are.
-        if self.figures.hiding or not self.figures.services or self.site.check_mode:
+        if self.figures.hiding or not self.figures.services or self.figures.predicted:
             return
         for host, sources in self.site.sources.items():
             if sources.hidden and (host, "existing_flows") not in told:
@@ -205,7 +204,7 @@ class Report:
             "findings": [HostFinding(item.host, one).as_dict() for one in item.findings],
             "accepted": sorted(item.accept),
             "requests": item.now.requests if item.now else 0,
-            "probe": [dict(probe) for probe in item.probes],
+            "probe": list(item.probes),
             **self._common(item),
         }
 
@@ -224,15 +223,13 @@ class Report:
             "sas_other": facts.sas_other,
             "sas_unclear": dict(facts.sas_unclear),
             "addresses": list(facts.addresses),
-            "networks": list(facts.networks),
-            "default_routes": _routes(facts.default_routes),
-            "default_routes_ipv6": _routes(facts.default_routes_ipv6),
+            "networks": list(map(str, facts.networks)),
+            "default_routes": list(facts.default_routes),
+            "default_routes_ipv6": list(facts.default_routes_ipv6),
             "tunnels": facts.tunnels,
             "ikev2_ports": facts.ikev2_ports,
             "ikev2_fragmentation": facts.ikev2_fragmentation,
-            "services": {
-                name: {"state": service["state"], "start": service["start"]} for name, service in facts.services.items()
-            },
+            "services": dict(facts.services),
             "findings": [HostFinding(item.host, one).as_dict() for one in facts.findings],
             "before": _state(first) if first else None,
             **self._common(item),
@@ -247,10 +244,6 @@ def _state(facts: Facts) -> Json:
         "restart_owed": facts.restart_owed,
         "sas": dict(facts.sas),
     }
-
-
-def _routes(routes: Iterable[Mapping[str, t.Any]]) -> list[Json]:
-    return [{name: route[name] for name in ("gateway", "interface", "metric")} for route in routes]
 
 
 def _sources(sources: Sources | None) -> list[Json]:

@@ -48,6 +48,13 @@ OUTCOMES = {
     "not read": ("open", "?"),
 }
 SEVERITIES = {"blocker": ("bad", "Blocker"), "warning": ("warn", "Warning"), "info": ("open", "Note")}
+KINDS = {  # of the addresses from which associations come
+    "client": ("", "clients' own addresses"),
+    "load_balancer": ("bad", "the load balancer"),
+    "server_network": ("bad", "the servers' own network"),
+    "single": ("warn", "one address with nearly all of them"),
+    "unclear": ("open", "associations that may not be IKEv2"),
+}
 STAGES = {
     "read": "while reading",
     "check": "before any change",
@@ -81,6 +88,7 @@ def render(report: Report) -> str:
         outcomes=OUTCOMES,
         severities=SEVERITIES,
         stages=STAGES,
+        kinds=KINDS,
     )
 
 
@@ -161,11 +169,11 @@ def _services(report: Mapping[str, t.Any]) -> list[Json]:
 
 
 def _bars(item: Json) -> list[Json]:
-    """Return the bars of a server's chart: the addresses with most associations, and all others as one or two sums."""
+    """Return the bars of a server's chart: the addresses with most associations, and all others as one sum of each kind."""
     most = max((source["count"] for source in item["sources"]), default=0)
     bars = [{**source, "sum": False} for source in item["sources"][:SOURCES_SHOWN]]
-    for of_load_balancer in (True, False):
-        rest = [source for source in item["sources"][SOURCES_SHOWN:] if source["load_balancer"] is of_load_balancer]
+    for kind in KINDS:
+        rest = [source for source in item["sources"][SOURCES_SHOWN:] if source["kind"] == kind]
         if len(rest) == 1:
             bars.append({**rest[0], "sum": False})
         elif rest:
@@ -173,7 +181,7 @@ def _bars(item: Json) -> list[Json]:
                 {
                     "address": f"{len(rest)} further addresses",
                     "count": sum(source["count"] for source in rest),
-                    "load_balancer": of_load_balancer,
+                    "kind": kind,
                     "sum": True,
                 }
             )

@@ -7,11 +7,13 @@
 from __future__ import annotations
 
 import typing as t
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result
+from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     FINAL_STATES,
     NOT_UNDERSTOOD,
@@ -35,6 +37,7 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.limit import 
 NOT_READABLE: tuple[type[Exception], ...] = (InvalidInput, *NOT_UNDERSTOOD)
 
 DEFAULT_ROUTE = "0.0.0.0/0"
+ROUTE = ("gateway", "interface", "metric")
 
 VARIABLES = frozenset(
     {
@@ -110,7 +113,7 @@ class Host:
         """Return the changes that are in effect, or may be; in check mode those that a real run would make."""
         if self.failure and self.failure.final_state in ("unchanged", "rolled_back"):
             return ()
-        return tuple(Change.parse(one) for step in self.changing for one in step.result.get("changes", ()))
+        return tuple(change for step in self.changing for change in step.changes)
 
     @property
     def final_state(self) -> FinalState:
@@ -167,8 +170,7 @@ class LoadBalancer(Host):
             return ()
         found = list(self.now.findings)
         for step in self.changing:
-            for raw in step.result.get("findings", ()):
-                finding = Finding.parse(raw)
+            for finding in step.findings:
                 if finding.severity != "blocker" and finding not in found:
                     found.append(finding)
         return tuple(found)
@@ -181,8 +183,7 @@ class LoadBalancer(Host):
     @property
     def probes(self) -> tuple[dict[str, t.Any], ...]:
         """Return the last answers to the probe of its virtual addresses."""
-        answers = [step.result["answers"] for step in self.record.steps if step.name == "probe"]
-        return tuple(answers[-1]) if answers else ()
+        return next((step.answers for step in reversed(self.record.steps) if step.name == "probe"), ())
 
     def has(self, code: str) -> bool:
         """Report whether the first reading has a finding."""
@@ -207,7 +208,7 @@ class LoadBalancer(Host):
         """Return the addresses from which it may send to the servers: those of the results and of the snapshot."""
         found = {*self.vips, *(gateway for gateways in self.offered.values() for gateway in gateways)}
         for step in self.record.steps:
-            found.update(step.result.get("own_addresses", ()))
+            found.update(step.own_addresses)
         found.update((self.kept or {}).get("own_addresses", ()))
         return frozenset(map(bare, found))
 
@@ -218,9 +219,9 @@ class Facts:
 
     gateway: str | None
     addresses: tuple[str, ...]
-    networks: tuple[str, ...]
-    default_routes: tuple[Mapping[str, t.Any], ...]
-    default_routes_ipv6: tuple[Mapping[str, t.Any], ...]
+    networks: tuple[netaddr.IPNetwork, ...]
+    default_routes: tuple[dict[str, t.Any], ...]
+    default_routes_ipv6: tuple[dict[str, t.Any], ...]
     ike_limit: int | None
     restart_owed: bool
     sas: Mapping[str, int]
@@ -238,11 +239,11 @@ class Facts:
         """Read ``rras_facts``."""
         gateway = raw.get("gateway")
         return cls(
-            gateway=bare(gateway) if gateway else None,
+            gateway=_address(gateway) if gateway else None,
             addresses=tuple(map(bare, raw.get("addresses", ()))),
-            networks=tuple(map(str, raw.get("networks", ()))),
-            default_routes=tuple(raw.get("default_routes", ())),
-            default_routes_ipv6=tuple(raw.get("default_routes_ipv6", ())),
+            networks=tuple(map(netaddr.IPNetwork, raw.get("networks", ()))),
+            default_routes=tuple(_part(route, ROUTE) for route in raw.get("default_routes", ())),
+            default_routes_ipv6=tuple(_part(route, ROUTE) for route in raw.get("default_routes_ipv6", ())),
             ike_limit=raw.get("ike_limit"),
             restart_owed=raw.get("restart_owed") is True,
             sas=_counts(raw.get("sas", {})),
@@ -251,17 +252,25 @@ class Facts:
             tunnels=raw.get("tunnels"),
             ikev2_ports=raw.get("ikev2_ports"),
             ikev2_fragmentation=raw.get("ikev2_fragmentation") is True,
-            services=dict(raw.get("services", {})),
+            services={name: _part(service, ("state", "start")) for name, service in raw.get("services", {}).items()},
             findings=tuple(map(Finding.parse, raw.get("findings", ()))),
             changes=tuple(map(Change.parse, raw.get("changes", ()))),
         )
 
 
+def _address(text: str) -> str:
+    return canonical_address(text.partition("%")[0])
+
+
+def _part(raw: Mapping[str, t.Any], names: Iterable[str]) -> dict[str, t.Any]:
+    return {name: raw[name] for name in names}
+
+
 def _counts(raw: Mapping[str, t.Any]) -> dict[str, int]:
-    counts: dict[str, int] = {}
+    counts: Counter[str] = Counter()
     for address, count in raw.items():
-        counts[bare(address)] = counts.get(bare(address), 0) + int(count)
-    return counts
+        counts[_address(address)] += int(count)
+    return dict(+counts)
 
 
 @dataclass(frozen=True)
@@ -341,8 +350,8 @@ def _record(variables: Variables, host: str, names: Mapping[str, str]) -> Record
     for name, kind in names.items():
         result = variables.get(name)
         if isinstance(result, Mapping):
-            stage: Stage = "change" if kind == "change" or result.get("changed") or result.get("before") else "read"
-            stage = "read" if kind == "read" else stage
+            changing = result.get("changed") or (result.get("failed") and result.get("before"))
+            stage: Stage = "change" if kind == "change" or (kind == "any" and changing) else "read"
             record = Record(stage, (name,), record.steps).collected(variables)
     return record
 

@@ -193,7 +193,7 @@ def silent_addresses(item: LoadBalancer, answers: Iterable[Mapping[str, t.Any]])
         answer["address"]
         for step in item.record.steps
         if step.name == "probe"
-        for answer in step.result["answers"]
+        for answer in step.answers
         if answer["answered"]
     }
     changed = any(step.result.get("changed") for step in item.changing)

@@ -7,12 +7,13 @@
 from __future__ import annotations
 
 import typing as t
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import FINAL_STATES, FinalState
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import FINAL_STATES, Change, FinalState, Finding
 
 Stage: t.TypeAlias = t.Literal["check", "read", "change", "verify", "restore"]
+STAGES: tuple[Stage, ...] = t.get_args(Stage)
 
 Variables: t.TypeAlias = Mapping[str, t.Any]
 
@@ -31,8 +32,35 @@ class Step:
 
     @classmethod
     def parse(cls, raw: Variables) -> Step:
-        """Read what ``as_dict`` returned."""
-        return cls(raw["stage"], raw["name"], raw["result"])
+        """Read what ``as_dict`` returned. What cannot be understood is an error here, and not where it is asked for."""
+        step = cls(raw["stage"], str(raw["name"]), raw["result"])
+        if step.stage not in STAGES:
+            raise ValueError(f"the stage {step.stage!r}")
+        _read = (step.changes, step.findings, step.answers, step.own_addresses)
+        return step
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """Return the changes that the task reported."""
+        return tuple(map(Change.parse, self.result.get("changes", ())))
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Return the findings that the task reported."""
+        return tuple(map(Finding.parse, self.result.get("findings", ())))
+
+    @property
+    def answers(self) -> tuple[dict[str, t.Any], ...]:
+        """Return the answers of virtual addresses to a probe."""
+        return tuple(
+            {"address": str(raw["address"]), "answered": bool(raw["answered"]), "detail": str(raw["detail"])}
+            for raw in self.result.get("answers", ())
+        )
+
+    @property
+    def own_addresses(self) -> tuple[str, ...]:
+        """Return the addresses from which a load balancer may send to the servers."""
+        return tuple(map(str, self.result.get("own_addresses", ())))
 
     @property
     def failed(self) -> bool:
@@ -80,13 +108,13 @@ class Record:
     def collected(self, variables: Variables) -> Record:
         """Return the record with the results of what was asked. A task that was skipped has none."""
         found = tuple(
-            Step(self.stage, name, variables[name])
+            Step.parse({"stage": self.stage, "name": name, "result": variables[name]})
             for name in self.asked
             if isinstance(variables.get(name), Mapping) and not variables[name].get("skipped")
         )
         verified = variables.get("ikev2_verified")
         if self.stage == "change" and found and isinstance(verified, Mapping) and "answers" in verified:
-            found += (Step("verify", "probe", verified),)
+            found += (Step.parse({"stage": "verify", "name": "probe", "result": verified}),)
         return Record(self.stage, (), self.steps + found)
 
     def probed(self, answers: Iterable[Mapping[str, t.Any]]) -> Record:
@@ -111,7 +139,7 @@ class Failure:
     final_state: FinalState
 
 
-def failure_of(steps: Iterable[Step]) -> Failure | None:
+def failure_of(steps: Collection[Step]) -> Failure | None:
     """Return the first failure, with the state after the last step."""
     first: Step | None = None
     states: list[FinalState] = []
@@ -131,9 +159,8 @@ def failure_of(steps: Iterable[Step]) -> Failure | None:
         return Failure(first.stage, both, left if restored.failed else "rolled_back")
     if first.stage == "read":
         return Failure("read", first.message, "unchanged")
-    if first.stage == "verify":
-        if not any(state in ("changed", "unknown") for state in states[:-1]):
-            return Failure("read", first.message, "unchanged")
-        # A reading after a change does not report the state of the change.
-        return Failure("verify", first.message, "changed" if first.name == "probe" else "unknown")
+    if first.stage == "verify" and first.name != "probe":
+        # A reading that failed does not report what was changed before it.
+        changed = any(step.stage == "change" and step.result.get("changed") for step in steps)
+        return Failure("verify", first.message, "unknown" if changed else "unchanged")
     return Failure(first.stage, first.message, max(states, key=FINAL_STATES.index))

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import typing as t
 
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Service, Snapshot
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.hosts import NOT_READABLE, Facts
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.site import Site
 
 FORMAT = 1
@@ -40,6 +42,10 @@ def read_snapshot(text: str) -> dict[str, t.Any]:
         if raw["format"] != FORMAT:
             raise ValueError(f"its format is {raw['format']!r} and not {FORMAT}")
         own = raw.get("own_addresses", {})
+        for host, snapshot in raw["load_balancers"].items():
+            _read = (Snapshot.parse(snapshot), *map(Service.parse, raw["services"][host]))
+        for facts in raw["servers"].values():
+            Facts.parse(facts)
         return {
             "taken": str(raw["taken"]),
             "load_balancers": {
@@ -52,5 +58,5 @@ def read_snapshot(text: str) -> dict[str, t.Any]:
             },
             "servers": {host: dict(facts) for host, facts in raw["servers"].items()},
         }
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except NOT_READABLE as error:
         raise ValueError(f"This is not a snapshot that a playbook of this collection wrote ({error!r}).") from error

@@ -86,8 +86,7 @@ def judge(facts: Facts, load_balancers: Collection[str], suspicious: Collection[
     A client is hidden if it comes from one of them, or from the network of the server's gateway, where there are no VPN clients;
     an office behind one public address is not hidden.
     """
-    networks = [netaddr.IPNetwork(network) for network in facts.networks]
-    outside = [network for network in networks if facts.gateway and facts.gateway in network]
+    outside = [network for network in facts.networks if facts.gateway and facts.gateway in network]
     counts: Mapping[str, int] = facts.sas
     total = sum(counts.values())
 

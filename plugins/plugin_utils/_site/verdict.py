@@ -154,6 +154,11 @@ class Figures:
         return sum(len(item.made) for item in self.site.hosts.values())
 
     @property
+    def predicted(self) -> bool:
+        """Report whether services and gateways are described as they would be. Associations are always the present ones."""
+        return self.site.check_mode and bool(self.changes)
+
+    @property
     def associations(self) -> int:
         """Return the number of associations."""
         return sum(sources.total for sources in self.site.sources.values())
@@ -184,7 +189,7 @@ def refused(site: Site, problem: str) -> Verdict:
 def _status(site: Site, figures: Figures, drift: tuple[str, ...]) -> tuple[Status, str]:
     if figures.heeded:
         return "failed", f"The run failed on {listed([*figures.heeded])}"
-    if site.check_mode and figures.changes:
+    if figures.predicted:
         return "drift", f"A real run would make {counted(figures.changes, 'change')}"
     if site.playbook == "rollback":
         return "restored", _restored(figures)
@@ -196,14 +201,14 @@ def _status(site: Site, figures: Figures, drift: tuple[str, ...]) -> tuple[Statu
     if figures.not_read or unverified or not figures.services or not site.read_servers:
         return "unknown", "It is not known whether the VPN servers see their clients' own addresses"
     without = [host for host, sources in site.sources.items() if sources.verdict != "seen"]
-    if not without and not figures.strangers and not site.check_mode:
+    if not without and not figures.strangers:
         return "clean", "Every VPN server sees its clients' own addresses"
     if site.playbook == "verify":
         return (
             "unverified",
-            f"It is not proved that clients' own addresses are seen by {listed(without or [*site.servers])}",
+            f"It is not proved that clients' own addresses are seen by {listed(without or sorted(figures.strangers))}",
         )
-    if figures.hidden and not site.check_mode:
+    if figures.hidden:
         return "clean", "Everything is set, and connections still come from the load balancer"
     return "clean", "Everything is set for the VPN servers to see their clients' own addresses"
 
@@ -256,7 +261,7 @@ def _part(part: int, whole: int, noun: str, verbs: tuple[str, str], end: str, *,
 
 
 def _lines(site: Site, figures: Figures) -> Iterable[str]:
-    would, has = site.check_mode, ("has", "have")
+    would, has = figures.predicted, ("has", "have")
     for host, failure in figures.heeded.items():
         yield f"{host}: {left(failure)}"
     if figures.not_read:
@@ -292,7 +297,7 @@ def _lines(site: Site, figures: Figures) -> Iterable[str]:
 
 def _seen(site: Site, figures: Figures) -> Iterable[str]:
     if figures.associations:
-        now = " now" if site.check_mode else ""
+        now = " now" if figures.predicted else ""
         total = counted(figures.associations, "IKE security association")
         yield f"{figures.hidden} of {total} come from the load balancer{now}."
     elif site.read_servers:
