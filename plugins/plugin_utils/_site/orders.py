@@ -67,7 +67,9 @@ def _refusal(site: Site, item: Host) -> Record:
     reasons = site.obstacles(item.host) if isinstance(item, LoadBalancer) else _server_obstacles(site, item)
     if not reasons:
         return item.record
-    return item.record.refused(f"{item.host}: nothing was changed here or on what depends on it, because of {'; '.join(reasons)}")
+    return item.record.refused(
+        f"{item.host}: nothing was changed here or on what depends on it, because of {'; '.join(reasons)}"
+    )
 
 
 def _server_obstacles(site: Site, item: Host) -> list[str]:
