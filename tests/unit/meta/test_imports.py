@@ -36,7 +36,7 @@ PLANTED = [
     ("engine", "module_utils/_not_in_any_layer.py", ""),
     ("adapters", "module_utils/_loadmaster/adapter.py", f"from {PLUGINS}.module_utils import _plan"),
     ("ansible", "module_utils/_http.py", "from ansible.module_utils.common.text import converters"),
-    ("libraries", "plugin_utils/_audit.py", "import netaddr"),
+    ("libraries", "plugin_utils/_site/site.py", "import netaddr"),
     ("libraries", "module_utils/_bigip/adapter.py", "import requests"),
     ("pure", "module_utils/_plan.py", "import time"),
     ("pure", "module_utils/_engine.py", f"from {PLUGINS}.module_utils._http import Http"),
