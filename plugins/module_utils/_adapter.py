@@ -99,7 +99,7 @@ class Adapter(abc.ABC):
         return ()
 
     def explain(self, addresses: Sequence[str]) -> Sequence[str]:
-        """Say what else has these addresses, where no service was found. Asked for just before the run ends with an error."""
+        """Return a sentence about what else has these addresses, where no service was found. Asked for just before the run ends with an error."""
         return ()
 
     @abc.abstractmethod

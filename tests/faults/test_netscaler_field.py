@@ -445,7 +445,7 @@ def test_without_its_own_addresses_no_gateway_is_known(device: NetScaler, task: 
     assert "return_path_unverified at 10.10.0.11: The device's own addresses could not be read" in reason
     done = task.changed(replace(order, accept=frozenset({"return_path_unverified"})))
     assert done.requests == 16
-    # The way back needs none.
+    # The restoration needs none.
     assert done.snapshot is not None
     back = task(Order(state="restored", snapshot=done.snapshot))
     assert isinstance(back, Result)

@@ -356,7 +356,7 @@ def policy_findings(
 
 
 def content_switching(found: Mapping[str, Sequence[str]]) -> list[str]:
-    """Say which service groups or services are behind content switching virtual servers, by their names."""
+    """Report which service groups or services are behind content switching virtual servers, by their names."""
     return [
         f"The address belongs to the content switching virtual server {name}, which has no service group of its own. "
         + (

@@ -89,6 +89,12 @@ class Report:
         fine = ("clean", "restored", "partial") if self.site.playbook == "workaround" else ("clean", "restored")
         return self.verdict.status in fine
 
+    @property
+    def failures(self) -> dict[str, str]:
+        """Return why hosts failed, as far as that is an error: audit and verify report what they could not read."""
+        heeded = {} if self.site.playbook in ("audit", "verify") else self.figures.heeded
+        return {host: failure.msg for host, failure in heeded.items()}
+
     def changes_of(self, item: Host) -> tuple[Change, ...]:
         """Return a host's changes: due, made, or in check mode such as a real run would make."""
         due = item.due if isinstance(item, (LoadBalancer, VpnServer)) else ()

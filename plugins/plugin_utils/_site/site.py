@@ -124,7 +124,7 @@ class Site:
         for host, server in self.servers.items():
             leading = self.leading_to(server)
             if not leading and not server.read:
-                # Nothing is known of its addresses: its gateway tells to whom it belongs, or else it may belong to anybody.
+                # Its addresses were not read: it belongs to the load balancer that is its gateway, or else to any of them.
                 leading = [
                     name
                     for name, item in self.read_load_balancers.items()

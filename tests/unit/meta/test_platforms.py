@@ -24,7 +24,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint
 from ansible_collections.aovpn.ikev2.plugins.module_utils._module import COMMON, argument_spec
 from ansible_collections.aovpn.ikev2.plugins.module_utils._platforms import PLATFORMS, Platform, title
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._inventory import Inventory, problems
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_picture import words
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report.picture import words
 from lab.whole import Lab
 
 REPOSITORY = Path(__file__).parents[3]
@@ -148,7 +148,7 @@ def test_the_role_takes_every_platform_and_its_options() -> None:
 
 def rendered(platform: Platform, given: dict[str, t.Any]) -> dict[str, t.Any]:
     """Return the arguments that the role's task has with these variables, without those that it omits."""
-    (task,) = yaml.safe_load(read("roles", "load_balancer", "tasks", "device.yml"))
+    (task,) = yaml.safe_load(read("roles", "load_balancer", "tasks", "main.yml"))
     variables = {"load_balancer_platform": platform.name, "omit": "OMITTED", **task["vars"], **given}
     values = {
         name: NativeEnvironment().from_string(text).render(variables)

@@ -683,7 +683,7 @@ def test_an_address_without_a_service_is_explained(state: State) -> None:
     assert memory.calls == ["open", "read", "explain", "close"]
 
 
-def test_gateways_of_which_nothing_is_known_are_unverified() -> None:
+def test_gateways_that_are_not_known_are_unverified() -> None:
     servers = tuple(Server(f"10.10.0.1{number}", 500, gateways_known=False, enabled=number == 1) for number in (1, 2))
     services = [replace(service, servers=servers) for service in pair()]
     expected = [("return_path_unverified", "blocker", "10.10.0.11"), ("return_path_unverified", "info", "10.10.0.12")]
