@@ -106,7 +106,11 @@ OUTCOMES: dict[str, Callable[[], Raw]] = {
     "no load balancer is in the run (`--limit`)": without("load_balancers"),
     "the inventory was refused": lambda: {"problem": "There is no group rras."},
 }
-ONLY_CHANGING = ("changes were made, and everything is in order", "check mode, and changes would be made", "a change failed")
+ONLY_CHANGING = (
+    "changes were made, and everything is in order",
+    "check mode, and changes would be made",
+    "a change failed",
+)
 
 
 def table() -> dict[str, dict[str, str]]:
