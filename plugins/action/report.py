@@ -78,7 +78,13 @@ class ActionModule(ActionBase):
         )
         answers = {host: probed(task_vars, item) for host, item in site.read_load_balancers.items() if not item.probes}
         site = site.with_records({host: site.hosts[host].record.probed(found) for host, found in answers.items()})
-        extra = tuple(map(HostFinding.parse, options["findings"]))
+        try:
+            extra = tuple(map(HostFinding.parse, options["findings"]))
+        except (KeyError, ValueError) as error:
+            raise AnsibleActionFail(
+                f"Option 'findings' holds what is not a finding with a code and a severity ({error!r})."
+                " Set 'report_findings' to findings in the format of the modules, with host added."
+            ) from error
         return Report(site, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", options["due"], extra, options["problem"])
 
     def _finish(self, options: Mapping[str, t.Any], task_vars: Mapping[str, t.Any]) -> dict[str, t.Any]:
@@ -92,7 +98,6 @@ class ActionModule(ActionBase):
             item.final_state in ("unchanged", "rolled_back") for item in report.site.hosts.values()
         ):
             Path(options["snapshot"]).unlink(missing_ok=True)
-        heeded = {} if report.site.playbook in ("audit", "verify") else report.figures.heeded
         return {
             "html": f"{base}.html",
             "json": f"{base}.json",
@@ -102,7 +107,7 @@ class ActionModule(ActionBase):
             "drift": bool(report.drift),
             "changes": found["changes"],
             "acceptable": report.acceptable,
-            "failures": {host: failure.msg for host, failure in heeded.items()},
+            "failures": report.failures,
         }
 
 

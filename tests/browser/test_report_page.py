@@ -21,9 +21,8 @@ from pathlib import Path
 import pytest
 from selenium import webdriver
 
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report import build
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report_page import render
-from report_examples import GATEWAY, HOSTILE, Raw, clean, drifted, failed, named, partial, site
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report.page import render, running
+from report_examples import GATEWAY, HOSTILE, Raw, clean, drifted, failed, named, partial, report_of, site
 
 
 def many() -> Raw:
@@ -133,7 +132,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 def page(raw: Raw) -> str:
     """Write the page of a site."""
-    return render(build(raw))
+    return render(report_of(raw))
 
 
 def test_what_the_tests_look_for_would_be_seen(browser: Browser) -> None:
@@ -155,6 +154,44 @@ def test_nobody_is_kept_out(browser: Browser, name: str, scheme: str) -> None:
         assert browser.complaints() == []
         assert browser.requests() == [address]
         assert browser.driver.get_log("browser") == []
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_the_page_of_a_run_that_has_not_ended(browser: Browser, scheme: str) -> None:
+    for width in (1200, 320):
+        address = browser.show(running("remediate", "2026-11-24T20:18:17Z"), scheme=scheme, width=width)
+        assert browser.complaints() == []
+        assert browser.requests() == [address]
+        assert browser.ask("document.documentElement.scrollWidth") <= width
+    headings = [node["name"] for node in browser.tree() if node["role"] == "heading"]
+    assert headings == ["Running since 2026-11-24 20:18:17 UTC"]
+    assert "If this page is old, the run was killed" in browser.ask("document.body.innerText")
+
+
+@pytest.mark.parametrize("name", ["drift", "clean", "failed", "partial"])
+def test_the_first_screen_says_what_is_and_what_to_do(browser: Browser, name: str) -> None:
+    raw = EXAMPLES[name]()
+    browser.show(page(raw))
+    verdict = report_of(raw).verdict
+    shown = browser.ask("document.querySelector('.verdict').innerText")
+    for text in (
+        verdict.title,
+        *verdict.lines,
+        *(part for step in verdict.steps for part in (step.text, step.command)),
+    ):
+        assert text in shown
+    (steps,) = [node for node in browser.tree() if node["role"] == "list" and node["name"] == "What to do next"]
+    assert steps
+    assert browser.ask("document.querySelectorAll('.verdict ol li').length") == len(verdict.steps) > 0
+    assert browser.ask("document.querySelector('.verdict ol').getBoundingClientRect().bottom") <= 900
+
+
+def test_failed_devices_come_first(browser: Browser) -> None:
+    raw = failed()
+    raw["servers"] = {"a-server": raw["servers"]["rras1"], "rras2": raw["servers"]["rras2"]}
+    browser.show(page(raw))
+    rows = browser.ask("[...document.querySelectorAll('section')][0].querySelector('tbody').innerText")
+    assert re.findall(r"^(bigip|a-server|rras2)$", rows, re.MULTILINE) == ["bigip", "rras2", "a-server"]
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 import typing as t
 from pathlib import Path
@@ -17,9 +18,33 @@ from jsonschema import Draft202012Validator
 from markupsafe import escape
 
 from harness import REPOSITORY, Ansible, Run
-from report_examples import GATEWAY, HOSTILE, clean, drifted, facts, failed, limit_change, named
+from report_examples import (
+    GATEWAY,
+    HIDDEN,
+    HOSTILE,
+    ROUTER,
+    clean,
+    drifted,
+    facts,
+    failed,
+    gateway_change,
+    limit_change,
+    named,
+    result,
+    server_read,
+    translations,
+    variables,
+)
 
+NAMED = {"report_directory": ".", "report_name": "report"}
 SCHEMA = json.loads((REPOSITORY / "docs" / "report.schema.json").read_text(encoding="utf-8"))
+
+
+class Template(str):
+    """A text that is a template: what the inventory's author wrote."""
+
+
+UNDEFINED = Template("{{ nowhere_defined }}")
 
 
 class Unsafe(str):
@@ -35,44 +60,35 @@ def unsafe(value: t.Any) -> t.Any:
         return {key: unsafe(item) for key, item in value.items()}
     if isinstance(value, list):
         return [unsafe(item) for item in value]
+    if isinstance(value, Template):
+        return str(value)
     return Unsafe(value) if isinstance(value, str) else value
-
-
-def variables(raw: dict[str, t.Any]) -> dict[str, dict[str, t.Any]]:
-    """Return the hosts' variables that make this report."""
-    names = {
-        "platform": "load_balancer_platform",
-        "accept": "load_balancer_accept",
-        "result": "load_balancer_result",
-        "made": "ikev2_made",
-        "facts": "rras_facts",
-        "gateway_result": "rras_gateway_result",
-        "before": "ikev2_before",
-        "failure": "ikev2_failure",
-        "probe": "ikev2_probe",
-        "gateway": "rras_gateway",
-        "ike_limit": "ikev2_limit",
-    }
-    return {
-        host: {names[key]: unsafe(value) for key, value in item.items()}
-        for item in (raw["load_balancers"], raw["servers"])
-        for host, item in item.items()
-    }
 
 
 def report(
     ansible: Ansible, hosts: dict[str, dict[str, t.Any]], *arguments: str, options: dict[str, t.Any] | None = None
 ) -> Run:
     """Run the role in a play of these hosts."""
-    inventory = {"all": {"hosts": {host: {"ansible_connection": "local", **item} for host, item in hosts.items()}}}
+    local = {
+        host: {
+            "ansible_connection": "local",
+            **{name: unsafe(value) for name, value in item.items() if name != "group_names"},
+        }
+        for host, item in hosts.items()
+    }
+    groups: dict[str, t.Any] = {
+        name: {"hosts": {host: {} for host, item in hosts.items() if name in item.get("group_names", ())}}
+        for name in ("ikev2_load_balancers", "rras")
+    }
+    inventory = {"all": {"hosts": local, "children": groups}}
     play = {
         "hosts": "all",
         "gather_facts": False,
-        "roles": [{"role": "aovpn.ikev2.report", "vars": options or {}}],
+        "roles": [{"role": "aovpn.ikev2.report", "vars": {**NAMED, **(options or {})}}],
     }
     (ansible.folder / "hosts.yml").write_text(yaml.safe_dump(inventory), encoding="utf-8")
     (ansible.folder / "play.yml").write_text(yaml.safe_dump([play]), encoding="utf-8")
-    return ansible.playbook("play.yml", "-i", "hosts.yml", *arguments, inventory=False)
+    return ansible.command("ansible-playbook", "play.yml", "-i", "hosts.yml", *arguments, inventory=False)
 
 
 def written(run: Run) -> dict[str, t.Any]:
@@ -99,8 +115,8 @@ def test_both_files_are_written_and_the_verdict_is_published(ansible: Ansible) -
     assert [item["code"] for item in found["findings"]] == ["return_path_wrong"] * 2 + ["server_nat", "odd"]
     assert not any("return_path_wrong" in line for line in found["drift"])
     assert found["generated"].endswith("Z")
-    for name in ("report.html", "report.json"):
-        assert stat.S_IMODE((ansible.folder / name).stat().st_mode) == 0o644
+    for name in ("report.html", "report.json", "latest.html", "latest.json"):
+        assert stat.S_IMODE((ansible.folder / name).stat().st_mode) == 0o640
     page = (ansible.folder / "report.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")
     assert page.endswith("</html>\n")
@@ -111,18 +127,67 @@ def test_both_files_are_written_and_the_verdict_is_published(ansible: Ansible) -
     assert "<style>" not in run.output
 
 
+def test_reports_are_named_by_playbook_and_time_and_the_latest_is_copied(ansible: Ansible) -> None:
+    names = {"report_name": "", "report_directory": "", "report_playbook": "audit"}
+    for sas in (HIDDEN, {"198.51.100.7": 1}):
+        raw = drifted()
+        raw["servers"]["rras1"]["facts"]["sas"] = sas
+        assert report(ansible, variables(raw), options=names).code == 0
+    folder = ansible.folder / "ikev2-reports"
+    written = sorted(path.name for path in folder.iterdir())
+    assert written[-2:] == ["latest.html", "latest.json"]
+    assert all(re.fullmatch(r"audit-\d{8}T\d{6}Z\.(html|json)", name) for name in written[:-2])
+    assert len(written) == 2 * 2 + 2
+    for ending in ("html", "json"):
+        newest = max(folder.glob(f"audit-*.{ending}"))
+        assert newest.read_bytes() == (folder / f"latest.{ending}").read_bytes()
+        assert stat.S_IMODE(newest.stat().st_mode) == 0o640
+
+
+def test_the_roles_leave_what_the_report_needs(ansible: Ansible) -> None:
+    before = facts("rras1", ROUTER, HIDDEN)
+    after = {
+        **server_read(facts())["gateway"],
+        "changed": True,
+        "final_state": "changed",
+        "changes": [gateway_change()],
+    }
+    made = result(True, changed=True, final_state="changed", changes=translations())
+    hosts: dict[str, dict[str, t.Any]] = {
+        "bigip": {"load_balancer_platform": "bigip", "load_balancer_result": made},
+        "rras1": {"rras_read": server_read(before), "rras_facts": before, "rras_gateway_result": after},
+        "rras2": {"rras_facts": facts("rras2")},
+    }
+    run = report(ansible, hosts)
+    assert run.code == 0, run.output
+    found = written(run)
+    assert [(change["host"], change["setting"]) for change in found["changes"]] == [
+        ("rras1", "NextHop"),
+        ("bigip", "snat"),
+        ("bigip", "snat"),
+    ]
+    assert {host: item["outcome"] for host, item in found["servers"].items()} == {
+        "rras1": "changed",
+        "rras2": "unchanged",
+    }
+    assert [server["return_path_ok"] for server in found["paths"][0]["servers"]] == [True, True]
+    assert found["verdict"]["status"] == "clean"
+
+
+def test_findings_that_are_none_are_refused_by_name(ansible: Ansible) -> None:
+    for odd in ({"code": "odd"}, {"code": "odd", "severity": "grave"}):
+        run = report(ansible, variables(clean()), options={"report_findings": [odd]})
+        assert run.code == 2
+        assert "Set 'report_findings' to findings in the format of the modules" in run.output
+
+
 def test_the_statistics_are_of_types_that_awx_keeps(ansible: Ansible) -> None:
-    run = ansible.command(
-        "ansible-playbook",
-        "aovpn.ikev2.audit",
-        "-e",
-        f"report_directory={ansible.folder}",
-        environment={"ANSIBLE_SHOW_CUSTOM_STATS": "1"},
-    )
+    run = ansible.playbook("aovpn.ikev2.audit", environment={"ANSIBLE_SHOW_CUSTOM_STATS": "1"})
     assert run.code == 0, run.output
     stats = json.loads(run.output[run.output.index("CUSTOM STATS: ") :].split("RUN: ", 1)[1].splitlines()[0])
     assert stats["ikev2_verdict"] == "drift"
     assert stats["ikev2_drift"] is True
+    assert stats["ikev2_summary"] == "The VPN servers do not see their clients' own addresses"
     changes = json.loads((ansible.folder / "report.json").read_text(encoding="utf-8"))["changes"]
     assert stats["ikev2_changes"] == changes
     assert {change["setting"] for change in changes} >= {"snat", "usip", "USNIP", "Transparent"}
@@ -146,7 +211,7 @@ def test_hosts_without_anything_are_in_the_report(ansible: Ansible) -> None:
         {
             "bigip": {"load_balancer_platform": "bigip"},
             "rras1": {"rras_gateway": GATEWAY},
-            "rras2": {"rras_gateway": "{{ nowhere_defined }}", "rras_facts": facts("rras2")},
+            "rras2": {"rras_gateway": UNDEFINED, "rras_facts": facts("rras2")},
             "web": {},
         },
     )
@@ -174,10 +239,10 @@ def test_a_failure_is_reported_and_does_not_fail_the_report(ansible: Ansible) ->
 
 
 def test_a_limit_that_is_wanted_is_drift_where_it_is_not(ansible: Ansible) -> None:
-    hosts = variables(clean())
-    hosts["rras1"]["ikev2_limit"] = 50000
-    hosts["rras1"]["rras_facts"]["changes"] = unsafe([limit_change()])
-    run = report(ansible, hosts, "-e", '{"report_fail_on_drift": true}')
+    raw = clean()
+    raw["servers"]["rras1"]["ike_limit"] = 50000
+    raw["servers"]["rras1"]["facts"]["changes"] = [limit_change()]
+    run = report(ansible, variables(raw), "-e", '{"report_fail_on_drift": true}')
     assert run.code == 2
     assert "rras1: the limit of IKE security associations" in run.output
     assert written(run)["servers"]["rras1"]["wanted_ike_limit"] == 50000

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import SEVERITIES, Change, Finding
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.hosts import Facts, Host, LoadBalancer, VpnServer
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.hosts import Facts, LoadBalancer, VpnServer
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.orders import waits_for
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.paths import Path
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.site import Site
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.site import AnyHost, Site
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.sources import Sources
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.verdict import (
     Figures,
@@ -89,29 +89,34 @@ class Report:
         fine = ("clean", "restored", "partial") if self.site.playbook == "workaround" else ("clean", "restored")
         return self.verdict.status in fine
 
-    def changes_of(self, item: Host) -> tuple[Change, ...]:
+    @property
+    def failures(self) -> dict[str, str]:
+        """Return why hosts failed, as far as that is an error: audit and verify report what they could not read."""
+        heeded = {} if self.site.playbook in ("audit", "verify") else self.figures.heeded
+        return {host: failure.msg for host, failure in heeded.items()}
+
+    def changes_of(self, item: AnyHost) -> tuple[Change, ...]:
         """Return a host's changes: due, made, or in check mode such as a real run would make."""
-        due = item.due if isinstance(item, (LoadBalancer, VpnServer)) else ()
-        return due if self.due else item.made
+        return item.due if self.due else item.made
 
     @cached_property
     def changes(self) -> tuple[tuple[str, Change], ...]:
         """Return all changes with their hosts, those of the VPN servers first."""
-        hosts = (*self.site.servers.values(), *self.site.load_balancers.values())
+        hosts: tuple[AnyHost, ...] = (*self.site.servers.values(), *self.site.load_balancers.values())
         return tuple((item.host, change) for item in hosts for change in self.changes_of(item))
 
-    def outcome(self, item: Host) -> Outcome:
+    def outcome(self, item: AnyHost) -> Outcome:
         """Return what happened to a host."""
         if item.failure:
             began = item.failure.stage not in ("read", "check")
             return "undone" if began and item.failure.final_state in ("unchanged", "rolled_back") else "failed"
-        if not (isinstance(item, (LoadBalancer, VpnServer)) and item.read):
+        if not item.read:
             return "not read"
         if item.changing:
             return "changed"
         return "waiting" if self.waits_for(item) else "unchanged"
 
-    def waits_for(self, item: Host) -> str:
+    def waits_for(self, item: AnyHost) -> str:
         """Return the host whose failure kept this one from being changed; empty if none did."""
         playbooks = ("remediate", "workaround", "rollback")
         return waits_for(self.site, item.host) if self.site.playbook in playbooks and not item.changing else ""
@@ -182,7 +187,7 @@ class Report:
             "changes": [{"host": host, **change.as_dict()} for host, change in self.changes],
         }
 
-    def _common(self, item: Host) -> Json:
+    def _common(self, item: AnyHost) -> Json:
         failure = item.failure
         return {
             "failure": {"stage": failure.stage, "msg": failure.msg} if failure else None,

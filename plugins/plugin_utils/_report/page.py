@@ -93,7 +93,7 @@ def render(report: Report) -> str:
 
 
 def running(playbook: str, since: str) -> str:
-    """Return the page that stands in the report's place while a run has not ended."""
+    """Return the page that is shown until a run has ended."""
     return _environment().get_template("running.html.j2").render(playbook=playbook, since=since)
 
 

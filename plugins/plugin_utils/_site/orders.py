@@ -10,9 +10,9 @@ import typing as t
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.hosts import Host, LoadBalancer, VpnServer
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.hosts import LoadBalancer, VpnServer
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.records import Record, Stage
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.site import Site
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.site import AnyHost, Site
 
 LOAD_BALANCER_RESULT = ("load_balancer_result",)
 SERVER_RESULTS = {
@@ -45,7 +45,7 @@ def to_read(site: Site, hosts: Iterable[str]) -> dict[str, Order]:
     return {host: _reading(site, site.hosts[host]) for host in hosts if host in site.hosts}
 
 
-def _reading(site: Site, item: Host) -> Order:
+def _reading(site: Site, item: AnyHost) -> Order:
     again = any(step.stage == "change" for every in site.hosts.values() for step in every.record.steps)
     if item.failure:
         return Order(item.record, why_not="it has failed")
@@ -61,7 +61,7 @@ def judged(site: Site) -> dict[str, Order]:
     return {host: Order(_refusal(site, item)) for host, item in site.hosts.items() if item.in_run}
 
 
-def _refusal(site: Site, item: Host) -> Record:
+def _refusal(site: Site, item: AnyHost) -> Record:
     if site.playbook != "remediate" or item.failure:
         return item.record
     reasons = site.obstacles(item.host) if isinstance(item, LoadBalancer) else _server_obstacles(site, item)
@@ -72,8 +72,7 @@ def _refusal(site: Site, item: Host) -> Record:
     )
 
 
-def _server_obstacles(site: Site, item: Host) -> list[str]:
-    assert isinstance(item, VpnServer)
+def _server_obstacles(site: Site, item: VpnServer) -> list[str]:
     found = []
     if _gateway_due(site, item) and (finding := site.unverified_gateway(item)):
         found.append(f"{finding.code}: {finding.message} {finding.remedy}")
@@ -102,7 +101,7 @@ def to_change(site: Site, hosts: Iterable[str]) -> dict[str, Order]:
     return {host: _changing(site, site.hosts[host]) for host in hosts if host in site.hosts}
 
 
-def _changing(site: Site, item: Host) -> Order:
+def _changing(site: Site, item: AnyHost) -> Order:
     if item.failure:
         return Order(item.record, why_not="it has failed")
     if waits := waits_for(site, item.host):
@@ -116,7 +115,6 @@ def _changing(site: Site, item: Host) -> Order:
             return Order(item.record, why_not=reason)
         record = Record("change", LOAD_BALANCER_RESULT, item.record.steps)
         return Order(record, go=True, return_path=site.return_path(item.host))
-    assert isinstance(item, VpnServer)
     gateway = _gateway_due(site, item) and site.playbook == "remediate"
     limit = _limit_due(site, item)
     entry = {(True, True): "main", (True, False): "gateway", (False, True): "ike_limit"}.get((gateway, limit), "")
@@ -125,13 +123,12 @@ def _changing(site: Site, item: Host) -> Order:
     return Order(Record("change", SERVER_RESULTS[entry], item.record.steps), go=True, entry=entry)
 
 
-def _restoring(site: Site, item: Host) -> Order:
+def _restoring(site: Site, item: AnyHost) -> Order:
     if isinstance(item, LoadBalancer):
         if item.kept is None or not site.selected.load_balancers:
             return Order(item.record, why_not="the snapshot does not contain it")
         record = Record("change", LOAD_BALANCER_RESULT, item.record.steps)
         return Order(record, go=True, return_path=site.return_path(item.host), snapshot=item.kept["snapshot"])
-    assert isinstance(item, VpnServer)
     if item.kept is None or not (site.selected.gateways or site.selected.limits):
         return Order(item.record, why_not="the snapshot does not contain it")
     gateway = item.kept["gateway"]
@@ -184,7 +181,7 @@ def to_read_again(site: Site, due: Mapping[str, Iterable[str]]) -> dict[str, lis
     }
 
 
-def _worth_a_try(order: Order, item: Host) -> bool:
+def _worth_a_try(order: Order, item: AnyHost) -> bool:
     # A refusal before the first change may not hold any more once the load balancers are restored.
     return order.go or (item.failure is None and any(step.stage == "check" for step in order.record.steps))
 

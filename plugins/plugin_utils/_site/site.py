@@ -14,7 +14,6 @@ from functools import cached_property
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Finding
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.hosts import (
     Facts,
-    Host,
     LoadBalancer,
     VpnServer,
     bare,
@@ -23,7 +22,9 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.hosts import (
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.records import Record, Variables
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.sources import Sources, judge, suspects
 
-Kind = t.TypeVar("Kind", bound=Host)
+AnyHost: t.TypeAlias = "LoadBalancer | VpnServer"
+
+Kind = t.TypeVar("Kind", LoadBalancer, VpnServer)
 
 COMMON_GROUPS = frozenset({"all", "ungrouped", "ikev2_load_balancers", "rras"})
 
@@ -69,7 +70,7 @@ class Site:
         return replace(self, load_balancers=updated(self.load_balancers), servers=updated(self.servers))
 
     @cached_property
-    def hosts(self) -> dict[str, Host]:
+    def hosts(self) -> dict[str, AnyHost]:
         """Return all hosts, load balancers first."""
         return {**self.load_balancers, **self.servers}
 
@@ -124,7 +125,7 @@ class Site:
         for host, server in self.servers.items():
             leading = self.leading_to(server)
             if not leading and not server.read:
-                # Nothing is known of its addresses: its gateway tells to whom it belongs, or else it may belong to anybody.
+                # Its addresses were not read: it belongs to the load balancer that is its gateway, or else to any of them.
                 leading = [
                     name
                     for name, item in self.read_load_balancers.items()

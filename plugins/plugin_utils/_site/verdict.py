@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import shlex
 import typing as t
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._text import counted, 
 Status: t.TypeAlias = t.Literal["clean", "drift", "partial", "unverified", "restored", "failed", "unknown"]
 STATUSES: tuple[Status, ...] = t.get_args(Status)
 
+PLAYBOOKS = ("audit", "remediate", "verify", "workaround", "rollback")
 COMMAND = "ansible-playbook -i inventory aovpn.ikev2."
 HIDES = "hides the clients' addresses"
 ABSENT = {"limit": "the default of Windows", "route": "missing"}
@@ -111,15 +113,16 @@ class Figures:
 
     @cached_property
     def not_read(self) -> list[str]:
-        """Return the hosts of which nothing is known, and whose failure is not reported as such."""
+        """Return the hosts that were not read, and whose failure is not reported as such."""
         return [host for host, item in self.site.hosts.items() if not item.read and host not in self.heeded]
 
     @cached_property
     def behind(self) -> dict[str, bool | None]:
         """Report for each VPN server behind a load balancer whether its replies come back through it."""
         found: dict[str, bool | None] = {}
-        for server in (server for path in self.paths for server in path.servers if server.host):
-            assert server.host is not None
+        for server in (server for path in self.paths for server in path.servers):
+            if server.host is None:
+                continue
             ok = found.get(server.host, True)
             found[server.host] = ok if server.return_path_ok is True else ok and server.return_path_ok
         return found
@@ -182,7 +185,7 @@ def verdict_of(site: Site, figures: Figures, drift: tuple[str, ...]) -> Verdict:
 
 def refused(site: Site, problem: str) -> Verdict:
     """Return the verdict on a run that ended before any device was touched."""
-    step = NextStep("Solve this, and run it again.", f"{COMMAND}{site.playbook}")
+    step = NextStep("Solve this, and run it again.", f"{COMMAND}{_again(site)}")
     return Verdict("failed", "The run was refused: no device was touched", (problem,), (step,))
 
 
@@ -307,16 +310,22 @@ def _seen(site: Site, figures: Figures) -> Iterable[str]:
             yield f"{host}: {sources.message}."
 
 
+def _again(site: Site) -> str:
+    return site.playbook if site.playbook in PLAYBOOKS else "audit"
+
+
 def _steps(site: Site, figures: Figures, status: Status) -> Iterable[NextStep]:
     """Return the next one to three steps."""
 
     def command(playbook: str, *more: str) -> str:
         return " ".join((f"{COMMAND}{playbook}", *more))
 
-    again = site.playbook or "audit"
+    again = _again(site)
     if status == "failed":
-        host, failure = next(iter(figures.heeded.items()))
-        yield NextStep(f"Solve what failed. {of_host(host, failure.msg)}", command("audit", f"--limit '{host}'"))
+        ((host, failure), *_more) = figures.heeded.items()
+        yield NextStep(
+            f"Solve what failed. {of_host(host, failure.msg)}", command("audit", "--limit", shlex.quote(host))
+        )
         yield NextStep("Then run it again: it continues where it stopped.", command(again))
         if any(item.made for item in site.hosts.values()) and not site.check_mode:
             yield NextStep("Or go back to the state before.", command("rollback"))

@@ -27,21 +27,23 @@ CONTRACTS = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="ut
 
 PLANTED = [
     ("folders", "module_utils/_model.py", f"from {PLUGINS}.plugin_utils import _plain"),
-    ("folders", "plugin_utils/_plain.py", f"from {PLUGINS}.filter import report"),
+    ("folders", "plugin_utils/_plain.py", f"from {PLUGINS}.filter import return_path"),
     ("folders", "modules/ikev2_probe.py", f"from {PLUGINS}.action import bigip_snat"),
     ("modules", "modules/ikev2_probe.py", f"from {PLUGINS}.plugin_utils import _plain"),
     ("engine", "module_utils/_model.py", f"def f():\n    from {PLUGINS}.module_utils import _plan"),
     ("engine", "module_utils/_engine.py", f"from {PLUGINS}.module_utils._bigip import adapter"),
     ("engine", "module_utils/_bigip/findings.py", f"from {PLUGINS}.module_utils._netscaler import objects"),
     ("engine", "module_utils/_not_in_any_layer.py", ""),
+    ("site", "plugin_utils/_site/site.py", f"from {PLUGINS}.plugin_utils._report import model"),
+    ("questions", "plugin_utils/_site/hosts.py", f"from {PLUGINS}.plugin_utils._site import verdict"),
     ("adapters", "module_utils/_loadmaster/adapter.py", f"from {PLUGINS}.module_utils import _plan"),
     ("ansible", "module_utils/_http.py", "from ansible.module_utils.common.text import converters"),
-    ("libraries", "plugin_utils/_site/site.py", "import netaddr"),
+    ("libraries", "plugin_utils/_site/sources.py", "import netaddr"),
     ("libraries", "module_utils/_bigip/adapter.py", "import requests"),
     ("pure", "module_utils/_plan.py", "import time"),
     ("pure", "module_utils/_engine.py", f"from {PLUGINS}.module_utils._http import Http"),
     ("pure", "module_utils/_netscaler/objects.py", "from pathlib import Path"),
-    ("pure", "plugin_utils/_report.py", f"from {PLUGINS}.plugin_utils import _files"),
+    ("pure", "plugin_utils/_report/model.py", f"from {PLUGINS}.plugin_utils import _files"),
 ]
 
 

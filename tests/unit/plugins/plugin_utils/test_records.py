@@ -191,7 +191,9 @@ def test_a_result_alone_is_a_reading_or_a_change() -> None:
     assert stages({**balancer, "load_balancer_result": result(False)}) == ["read"]
     assert stages({**balancer, "load_balancer_result": result(True, changed=True)}) == ["change"]
     assert stages({**balancer, "load_balancer_result": result(False, **failed("no", "rolled_back"))}) == ["change"]
-    assert stages({**balancer, "load_balancer_result": failed("no", "unchanged")}) == ["read"]
+    assert stages(
+        {**balancer, "load_balancer_result": result(False, before=[], services=[], **failed("no", "unchanged"))}
+    ) == ["read"]
     read = server_read(facts())
     assert stages({"rras_read": read, "rras_gateway_result": CHANGED}) == ["read", "change"]
 

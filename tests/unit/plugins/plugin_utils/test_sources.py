@@ -9,6 +9,8 @@ from __future__ import annotations
 import typing as t
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.sources import Sources
 from report_examples import GATEWAY, SERVERS, Raw, clean, facts, result, site, site_of
@@ -39,15 +41,43 @@ def test_clients_own_addresses_are_seen() -> None:
         ({GATEWAY: 12}, "hidden", 12),
         ({GATEWAY: 1, "198.51.100.7": 1}, "hidden", 1),
         ({GATEWAY: 1, "198.51.100.7": 2}, "partly", 1),
-        ({"203.0.113.10": 12}, "hidden", 12),  # the virtual address
+        ({"203.0.113.10": 3}, "hidden", 3),  # the virtual address
+        ({"192.168.10.30": 4, "198.51.100.8": 1}, "seen", 0),  # an inner host's own IPsec
+        ({"::ffff:10.10.0.1": 1, "fe80::1%4": 2}, "seen", 0),
         ({"10.10.0.77": 12}, "hidden", 12),  # the network of the server's gateway, where there are no clients
         # The load balancer is named rather than what else has most of them.
         ({GATEWAY: 1, "10.99.0.1": 40}, "partly", 1),
     ],
 )
 def test_the_load_balancer_hides_clients(counts: dict[str, int], verdict: str, hidden: int) -> None:
-    (one,) = seen_by(counts)
-    assert (one.verdict, one.hidden) == (verdict, hidden)
+    (one,) = seen_by(counts, networks=["10.10.0.11/24", "192.168.10.11/24"])
+    assert (one.verdict, one.hidden, one.total) == (verdict, hidden, sum(counts.values()))
+
+
+def test_a_judgement_in_words() -> None:
+    (one,) = seen_by({GATEWAY: 3, "198.51.100.7": 1})
+    assert one.message == (
+        "3 of 4 IKE security associations come from the load balancer, 2 remote addresses in all, 3 from 10.10.0.1 (75 %)"
+    )
+
+
+def test_a_server_without_a_gateway_can_be_judged() -> None:
+    raw = site(True, GATEWAY, {"198.51.100.7": 1})
+    for item in raw["servers"].values():
+        item["facts"].update(gateway=None, networks=[])
+    assert {one.verdict for one in site_of(raw).sources.values()} == {"seen"}
+
+
+@given(st.dictionaries(st.ip_addresses(v=4).map(str), st.integers(1, 1000), min_size=1))
+def test_clients_addresses_are_never_taken_for_the_load_balancers(sas: dict[str, int]) -> None:
+    raw = site(True, GATEWAY, sas)
+    raw["load_balancers"] = {}
+    for item in raw["servers"].values():
+        item["facts"]["networks"] = []
+    for one in site_of(raw).sources.values():
+        assert one.verdict in ("seen", "single")
+        assert (one.hidden, one.total, len(one.sources)) == (0, sum(sas.values()), len(sas))
+        assert [source.count for source in one.sources] == sorted(sas.values(), reverse=True)
 
 
 @pytest.mark.parametrize("where", [{"own": ("10.99.0.200",)}, {"kept": ("10.99.0.200",)}])

@@ -2,21 +2,17 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a VPN server's figures say, and whose addresses it sees."""
+"""What a VPN server's figures say."""
 
 from __future__ import annotations
 
 import typing as t
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._audit import load_balancer_addresses, sources
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.errors import PlanError
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.facts import ServerFacts, key_module
 
-NETWORK = {"gateway": "10.10.0.1", "networks": ["10.10.0.11/24", "192.168.10.11/24"]}
 STARTED, LATER = "2026-01-05T06:00:20.0000000Z", "2026-01-05T06:00:20.0000001Z"
 
 
@@ -148,48 +144,3 @@ def test_other_causes_of_error_809_are_reported() -> None:
 def test_other_answers_are_refused(vpn: t.Any) -> None:
     with pytest.raises(PlanError, match=r"the server's facts cannot be read"):
         ServerFacts.parse(vpn)
-
-
-@pytest.mark.parametrize(
-    ("sas", "verdict", "hidden"),
-    [
-        ({}, "none", 0),
-        ({"10.10.0.1": 12}, "hidden", 12),
-        ({"10.10.0.77": 12}, "hidden", 12),  # a SNAT pool's address, in the subnet of the gateway
-        ({"203.0.113.10": 3}, "hidden", 3),
-        ({"10.10.0.1": 1, "198.51.100.7": 1}, "hidden", 1),
-        ({"10.10.0.1": 1, "198.51.100.7": 2}, "partly", 1),
-        ({"198.51.100.7": 500, "198.51.100.8": 1}, "seen", 0),  # one office behind one address
-        ({"192.168.10.30": 4, "198.51.100.8": 1}, "seen", 0),  # an inner host's own IPsec
-        ({"::ffff:10.10.0.1": 1, "fe80::1%4": 2}, "seen", 0),
-    ],
-)
-def test_sources(sas: dict[str, int], verdict: str, hidden: int) -> None:
-    found = sources({**NETWORK, "sas": sas}, ["10.10.0.1", "203.0.113.10"])
-    assert (found["verdict"], found["hidden"], found["sas"]) == (verdict, hidden, sum(sas.values()))
-
-
-def test_sources_in_words() -> None:
-    found = sources({**NETWORK, "sas": {"10.10.0.1": 3, "198.51.100.7": 1}}, ["10.10.0.1"])
-    assert found["top"] == {"address": "10.10.0.1", "count": 3, "share": 0.75}
-    assert found["message"] == (
-        "3 of 4 IKE security associations come from the load balancer, 2 remote addresses in all, 3 from 10.10.0.1 (75 %)"
-    )
-
-
-def test_a_server_without_a_gateway_can_be_judged() -> None:
-    assert sources({"gateway": None, "networks": [], "sas": {"198.51.100.7": 1}}, [])["verdict"] == "seen"
-
-
-@given(st.dictionaries(st.ip_addresses(v=4).map(str), st.integers(1, 1000), min_size=1))
-def test_clients_addresses_are_never_taken_for_the_load_balancers(sas: dict[str, int]) -> None:
-    found = sources({"gateway": "10.10.0.1", "networks": [], "sas": sas}, [])
-    assert found["verdict"] == "seen"
-    assert found["top"]["count"] == max(sas.values())
-    assert found["addresses"] == len(sas)
-
-
-def test_addresses_of_load_balancers() -> None:
-    servers = [{"gateways": ["10.10.0.1%1"]}, {"gateways": []}]
-    services = [{"address": "203.0.113.10%1", "servers": servers}, {"address": "", "servers": []}]
-    assert load_balancer_addresses({"bigip": {"services": services}}) == ["10.10.0.1", "203.0.113.10"]
