@@ -114,7 +114,7 @@ def test_a_server_that_fails_stops_everything_before_any_load_balancer(ansible: 
     refused = ansible.playbook("aovpn.ikev2.remediate")
     assert refused.code != 0
     assert "change_refused" in refused.output
-    assert "rras2: nothing was changed here or on what depends on it" in refused.output
+    assert "rras2: nothing was changed, here or on what depends on it" in refused.output
     assert (lab.writing(), ansible.snapshots()) == ([], [])
 
     lab.rras2.state["nics"][0]["dhcp"] = False

@@ -34,7 +34,7 @@ def changes(run: Run) -> list[tuple[t.Any, ...]]:
 
 
 def redirect(lab: Lab, gateway: str, *names: str) -> None:
-    """Give servers this default gateway, behind everybody's back."""
+    """Set this default gateway on servers, behind everybody's back."""
     for server in (server for server in lab.servers if server.name in names):
         for route in (route for store in server.state["routes"].values() for route in store):
             if route["dest"] == "0.0.0.0/0":
@@ -49,7 +49,7 @@ def keep_addresses(lab: Lab) -> None:
 
 
 def see(lab: Lab, *addresses: str, **more: t.Any) -> None:
-    """Give both servers one association from each of these addresses."""
+    """Put one association on both servers from each of these addresses."""
     for server in lab.servers:
         server.state["sas"] = [{"remote_address": address, **more} for address in addresses]
 

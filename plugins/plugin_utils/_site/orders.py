@@ -68,7 +68,7 @@ def _refusal(site: Site, item: AnyHost) -> Record:
     if not reasons:
         return item.record
     return item.record.refused(
-        f"{item.host}: nothing was changed here or on what depends on it, because of {'; '.join(reasons)}"
+        f"{item.host}: nothing was changed, here or on what depends on it, because of {'; '.join(reasons)}"
     )
 
 
@@ -132,10 +132,10 @@ def _restoring(site: Site, item: AnyHost) -> Order:
     if item.kept is None or not (site.selected.gateways or site.selected.limits):
         return Order(item.record, why_not="the snapshot does not contain it")
     gateway = item.kept["gateway"]
-    if site.selected.gateways:
+    moved = item.now is None or item.now.gateway != gateway
+    if site.selected.gateways and moved:
         reasons = site.cut_off(item, gateway, item.kept_with)
-        moved = item.now is None or item.now.gateway != gateway
-        if not reasons and moved and (finding := site.unverified_gateway(item)):
+        if not reasons and (finding := site.unverified_gateway(item)):
             reasons = [f"{finding.code}: {finding.message} {finding.remedy}"]
         if reasons:
             message = f"{item.host}: the server was not changed, because {'; '.join(reasons)}. Restore the load balancers first."

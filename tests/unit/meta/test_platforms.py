@@ -149,11 +149,15 @@ def test_the_role_takes_every_platform_and_its_options() -> None:
 def rendered(platform: Platform, given: dict[str, t.Any]) -> dict[str, t.Any]:
     """Return the arguments that the role's task has with these variables, without those that it omits."""
     (task,) = yaml.safe_load(read("roles", "load_balancer", "tasks", "main.yml"))
-    variables = {"load_balancer_platform": platform.name, "omit": "OMITTED", **task["vars"], **given}
-    values = {
-        name: NativeEnvironment().from_string(text).render(variables)
-        for name, text in {**task["args"], "action": task["action"]}.items()
-    }
+    variables = {"load_balancer_platform": platform.name, "omit": "OMITTED", **given}
+
+    def render(texts: dict[str, t.Any]) -> dict[str, t.Any]:
+        made = {name: text for name, text in texts.items() if not isinstance(text, str)}
+        templates = {name: NativeEnvironment().from_string(text) for name, text in texts.items() if name not in made}
+        return made | {name: template.render(variables) for name, template in templates.items()}
+
+    variables |= render(task["vars"])
+    values = render({**task["args"], "action": task["action"]})
     return {name: value for name, value in values.items() if value != "OMITTED"}
 
 
