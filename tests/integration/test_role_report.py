@@ -18,6 +18,7 @@ from jsonschema import Draft202012Validator
 from markupsafe import escape
 
 from harness import REPOSITORY, Ansible, Run
+from lab.whole import Lab
 from report_examples import (
     GATEWAY,
     HIDDEN,
@@ -193,6 +194,20 @@ def test_the_statistics_are_of_types_that_awx_keeps(ansible: Ansible) -> None:
     assert {change["setting"] for change in changes} >= {"snat", "usip", "USNIP", "Transparent"}
     assert stats["ikev2_report"] == f"{ansible.folder}/report.html"
     assert stats["ikev2_report_json"] == f"{ansible.folder}/report.json"
+
+
+def test_a_second_playbook_of_the_same_command_begins_by_itself(ansible: Ansible, lab: Lab) -> None:
+    lab.write_inventory(without={"netscaler", "loadmaster"})
+    names = ("-e", f"report_directory={ansible.folder} report_name=report")
+    run = ansible.command("ansible-playbook", "aovpn.ikev2.remediate", "aovpn.ikev2.verify", *names)
+    assert run.code == 0, run.output
+    found = written(run)
+    assert (found["playbook"], found["changes"]) == ("verify", [])
+    remedied = lab.settings()
+    run = ansible.command("ansible-playbook", "aovpn.ikev2.rollback", "aovpn.ikev2.remediate", *names)
+    assert run.code == 0, run.output
+    assert lab.settings() == remedied
+    assert len(written(run)["changes"]) == 4
 
 
 def test_check_mode_writes_the_report_as_well(ansible: Ansible) -> None:

@@ -43,6 +43,7 @@ VARIABLES = frozenset(
     {
         "group_names",
         "ansible_host",
+        "ikev2_run",
         "ikev2_site",
         "ikev2_kept",
         "ikev2_verified",
@@ -336,19 +337,29 @@ def _understood(
 
 
 def _record(variables: Variables, host: str, names: Mapping[str, str]) -> Record:
-    """Return the host's record. Where no playbook of ours gave an order, its registered results are all there is."""
-    site = variables.get("ikev2_site")
-    order = site["orders"].get(host) if isinstance(site, Mapping) and "orders" in site else None
+    """Return the host's record. Where this run of a playbook gave no order, its registered results are all there is.
+
+    An earlier playbook of the same command may have left orders and results: of those of a run, only what it reads itself counts.
+    """
+    site, run = variables.get("ikev2_site"), run_of(variables)
+    mine = isinstance(site, Mapping) and "orders" in site and site.get("run", "") == run
+    order = site["orders"].get(host) if mine else None
     if order is not None:
         return Record.parse(order["record"]).collected(variables)
     record = Record()
     for name, kind in names.items():
         result = variables.get(name)
-        if isinstance(result, Mapping):
+        if isinstance(result, Mapping) and (not run or kind == "read"):
             changing = result.get("changed") or (result.get("failed") and result.get("before"))
             stage: Stage = "change" if kind == "change" or (kind == "any" and changing) else "read"
             record = Record(stage, (name,), record.steps).collected(variables)
     return record
+
+
+def run_of(variables: Variables) -> str:
+    """Return what identifies the run of a playbook; empty where there is none."""
+    run = variables.get("ikev2_run")
+    return str(run["started"]) if isinstance(run, Mapping) and "started" in run else ""
 
 
 def _common(host: str, variables: Variables, prefix: str, record: Record) -> dict[str, t.Any]:
@@ -402,7 +413,7 @@ def _server(limit_wanted: bool, host: str, variables: Variables) -> VpnServer:
     record = _record(variables, host, names)
     parts: dict[str, Mapping[str, t.Any]] = {}
     first: dict[str, t.Any] = {}
-    if not any(step.name == "rras_read" and not step.failed for step in record.steps):
+    if not run_of(variables) and not any(step.name == "rras_read" and not step.failed for step in record.steps):
         # Only the role's facts are known, and not how they came about.
         first = dict(variables.get("rras_facts") or {})
     facts = first
