@@ -97,8 +97,7 @@ class Report:
 
     def changes_of(self, item: Host) -> tuple[Change, ...]:
         """Return a host's changes: due, made, or in check mode such as a real run would make."""
-        due = item.due if isinstance(item, (LoadBalancer, VpnServer)) else ()
-        return due if self.due else item.made
+        return item.due if self.due else item.made
 
     @cached_property
     def changes(self) -> tuple[tuple[str, Change], ...]:
@@ -111,7 +110,7 @@ class Report:
         if item.failure:
             began = item.failure.stage not in ("read", "check")
             return "undone" if began and item.failure.final_state in ("unchanged", "rolled_back") else "failed"
-        if not (isinstance(item, (LoadBalancer, VpnServer)) and item.read):
+        if not item.read:
             return "not read"
         if item.changing:
             return "changed"

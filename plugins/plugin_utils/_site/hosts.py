@@ -78,13 +78,15 @@ def bare(address: str) -> str:
 
 @dataclass(frozen=True)
 class Host:
-    """What all hosts have in common. ``read``: something is known of it. ``problem``: why its data cannot be understood."""
+    """What all hosts have in common. ``problem``: why its data cannot be understood. ``first``, ``now``: what was read first and last."""
 
     host: str
     groups: frozenset[str] = frozenset()
     record: Record = field(default_factory=Record)
     accept: frozenset[str] = frozenset()
     problem: str = ""
+    first: Result | Facts | None = None
+    now: Result | Facts | None = None
 
     @property
     def failure(self) -> Failure | None:
@@ -95,7 +97,16 @@ class Host:
     @property
     def read(self) -> bool:
         """Report whether anything is known of it."""
-        return False
+        return self.now is not None
+
+    def has(self, code: str) -> bool:
+        """Report whether the first reading has a finding."""
+        return self.first is not None and any(finding.code == code for finding in self.first.findings)
+
+    @property
+    def due(self) -> tuple[Change, ...]:
+        """Return the changes that are due."""
+        return tuple(self.now.changes) if self.now else ()
 
     @property
     def in_run(self) -> bool:
@@ -134,11 +145,6 @@ class LoadBalancer(Host):
     first: Result | None = None
     now: Result | None = None
     kept: Mapping[str, t.Any] | None = None
-
-    @property
-    def read(self) -> bool:
-        """Report whether anything is known of it."""
-        return self.now is not None
 
     @property
     def services(self) -> tuple[Service, ...]:
@@ -185,10 +191,6 @@ class LoadBalancer(Host):
     def probes(self) -> tuple[dict[str, t.Any], ...]:
         """Return the last answers to the probe of its virtual addresses."""
         return next((step.answers for step in reversed(self.record.steps) if step.name == "probe"), ())
-
-    def has(self, code: str) -> bool:
-        """Report whether the first reading has a finding."""
-        return self.first is not None and any(finding.code == code for finding in self.first.findings)
 
     @property
     def vips(self) -> frozenset[str]:
@@ -286,23 +288,9 @@ class VpnServer(Host):
     facts: Mapping[str, t.Any] = field(default_factory=dict)
     kept: Mapping[str, t.Any] | None = None
 
-    @property
-    def read(self) -> bool:
-        """Report whether anything is known of it."""
-        return self.now is not None
-
     def due_in(self, scope: str) -> bool:
         """Report whether a change of this scope was due at the first reading."""
         return self.first is not None and any(change.scope == scope for change in self.first.changes)
-
-    @property
-    def due(self) -> tuple[Change, ...]:
-        """Return the changes that are due."""
-        return self.now.changes if self.now else ()
-
-    def has(self, code: str) -> bool:
-        """Report whether the first reading has a finding."""
-        return self.first is not None and any(finding.code == code for finding in self.first.findings)
 
 
 def parse_hosts(
@@ -342,10 +330,8 @@ def _record(variables: Variables, host: str, names: Mapping[str, str]) -> Record
     An earlier playbook of the same command may have left orders and results: of those of a run, only what it reads itself counts.
     """
     site, run = variables.get("ikev2_site"), run_of(variables)
-    mine = isinstance(site, Mapping) and "orders" in site and site.get("run", "") == run
-    order = site["orders"].get(host) if mine else None
-    if order is not None:
-        return Record.parse(order["record"]).collected(variables)
+    if isinstance(site, Mapping) and "orders" in site and site.get("run", "") == run and host in site["orders"]:
+        return Record.parse(site["orders"][host]["record"]).collected(variables)
     record = Record()
     for name, kind in names.items():
         result = variables.get(name)
