@@ -68,7 +68,8 @@ class ActionModule(ActionBase):
         base = _reserve(options, now, page)
         site = read_site({"groups": {}, "hostvars": {}}, options["playbook"], check_mode=bool(self._task.check_mode))
         report = Report(site, since).as_dict()
-        report["verdict"]["title"] = f"Running since {since}: if this is old, the run was killed"
+        title = f"Running since {since}: if this is old, the run was killed"
+        report["verdict"] = {"status": "unknown", "title": title, "lines": [], "steps": []}
         _write(base, page, report)
         return {"base": str(base), "started": f"{now:%Y-%m-%dT%H:%M:%S.%fZ}"}
 

@@ -238,6 +238,18 @@ def test_hosts_without_anything_are_in_the_report(ansible: Ansible) -> None:
     assert set(found["servers"]) == {"rras1", "rras2"}
 
 
+def test_a_run_that_has_not_ended_has_a_page_and_a_file(ansible: Ansible) -> None:
+    run = ansible.module("report", {"state": "started", "playbook": "remediate", "directory": str(ansible.folder)})
+    assert run.code == 0, run.output
+    (page,) = ansible.folder.glob("remediate-*.html")
+    for path in (page, ansible.folder / "latest.html"):
+        assert "If this page is old, the run was killed" in path.read_text(encoding="utf-8")
+        found = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        Draft202012Validator(SCHEMA).validate(found)
+        assert found["verdict"]["title"].startswith("Running since ")
+        assert found["verdict"]["steps"] == []
+
+
 def test_a_folder_that_cannot_be_written_is_said(ansible: Ansible, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     run = report(ansible, variables(clean()), "-e", f"report_directory={tmp_path / 'file' / 'folder'}")
