@@ -30,7 +30,7 @@ ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "name": {"type": "str"},
     "directory": {"type": "path", "required": True},
     "run": {"type": "dict"},
-    "snapshot": {"type": "path"},
+    "snapshot": {"type": "dict"},
     "problem": {"type": "str", "default": ""},
     "due": {"type": "bool", "default": False},
     "hosts": {"type": "list", "elements": "str"},
@@ -68,9 +68,10 @@ class ActionModule(ActionBase):
         base = _reserve(options, now, page)
         site = read_site({"groups": {}, "hostvars": {}}, options["playbook"], check_mode=bool(self._task.check_mode))
         report = Report(site, since).as_dict()
-        report["verdict"]["title"] = f"Running since {since}: if this is old, the run was killed"
+        title = f"Running since {since}: if this is old, the run was killed"
+        report["verdict"] = {"status": "unknown", "title": title, "lines": [], "steps": []}
         _write(base, page, report)
-        return {"base": str(base), "started": since}
+        return {"base": str(base), "started": f"{now:%Y-%m-%dT%H:%M:%S.%fZ}"}
 
     def _report(self, options: Mapping[str, t.Any], task_vars: Mapping[str, t.Any]) -> Report:
         site = read_site(
@@ -94,10 +95,11 @@ class ActionModule(ActionBase):
         run = options["run"] or {}
         base = Path(run["base"]) if run else _reserve(options, datetime.now(UTC), page)
         _write(base, page, found)
-        if options["snapshot"] and all(
-            item.final_state in ("unchanged", "rolled_back") for item in report.site.hosts.values()
-        ):
-            Path(options["snapshot"]).unlink(missing_ok=True)
+        # An earlier playbook of the same command may have written one as well.
+        snapshot = options["snapshot"] or {}
+        mine = snapshot.get("path") and snapshot["run"] == run.get("started")
+        if mine and all(item.final_state in ("unchanged", "rolled_back") for item in report.site.hosts.values()):
+            Path(snapshot["path"]).unlink(missing_ok=True)
         return {
             "html": f"{base}.html",
             "json": f"{base}.json",

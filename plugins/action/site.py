@@ -14,6 +14,7 @@ from ansible.utils.unsafe_proxy import wrap_var
 
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._plain import plain
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site import orders
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.hosts import run_of
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.hostvars import probed, read_site
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.site import Site
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.snapshot import snapshot_of
@@ -38,7 +39,8 @@ class ActionModule(ActionBase):
         site = read_site(self._variables, options["playbook"], check_mode=bool(self._task.check_mode))
         found = getattr(self, f"_{options['step']}")(site)
         # The orders hold all that is known, so that -v would show it once more each time.
-        return {**result, "changed": False, "_ansible_verbose_override": True, **wrap_var(found)}
+        run = run_of(plain({"ikev2_run": self._variables.get("ikev2_run")}))
+        return {**result, "changed": False, "_ansible_verbose_override": True, "run": run, **wrap_var(found)}
 
     @property
     def _batch(self) -> list[str]:

@@ -20,6 +20,7 @@ from ansible.utils.unsafe_proxy import wrap_var
 
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._files import create_file
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._plain import plain
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.hosts import run_of
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.snapshot import FORMAT, read_snapshot
 
 ARGUMENTS: dict[str, dict[str, t.Any]] = {
@@ -45,7 +46,9 @@ class ActionModule(ActionBase):
         _dummy, options = self.validate_argument_spec(ARGUMENTS, required_if=REQUIRED_IF)
         options = plain(options)
         if options["state"] == "present":
-            return {**result, "changed": False, "path": str(self._write(options)) if options["content"] else ""}
+            path = str(self._write(options)) if options["content"] else ""
+            run = run_of(plain({"ikev2_run": (task_vars or {}).get("ikev2_run")}))
+            return {**result, "changed": False, "path": path, "run": run}
         groups = (task_vars or {}).get("groups", {})
         known = {*groups.get("ikev2_load_balancers", ()), *groups.get("rras", ())}
         return {**result, "changed": False, **wrap_var(_read(options, known))}

@@ -40,8 +40,8 @@ options:
     description: The result of O(state=started). Its files are replaced.
     type: dict
   snapshot:
-    description: The snapshot that the run has written. It is removed if the run has changed nothing.
-    type: path
+    description: The result of M(aovpn.ikev2.snapshot_file). The file is removed if this run has written it and has changed nothing.
+    type: dict
   problem:
     description: What stopped the run before any device was touched.
     type: str
@@ -129,8 +129,8 @@ base:
   type: str
   sample: /srv/reports/audit-20261124T201817Z
 started:
-  description: The time, in UTC.
+  description: The time, in UTC, which identifies the run.
   returned: with O(state=started)
   type: str
-  sample: "2026-11-24T20:18:17Z"
+  sample: "2026-11-24T20:18:17.000001Z"
 """

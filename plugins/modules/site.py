@@ -62,6 +62,11 @@ orders:
   returned: success
   type: dict
   sample: {rras1: {go: true, why_not: "", entry: gateway, return_path: {}, snapshot: {}, record: {}}}
+run:
+  description: What identifies the run of a playbook, so that orders of an earlier one are not taken for its own.
+  returned: success
+  type: str
+  sample: "2026-11-24T20:18:17.000001Z"
 due:
   description: The C(servers) and the C(load_balancers) that the run changes.
   returned: with O(step=judge) and after it

@@ -71,6 +71,11 @@ path:
   returned: success
   type: str
   sample: /var/lib/ikev2-snapshots/20261124T201817Z.json
+run:
+  description: What identifies the run of a playbook that wrote it; see RV(aovpn.ikev2.site#module:run).
+  returned: with O(state=present)
+  type: str
+  sample: "2026-11-24T20:18:17.000001Z"
 snapshot:
   description: Its content by host, null if there was none to read.
   returned: with O(state=read)

@@ -18,6 +18,7 @@ from jsonschema import Draft202012Validator
 from markupsafe import escape
 
 from harness import REPOSITORY, Ansible, Run
+from lab.whole import Lab
 from report_examples import (
     GATEWAY,
     HIDDEN,
@@ -195,6 +196,20 @@ def test_the_statistics_are_of_types_that_awx_keeps(ansible: Ansible) -> None:
     assert stats["ikev2_report_json"] == f"{ansible.folder}/report.json"
 
 
+def test_a_second_playbook_of_the_same_command_begins_by_itself(ansible: Ansible, lab: Lab) -> None:
+    lab.write_inventory(without={"netscaler", "loadmaster"})
+    names = ("-e", f"report_directory={ansible.folder} report_name=report")
+    run = ansible.command("ansible-playbook", "aovpn.ikev2.remediate", "aovpn.ikev2.verify", *names)
+    assert run.code == 0, run.output
+    found = written(run)
+    assert (found["playbook"], found["changes"]) == ("verify", [])
+    remedied = lab.settings()
+    run = ansible.command("ansible-playbook", "aovpn.ikev2.rollback", "aovpn.ikev2.remediate", *names)
+    assert run.code == 0, run.output
+    assert lab.settings() == remedied
+    assert len(written(run)["changes"]) == 4
+
+
 def test_check_mode_writes_the_report_as_well(ansible: Ansible) -> None:
     run = report(ansible, variables(clean()), "--check")
     assert run.code == 0, run.output
@@ -221,6 +236,18 @@ def test_hosts_without_anything_are_in_the_report(ansible: Ansible) -> None:
     assert found["load_balancers"]["bigip"]["outcome"] == found["servers"]["rras1"]["outcome"] == "not read"
     assert found["servers"]["rras2"]["wanted_gateway"] is None
     assert set(found["servers"]) == {"rras1", "rras2"}
+
+
+def test_a_run_that_has_not_ended_has_a_page_and_a_file(ansible: Ansible) -> None:
+    run = ansible.module("report", {"state": "started", "playbook": "remediate", "directory": str(ansible.folder)})
+    assert run.code == 0, run.output
+    (page,) = ansible.folder.glob("remediate-*.html")
+    for path in (page, ansible.folder / "latest.html"):
+        assert "If this page is old, the run was killed" in path.read_text(encoding="utf-8")
+        found = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        Draft202012Validator(SCHEMA).validate(found)
+        assert found["verdict"]["title"].startswith("Running since ")
+        assert found["verdict"]["steps"] == []
 
 
 def test_a_folder_that_cannot_be_written_is_said(ansible: Ansible, tmp_path: Path) -> None:

@@ -16,7 +16,13 @@ from markupsafe import Markup
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._platforms import title
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report.model import Json, Report
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report.picture import SERVERS_SHOWN, lanes, ports, words
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report.picture import (
+    SEES,
+    SERVERS_SHOWN,
+    lanes,
+    ports,
+    words,
+)
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.verdict import left
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._text import (
     change_text,
@@ -47,6 +53,7 @@ OUTCOMES = {
     "waiting": ("open", "…"),
     "not read": ("open", "?"),
 }
+MARKS = {"good": "✓", "warn": "!", "bad": "✕", "open": "?"}
 SEVERITIES = {"blocker": ("bad", "Blocker"), "warning": ("warn", "Warning"), "info": ("open", "Note")}
 KINDS = {  # of the addresses from which associations come
     "client": ("", "clients' own addresses"),
@@ -89,6 +96,8 @@ def render(report: Report) -> str:
         severities=SEVERITIES,
         stages=STAGES,
         kinds=KINDS,
+        sees=SEES,
+        marks=MARKS,
     )
 
 

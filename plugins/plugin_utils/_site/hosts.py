@@ -43,6 +43,7 @@ VARIABLES = frozenset(
     {
         "group_names",
         "ansible_host",
+        "ikev2_run",
         "ikev2_site",
         "ikev2_kept",
         "ikev2_verified",
@@ -77,13 +78,15 @@ def bare(address: str) -> str:
 
 @dataclass(frozen=True)
 class Host:
-    """What all hosts have in common. ``read``: something is known of it. ``problem``: why its data cannot be understood."""
+    """What all hosts have in common. ``problem``: why its data cannot be understood. ``first``, ``now``: what was read first and last."""
 
     host: str
     groups: frozenset[str] = frozenset()
     record: Record = field(default_factory=Record)
     accept: frozenset[str] = frozenset()
     problem: str = ""
+    first: Result | Facts | None = None
+    now: Result | Facts | None = None
 
     @property
     def failure(self) -> Failure | None:
@@ -94,7 +97,16 @@ class Host:
     @property
     def read(self) -> bool:
         """Report whether anything is known of it."""
-        return False
+        return self.now is not None
+
+    def has(self, code: str) -> bool:
+        """Report whether the first reading has a finding."""
+        return self.first is not None and any(finding.code == code for finding in self.first.findings)
+
+    @property
+    def due(self) -> tuple[Change, ...]:
+        """Return the changes that are due."""
+        return tuple(self.now.changes) if self.now else ()
 
     @property
     def in_run(self) -> bool:
@@ -133,11 +145,6 @@ class LoadBalancer(Host):
     first: Result | None = None
     now: Result | None = None
     kept: Mapping[str, t.Any] | None = None
-
-    @property
-    def read(self) -> bool:
-        """Report whether anything is known of it."""
-        return self.now is not None
 
     @property
     def services(self) -> tuple[Service, ...]:
@@ -184,10 +191,6 @@ class LoadBalancer(Host):
     def probes(self) -> tuple[dict[str, t.Any], ...]:
         """Return the last answers to the probe of its virtual addresses."""
         return next((step.answers for step in reversed(self.record.steps) if step.name == "probe"), ())
-
-    def has(self, code: str) -> bool:
-        """Report whether the first reading has a finding."""
-        return self.first is not None and any(finding.code == code for finding in self.first.findings)
 
     @property
     def vips(self) -> frozenset[str]:
@@ -290,23 +293,9 @@ class VpnServer(Host):
     kept: Mapping[str, t.Any] | None = None
     kept_with: tuple[str, ...] = ()
 
-    @property
-    def read(self) -> bool:
-        """Report whether anything is known of it."""
-        return self.now is not None
-
     def due_in(self, scope: str) -> bool:
         """Report whether a change of this scope was due at the first reading."""
         return self.first is not None and any(change.scope == scope for change in self.first.changes)
-
-    @property
-    def due(self) -> tuple[Change, ...]:
-        """Return the changes that are due."""
-        return self.now.changes if self.now else ()
-
-    def has(self, code: str) -> bool:
-        """Report whether the first reading has a finding."""
-        return self.first is not None and any(finding.code == code for finding in self.first.findings)
 
 
 def parse_hosts(
@@ -341,19 +330,27 @@ def _understood(
 
 
 def _record(variables: Variables, host: str, names: Mapping[str, str]) -> Record:
-    """Return the host's record. Where no playbook of ours gave an order, its registered results are all there is."""
-    site = variables.get("ikev2_site")
-    order = site["orders"].get(host) if isinstance(site, Mapping) and "orders" in site else None
-    if order is not None:
-        return Record.parse(order["record"]).collected(variables)
+    """Return the host's record. Where this run of a playbook gave no order, its registered results are all there is.
+
+    An earlier playbook of the same command may have left orders and results: of those of a run, only what it reads itself counts.
+    """
+    site, run = variables.get("ikev2_site"), run_of(variables)
+    if isinstance(site, Mapping) and "orders" in site and site.get("run", "") == run and host in site["orders"]:
+        return Record.parse(site["orders"][host]["record"]).collected(variables)
     record = Record()
     for name, kind in names.items():
         result = variables.get(name)
-        if isinstance(result, Mapping):
+        if isinstance(result, Mapping) and (not run or kind == "read"):
             changing = result.get("changed") or (result.get("failed") and result.get("before"))
             stage: Stage = "change" if kind == "change" or (kind == "any" and changing) else "read"
             record = Record(stage, (name,), record.steps).collected(variables)
     return record
+
+
+def run_of(variables: Variables) -> str:
+    """Return what identifies the run of a playbook; empty where there is none."""
+    run = variables.get("ikev2_run")
+    return str(run["started"]) if isinstance(run, Mapping) and "started" in run else ""
 
 
 def _common(host: str, variables: Variables, prefix: str, record: Record) -> dict[str, t.Any]:
@@ -408,7 +405,7 @@ def _server(limit_wanted: bool, host: str, variables: Variables) -> VpnServer:
     record = _record(variables, host, names)
     parts: dict[str, Mapping[str, t.Any]] = {}
     first: dict[str, t.Any] = {}
-    if not any(step.name == "rras_read" and not step.failed for step in record.steps):
+    if not run_of(variables) and not any(step.name == "rras_read" and not step.failed for step in record.steps):
         # Only the role's facts are known, and not how they came about.
         first = dict(variables.get("rras_facts") or {})
     facts = first

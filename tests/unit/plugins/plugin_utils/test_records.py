@@ -27,7 +27,19 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.records import STAGES, Record, Step, failure_of
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.site import Site
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.snapshot import FORMAT, read_snapshot, snapshot_of
-from report_examples import GATEWAY, drifted, facts, finding, gateway_change, result, server_read, site_of, translations
+from report_examples import (
+    GATEWAY,
+    clean,
+    drifted,
+    facts,
+    finding,
+    gateway_change,
+    result,
+    server_read,
+    site_of,
+    translations,
+    variables,
+)
 
 CHANGED = {"changed": True, "final_state": "changed"}
 READ = {"changed": False, "final_state": "unchanged"}
@@ -196,6 +208,24 @@ def test_a_result_alone_is_a_reading_or_a_change() -> None:
     ) == ["read"]
     read = server_read(facts())
     assert stages({"rras_read": read, "rras_gateway_result": CHANGED}) == ["read", "change"]
+
+
+def test_what_an_earlier_playbook_of_the_same_command_left_is_not_of_this_run() -> None:
+    raw = clean()
+    hosts = variables(raw)
+    for host in hosts.values():
+        host["ikev2_site"]["run"] = "09:00"
+        host["ikev2_run"] = {"started": "09:00"}
+    assert {host: item.read for host, item in Site.parse(hosts).hosts.items()} == dict.fromkeys(hosts, True)
+    for host in hosts.values():
+        host["ikev2_run"] = {"started": "09:01"}
+    hosts["bigip"]["load_balancer_result"] = result(True, changed=True, final_state="changed")
+    hosts["rras1"]["rras_gateway_result"] = {**CHANGED, "changes": [gateway_change()]}
+    hosts["rras1"]["rras_read"] = server_read(facts())
+    hosts["rras2"]["rras_facts"] = facts("rras2")
+    site = Site.parse(hosts)
+    assert {host: item.read for host, item in site.hosts.items()} == {"bigip": False, "rras1": True, "rras2": False}
+    assert not any(item.changing for item in site.hosts.values())
 
 
 def test_what_was_changed_on_a_server_is_no_longer_due_there() -> None:
