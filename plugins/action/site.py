@@ -59,12 +59,13 @@ class ActionModule(ActionBase):
         given = orders.judged(site)
         site = site.with_records({host: order.record for host, order in given.items()})
         due = orders.due_hosts(site)
-        again = orders.to_read_again(site, due)
+        # A rollback is nothing to go back from.
+        keeps = any(due.values()) and site.playbook != "rollback"
         return {
             **_orders(given),
             "due": due,
-            "again": again,
-            "snapshot": snapshot_of(site) if any(due.values()) else {},
+            "again": orders.to_read_again(site, due),
+            "snapshot": snapshot_of(site) if keeps else {},
         }
 
     def _change(self, site: Site) -> dict[str, t.Any]:
