@@ -152,11 +152,17 @@ def test_a_load_balancer_that_cannot_be_read_stops_everything_before_any_change(
 
 
 def test_without_the_right_gateway_no_load_balancer_is_touched(ansible: Ansible, lab: Lab) -> None:
-    wrong = {"rras_gateway": "10.10.0.254"}
+    wrong = {"rras_gateway": "10.10.0.2"}
     lab.write_inventory({"rras1": wrong, "rras2": wrong}, without={"netscaler", "loadmaster"})
     run = ansible.playbook("aovpn.ikev2.remediate")
     assert run.code != 0
-    assert "return_path_wrong at 10.10.0.11" in run.output
+    assert (
+        "return_path_wrong at 10.10.0.11: 'rras_gateway' is 10.10.0.2 for this server, whose default gateway is"
+        in run.output
+    )
+    assert "10.10.0.254 now" in run.output
+    assert "default gateway is 10.10.0.2," not in run.output
+    assert "Set 'rras_gateway' to one of 10.10.0.1" in run.output
     assert lab.writing() == []
 
 

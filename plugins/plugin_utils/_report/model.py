@@ -125,7 +125,7 @@ class Report:
     def findings(self) -> tuple[HostFinding, ...]:
         """Return all findings, the worst first, each once."""
         site = self.site
-        found = [HostFinding(host, one) for host, item in site.load_balancers.items() for one in item.findings]
+        found = [HostFinding(host, one) for host in site.load_balancers for one in site.findings_of(host)]
         found += [
             HostFinding(host, one) for host, (_item, facts) in site.read_servers.items() for one in facts.findings
         ]
@@ -206,7 +206,7 @@ class Report:
             "read": item.read,
             "services": [service.as_dict() for service in item.services],
             "before": [service.as_dict() for service in services],
-            "findings": [HostFinding(item.host, one).as_dict() for one in item.findings],
+            "findings": [HostFinding(item.host, one).as_dict() for one in self.site.findings_of(item.host)],
             "accepted": sorted(item.accept),
             "requests": item.now.requests if item.now else 0,
             "probe": list(item.probes),

@@ -213,6 +213,25 @@ class Site:
                 )
         return ""
 
+    def findings_of(self, host: str) -> tuple[Finding, ...]:
+        """Return a load balancer's findings. Those that were read with a planned gateway name what plans it."""
+        return tuple(map(self._explained, self.load_balancers[host].findings))
+
+    def _explained(self, finding: Finding) -> Finding:
+        server = bare(finding.object)
+        planned, now = self.planned_gateways.get(server), self.gateways.get(server)
+        if finding.code != "return_path_wrong" or planned == now:
+            return finding
+        offered = sorted(
+            {gateway for item in self.read_load_balancers.values() for gateway in item.offered.get(server, ())}
+        )
+        return replace(
+            finding,
+            message=f"'rras_gateway' is {planned} for this server, whose default gateway is {now} now. With {planned}, its replies to"
+            " clients would not come back through this device.",
+            remedy=f"Set 'rras_gateway' to one of {', '.join(offered)}; or accept 'return_path_wrong' if its replies come back some other way.",
+        )
+
     def obstacles(self, host: str) -> list[str]:
         """Return as sentences what blocks the changes that are due on a load balancer, or those of its servers' gateways."""
         item = self.load_balancers[host]
@@ -220,7 +239,7 @@ class Site:
             return []
         return [
             f"{finding.code} at {finding.object}: {finding.message} {finding.remedy}"
-            for finding in item.first.findings
+            for finding in map(self._explained, item.first.findings)
             if finding.severity == "blocker"
             and finding.code not in item.accept
             and (item.first.changes or finding.code == "return_path_wrong")

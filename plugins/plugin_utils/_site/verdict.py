@@ -64,7 +64,7 @@ def _load_balancer_drift(site: Site) -> Iterable[str]:
                 told.remove(change.id)
             else:
                 yield f"{host}: {due_text(change)}"
-        for finding in item.findings:
+        for finding in site.findings_of(host):
             left = finding.code == "not_active_unit" and site.partner(host)
             if finding.severity == "blocker" and finding.code not in item.accept and not left:
                 yield f"{host}: {finding.code} at {finding.object}: {finding.message}"
@@ -334,8 +334,8 @@ def _steps(site: Site, figures: Figures, status: Status) -> Iterable[NextStep]:
     elif status == "drift":
         blockers = [
             finding
-            for item in site.read_load_balancers.values()
-            for finding in item.findings
+            for host, item in site.read_load_balancers.items()
+            for finding in site.findings_of(host)
             if finding.severity == "blocker" and finding.code not in {*item.accept, "return_path_wrong"}
         ]
         if blockers:
