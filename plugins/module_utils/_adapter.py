@@ -109,6 +109,10 @@ class Adapter(abc.ABC):
         ``changing``: the change follows at once, so what does not bear on it need not cost a request.
         """
 
+    def obstacles(self, changes: Sequence[Change]) -> Sequence[str]:
+        """Report why the device would refuse ``changes``, as far as it has shown that by now. Sends no request."""
+        return ()
+
     @abc.abstractmethod
     def apply(self, changes: Sequence[Change]) -> None:
         """Make these changes, in this order, and no others."""

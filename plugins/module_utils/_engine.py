@@ -221,6 +221,9 @@ def _run(adapter: Adapter, order: Order, result: Result, *, check_mode: bool) ->
                 f"{finding.code} at {finding.object}: {finding.message} {finding.remedy}" for finding in blockers
             )
         )
+    # Not blockers: accepting them would not help.
+    if obstacles := adapter.obstacles(changes):
+        raise Blocked(f"{adapter.label}: nothing was changed. {' '.join(obstacles)}")
     result.changes = tuple(changes)
     if check_mode:
         # The guard may have learned more about the services, such as that their address is switched off.

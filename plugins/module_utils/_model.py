@@ -61,6 +61,7 @@ FINDING_CODES: t.Final[Mapping[str, str]] = {
     "server_shared": "A VPN server is behind several load balancers.",
     "session_left_open": "The device did not answer the log-out.",
     "shared_service_group": "A service group also serves other virtual servers.",
+    "snat_pool_needed": "A rollback needs a SNAT pool that nothing else may refer to after the change.",
     "subnet_originating": "The load balancer may send from an address of its own in the servers' subnet.",
     "unsupported_mode": "The service works in a mode in which this setting cannot keep the source address.",
     "unsynced_changes": "The other unit does not have all changes.",

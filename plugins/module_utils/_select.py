@@ -82,7 +82,10 @@ def _of_snapshot(services: Sequence[Service], order: Order, names: Iterable[str]
     for name in names:
         of_name = [service for service in services if service.id == name]
         if not of_name:
-            raise InvalidInput(f"{label}: no UDP service called {name!r}. {_nearest(name, services)}")
+            raise InvalidInput(
+                f"{label}: no UDP service called {name!r}. {_nearest(name, services)}"
+                " The snapshot names it: create it again, or take it out of the snapshot."
+            )
         found += [service for service in of_name if service.port in order.ports] or of_name
     return found
 

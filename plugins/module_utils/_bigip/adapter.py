@@ -10,7 +10,7 @@ import contextlib
 import re
 import time
 import typing as t
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import quote_plus
 
@@ -53,7 +53,7 @@ SYNC_POLLS, SYNC_PAUSE = 60, 2
 class BigIp(Adapter):
     """A BIG-IP, or one ``partition`` of it.
 
-    ``sync_group``: the device group to sync to after a change. ``restores_pool``: a SNAT pool is what a snapshot restores.
+    ``sync_group``: the device group to sync to after a change. ``restores``: the values of services that a snapshot restores.
     """
 
     platform = "bigip"
@@ -71,7 +71,7 @@ class BigIp(Adapter):
         save: bool = True,
         sync_group: str | None = None,
         clear_connections: bool = False,
-        restores_pool: bool = False,
+        restores: Collection[Value] = (),
     ) -> None:
         super().__init__(endpoint)
         # The name becomes part of a command line on the device.
@@ -82,7 +82,8 @@ class BigIp(Adapter):
         self._save = save
         self._sync_group = sync_group
         self._clear_connections = clear_connections
-        self._restores_pool = restores_pool
+        self._restores = restores
+        self._pools: dict[str, dict[str, list[str]] | None] = {}
         self._reader = Reader(self._api, self.label, partition)
         self._servers: dict[str, objects.VirtualServer] = {}
         self._forwarders: Sequence[objects.Forwarder] = ()
@@ -91,8 +92,7 @@ class BigIp(Adapter):
 
     @classmethod
     def of(cls, endpoint: Endpoint, options: dict[str, t.Any], snapshot: Snapshot | None) -> t.Self:
-        values = snapshot.services.values() if snapshot else ()
-        return cls(endpoint, restores_pool=any(map(objects.uses_snat_pool, values)), **options)
+        return cls(endpoint, restores=snapshot.services.values() if snapshot else (), **options)
 
     def wanted(self, service: Service) -> Mapping[str, Value]:
         return {} if service.source_preserved else {self.setting: objects.NONE}
@@ -162,14 +162,16 @@ class BigIp(Adapter):
         snats, not_read = reader.global_snats(around.domains)
         findings += not_read + judge.snat_findings(snats, around.near(servers), self.label)
         translations = [snat.translation for snat in snats if snat.translation]
+        for kind in self._pool_kinds(services, changing=changing):
+            self._pools[kind], not_read = reader.snat_pools(kind)
+            findings += not_read
         if not changing:  # after a change, the last reading has shown what is attached
-            if self._restores_pool or any(objects.uses_snat_pool(service.value) for service in services):
-                members, not_read = reader.snat_pools()
-                translations += members
-                findings += not_read
+            translations += [name for names in (self._pools.get(objects.SNAT_POOL) or {}).values() for name in names]
             findings += reader.policy_findings(servers)
             if not self._sync_group and not all(service.source_preserved for service in services):
                 findings += judge.left_behind(around.units, self.label, changed=False)
+        if not self._restores:
+            findings += judge.needed_pool_findings(services)
         findings += reader.persistence_findings(servers, around) + reader.rule_findings(servers)
         for server in servers:
             findings += judge.source_findings(server, around) + judge.pool_findings(server, around)
@@ -187,6 +189,24 @@ class BigIp(Adapter):
             version=str(around.units.own.get("version", "")),
             own_addresses=(*own, *(item.address for item in around.own)),
         )
+
+    def _pool_kinds(self, services: Sequence[Service], *, changing: bool) -> list[str]:
+        """Return the kinds of pools to read: those of which a snapshot restores one that no virtual server uses now."""
+        held = [server.service.value for server in self._servers.values()]
+        kinds = {objects.pool_kind(value) for value in self._restores if value not in held}
+        values = () if changing else (*self._restores, *(service.value for service in services))
+        # The members are addresses from which the device sends. A pool for large scale NAT has none.
+        return sorted({*kinds, *({objects.SNAT_POOL} & set(map(objects.pool_kind, values)))} - {""})
+
+    def obstacles(self, changes: Sequence[Change]) -> Sequence[str]:
+        return [
+            f"{change.id} had the pool {change.after.get('pool')} for its Source Address Translation, and this pool does not exist any more."
+            ' Create it again, or put "automap" in its place in the snapshot.'
+            for change in changes
+            if isinstance(change.after, dict)
+            and (pools := self._pools.get(objects.pool_kind(change.after))) is not None
+            and change.after.get("pool") not in pools
+        ]
 
     def apply(self, changes: Sequence[Change]) -> None:
         try:

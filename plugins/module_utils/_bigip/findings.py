@@ -267,6 +267,24 @@ def source_findings(server: VirtualServer, around: Surroundings) -> list[Finding
     ]
 
 
+def needed_pool_findings(services: Iterable[Service]) -> list[Finding]:
+    """Report the pools that nothing may refer to any more after a change, and that a rollback needs."""
+    users: dict[str, dict[str, None]] = {}
+    for service in services:
+        if isinstance(service.value, dict) and not service.source_preserved:
+            users.setdefault(service.value["pool"], {})[service.id] = None
+    return [
+        Finding(
+            "snat_pool_needed",
+            "info",
+            pool,
+            f"{', '.join(names)} translate{'s' if len(names) == 1 else ''} with this pool, which a change takes off. A rollback needs it.",
+            "Do not delete this pool as long as you may want to roll back.",
+        )
+        for pool, names in users.items()
+    ]
+
+
 def pool_findings(server: VirtualServer, around: Surroundings) -> list[Finding]:
     """Report a pool that keeps the source address whatever the virtual server says."""
     pool = around.pools.get(server.pool)

@@ -172,15 +172,15 @@ class Reader:
             return [], judge.not_read("the global SNAT objects", self._label, error)
         return snats, judge.unread_findings("global SNAT", unread)
 
-    def snat_pools(self) -> tuple[list[str], list[Finding]]:
-        """Read the members of all SNAT pools: full paths of translation addresses."""
+    def snat_pools(self, kind: str) -> tuple[dict[str, list[str]] | None, list[Finding]]:
+        """Read the members of all pools of this kind (``snatpool``, ``lsn-pool``) by full path; None where they cannot be read."""
         try:
-            members, unread = self._api.get("/mgmt/tm/ltm/snatpool?$select=fullPath,members").parse(
+            pools, unread = self._api.get(f"/mgmt/tm/ltm/{kind}?$select=fullPath,members").parse(
                 surroundings.snat_pools, "SNAT pools"
             )
         except DeviceError as error:
-            return [], judge.not_read("the SNAT pools", self._label, error)
-        return members, judge.unread_findings("SNAT pool", unread)
+            return None, judge.not_read("the SNAT pools", self._label, error)
+        return pools | {item.id: [] for item in unread}, judge.unread_findings("SNAT pool", unread)
 
     def translation_addresses(self, full_paths: Sequence[str]) -> tuple[list[str], list[Finding]]:
         """Return these translation addresses. Sends a request only where one is not called by its address."""

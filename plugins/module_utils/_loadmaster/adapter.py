@@ -159,6 +159,14 @@ class LoadMaster(Adapter):
             unresolved=real.unresolved,
         )
 
+    def obstacles(self, changes: Sequence[Change]) -> Sequence[str]:
+        return [
+            f"{change.id} is on layer 4 now, where it always keeps the client's address, so {change} cannot be restored."
+            " Put it back on layer 7 first, or take it out of the snapshot."
+            for change in changes
+            if self._services[change.id].layer == objects.LAYER_4
+        ]
+
     def apply(self, changes: Sequence[Change]) -> None:
         for change in changes:
             # Identity and the one key: nothing else in the record may be written back.

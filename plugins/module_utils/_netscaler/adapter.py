@@ -236,6 +236,26 @@ class NetScaler(Adapter):
             return [judge.node_not_asked(error, self.label)]
         return judge.node_findings(nodes, self.label)
 
+    def obstacles(self, changes: Sequence[Change]) -> Sequence[str]:
+        listeners, found = self._topology.listeners if self._topology else (), []
+        for name, fields in _by_service(changes).items():
+            carrier = self._carriers[name]
+            kept = {item.server.name for item in listeners if item.carrier == carrier and item.server.failover}
+            if fields.get(objects.USIP) == "NO" and kept:
+                found.append(
+                    f"Use Client IP of {name} cannot be switched off while connection failover is on at {', '.join(sorted(kept))}."
+                    " Switch off connection failover first."
+                )
+            if objects.PROXY_PORT in fields and "YES" not in (
+                fields.get(objects.USIP),
+                self._groups[carrier].settings[objects.USIP],
+            ):
+                found.append(
+                    f"{objects.PROXY_PORT} of {name} can be set only while Use Client IP is on. Switch that on first, for example"
+                    " with state 'preserved'; then restore again."
+                )
+        return found
+
     def apply(self, changes: Sequence[Change]) -> None:
         for scope, grouped in groupby(changes, key=lambda change: change.scope):
             if scope == "service":
@@ -295,10 +315,7 @@ class NetScaler(Adapter):
 
     def _set(self, changes: Sequence[Change]) -> None:
         """Set services in one request for each kind. The engine rolls back a half-done one: NITRO does not."""
-        fields: dict[str, dict[str, t.Any]] = {}
-        for change in changes:
-            fields.setdefault(change.id, {})[change.setting] = change.after
-        left = [(self._carriers[name], objects.steps(settings)) for name, settings in fields.items()]
+        left = [(self._carriers[name], objects.steps(settings)) for name, settings in _by_service(changes).items()]
         while left:
             for kind, key in objects.NAME_KEYS.items():
                 items = [{key: name, **steps[0]} for (carried_by, name), steps in left if carried_by == kind]
@@ -306,3 +323,12 @@ class NetScaler(Adapter):
                     named = ", ".join(str(item[key]) for item in items)
                     self._session.write("PUT", kind, {kind: items if len(items) > 1 else items[0]}, named)
             left = [(carrier, steps[1:]) for carrier, steps in left if steps[1:]]
+
+
+def _by_service(changes: Sequence[Change]) -> dict[str, dict[str, t.Any]]:
+    """Return the fields to set, by service."""
+    fields: dict[str, dict[str, t.Any]] = {}
+    for change in changes:
+        if change.scope == "service":
+            fields.setdefault(change.id, {})[change.setting] = change.after
+    return fields
