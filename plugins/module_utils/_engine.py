@@ -207,6 +207,7 @@ def _run(adapter: Adapter, order: Order, result: Result, *, check_mode: bool) ->
         result.findings.extend(plan.server_findings(guarded.services))
         result.findings.extend(plan.family_findings(guarded.services, changes, order, adapter))
         result.findings.extend(plan.return_path_findings(guarded.services, changes, order, adapter))
+    result.findings.extend(plan.pair_findings(result.before, changes, order, adapter))
     if not changes or gathering:
         result.changes = tuple(changes)
         return

@@ -48,6 +48,7 @@ FINDING_CODES: t.Final[Mapping[str, str]] = {
     "other_default_route": "A VPN server has a second default route.",
     "other_device": "The snapshot was taken from another device.",
     "pair_incomplete": "An address serves only one of UDP 500 and UDP 4500.",
+    "pair_inconsistent": "One half of a pair keeps the client's address, and the other does not.",
     "persistence_split": "A client's UDP 500 and UDP 4500 may reach different servers.",
     "ports_exhausted": "A VPN server has no port left for IKEv2, another cause of error 809.",
     "restart_owed": "A VPN server's IKEEXT has not been restarted since its limit was changed.",

@@ -693,7 +693,8 @@ def test_connections_of_the_changed_services_alone_are_cleared_on_request(expect
     before = (virtual("vs500", 500, "none"), BROKEN[1])
     writing = [patch("vs4500", {"type": "none"}, WITH_TOKEN), reread(*RIGHT), SAVE]
     expecting([LOGIN, reading(*before), *guards(changing=True), *writing, clearing(4500), LOGOUT])
-    assert noted(go(Order(return_path=GOOD), clear_connections=True)) == []
+    findings = noted(go(Order(return_path=GOOD), clear_connections=True))
+    assert [finding.code for finding in findings] == ["pair_inconsistent"]
 
 
 def test_connections_that_cannot_be_cleared_are_reported_and_the_change_stands(expecting: Expecting) -> None:
@@ -1228,7 +1229,11 @@ def test_a_disabled_virtual_server_is_changed_stays_disabled_and_is_reported(exp
     writing = [patch("vs4500", {"type": "none"}, WITH_TOKEN), reread(*after), SAVE]
     expecting([LOGIN, reading(*before), *guards(changing=True), *writing, LOGOUT])
     result = go(Order(return_path=GOOD))
-    assert [finding.code for finding in result.findings] == ["disabled_service", "existing_flows"]
+    assert [finding.code for finding in result.findings] == [
+        "pair_inconsistent",
+        "disabled_service",
+        "existing_flows",
+    ]
     assert [service.enabled for service in result.services] == [True, False]
 
 
