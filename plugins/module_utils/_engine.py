@@ -181,7 +181,7 @@ def _run(adapter: Adapter, order: Order, result: Result, *, check_mode: bool) ->
     reading = adapter.read()
     result.own_addresses = plain_addresses(reading.own_addresses)
     result.findings.extend(reading.findings)
-    result.findings.extend(select.unread_findings(reading, order, adapter.label))
+    result.findings.extend(select.left_out(reading, order, adapter.label))
     try:
         selected, findings = select.select(reading.services, order, adapter.label)
     except select.NothingAt as error:

@@ -124,22 +124,16 @@ def pair_findings(
 ) -> list[Finding]:
     """Report pairs of which one half keeps the client's address and the other does not, and those that a snapshot leaves like that."""
     now, then = _halves(services), _halves(services_after(services, changes, adapter))
-    restoring = order.snapshot is not None
+    held = then if order.snapshot else {}
     return [
         Finding(
             "pair_inconsistent",
             "warning",
             ", ".join(names),
-            f"The snapshot holds half a pair: with it, {half}, as after a change that was interrupted."
-            if restoring and names in then
-            else f"Half of this pair is changed: {half}, as after a change that was interrupted.",
-            "Restore an earlier snapshot, or complete the pair with state 'preserved'."
-            if restoring and names in then
-            else "The snapshot makes both halves alike."
-            if restoring
-            else "State 'preserved' completes the pair.",
+            f"{'The snapshot holds half a pair' if names in held else 'Half of this pair is changed'}: {half}, as after an interrupted run.",
+            "State 'preserved' completes the pair, and a snapshot from before that run puts both back.",
         )
-        for names, half in {**now, **(then if restoring else {})}.items()
+        for names, half in {**now, **held}.items()
     ]
 
 
@@ -147,15 +141,10 @@ def _halves(services: Iterable[Service]) -> dict[tuple[str, ...], str]:
     """Return the pairs whose ports differ in keeping the client's address: their services, and which do and do not."""
     found = {}
     for by_port in _by_port(services).values():
-        of_address = [service for of_port in by_port.values() for service in of_port]
         if len({frozenset(service.source_preserved for service in of_port) for of_port in by_port.values()}) > 1:
-            keeping, hiding = (
-                ", ".join(dict.fromkeys(service.id for service in of_address if service.source_preserved is kept))
-                for kept in (True, False)
-            )
-            found[tuple(dict.fromkeys(service.id for service in of_address))] = (
-                f"{keeping} keep{'' if ',' in keeping else 's'} the client's address, and {hiding} do{'' if ',' in hiding else 'es'} not"
-            )
+            kept = {service.id: service.source_preserved for of_port in by_port.values() for service in of_port}
+            keeping, hiding = (", ".join(name for name in kept if kept[name] is is_kept) for is_kept in (True, False))
+            found[(*kept,)] = f"the client's address is kept by {keeping}, and not by {hiding}"
     return found
 
 

@@ -10,7 +10,7 @@ import contextlib
 import re
 import time
 import typing as t
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from urllib.parse import quote_plus
 
@@ -41,6 +41,8 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._network import subnet
 FEW = 100
 """Up to how many virtual servers are listed with what is attached to them, which costs the device a look at each."""
 
+CLEARING = "Option 'clear_connections' ends them, so that clients reconnect with their own addresses."
+
 SINGLES = 4
 """Up to how many virtual servers are read one by one where there are more than few."""
 
@@ -59,6 +61,7 @@ class BigIp(Adapter):
     platform = "bigip"
     title = "BIG-IP"
     setting = objects.SNAT
+    preserving = objects.NONE
 
     def __init__(
         self,
@@ -93,12 +96,6 @@ class BigIp(Adapter):
     @classmethod
     def of(cls, endpoint: Endpoint, options: dict[str, t.Any], snapshot: Snapshot | None) -> t.Self:
         return cls(endpoint, restores=snapshot.services.values() if snapshot else (), **options)
-
-    def wanted(self, service: Service) -> Mapping[str, Value]:
-        return {} if service.source_preserved else {self.setting: objects.NONE}
-
-    def preserves(self, service: Service, settings: Mapping[str, Value]) -> bool:
-        return settings[self.setting] == objects.NONE
 
     def open(self) -> None:
         self._api.open()
@@ -231,11 +228,7 @@ class BigIp(Adapter):
             self._sync(self._sync_group)
         else:
             findings += judge.left_behind(self._around.units, self.label, changed=True)
-        findings += (
-            self._clear(changed)
-            if self._clear_connections
-            else [self._flows("They keep it until they have been idle, which keepalives may delay for long.")]
-        )
+        findings += self._clear(changed) if self._clear_connections else [self._flows(remedy=CLEARING)]
         return findings + self._reader.policy_findings([self._servers[service.id] for service in services])
 
     # What these take
@@ -298,8 +291,8 @@ class BigIp(Adapter):
                     options = f"cs-server-addr {address} cs-server-port {port} protocol udp"
                     self._api.send("DELETE", f"/mgmt/tm/sys/connection?options={quote_plus(options)}")
         except DeviceError as error:
-            return [self._flows(f"They could not be cleared: {error}")]
-        return [self._flows(f"Some are not cleared: {' '.join(left)}")] if left else []
+            return [self._flows(f"They could not be cleared: {error}", CLEARING)]
+        return [self._flows(f"Some are not cleared: {' '.join(left)}", CLEARING)] if left else []
 
     def _sync(self, group: str) -> None:
         self._api.send("POST", "/mgmt/tm/cm", {"command": "run", "utilCmdArgs": f"config-sync to-group {group}"}).json()
@@ -314,13 +307,4 @@ class BigIp(Adapter):
         raise Refused(
             f"{self.label}: the sync to {group} has not finished after {SYNC_POLLS * SYNC_PAUSE} s; the status is {status!r}."
             " Check the device group, and sync by hand."
-        )
-
-    def _flows(self, message: str) -> Finding:
-        return Finding(
-            "existing_flows",
-            "info",
-            self.label,
-            f"Existing flows keep the source address with which they began. {message}",
-            "Option 'clear_connections' ends them, so that clients reconnect with their own addresses.",
         )

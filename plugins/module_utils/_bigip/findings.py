@@ -19,7 +19,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.joins import (
 )
 from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.objects import Forwarder, VirtualServer, network
 from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.surroundings import SelfIp, Snat, Units, device_name
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import DeviceError, Finding, Service, Severity, Unread
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import DeviceError, Finding, Service, Severity
 
 SNAT_IN_RULE = re.compile(r"(^|[;{\[])\s*snat(pool)?\s+(?!none\b)", re.MULTILINE)
 """An iRule's commands ``snat`` and ``snatpool``, but for ``snat none``, where a command can begin."""
@@ -178,20 +178,6 @@ def left_behind(units: Units, label: str, *, changed: bool) -> list[Finding]:
             if changed
             else "Give the group as 'sync_group', or sync it after the change.",
         )
-    ]
-
-
-def unread_findings(kind: str, unread: Iterable[Unread]) -> list[Finding]:
-    """Report objects that were left out because they could not be read."""
-    return [
-        Finding(
-            "not_read",
-            "warning",
-            item.id,
-            f"This {kind} is described in a way that is not understood ({item.reason}), so it was left out.",
-            "Check it by hand. Please report this with the device's version.",
-        )
-        for item in unread
     ]
 
 
