@@ -85,9 +85,9 @@ class Adapter(abc.ABC):
     def open(self) -> None:
         """Log in."""
 
-    @abc.abstractmethod
     def close(self) -> None:
         """Log out, and close the connection."""
+        self._http.close()
 
     @abc.abstractmethod
     def read(self) -> Reading:

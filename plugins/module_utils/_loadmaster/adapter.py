@@ -98,9 +98,6 @@ class LoadMaster(Adapter):
     def open(self) -> None:
         """No log-in: each request carries its own credentials."""
 
-    def close(self) -> None:
-        self._http.close()
-
     # The engine's way through
 
     def read(self) -> Reading:
