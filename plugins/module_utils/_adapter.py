@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import abc
 import typing as t
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint, Http
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
@@ -17,6 +17,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     Reading,
     Service,
     Snapshot,
+    Unread,
     Value,
 )
 
@@ -35,6 +36,8 @@ class Adapter(abc.ABC):
     """What messages call a device of this kind."""
     setting: t.ClassVar[str]
     """The device's own name of the setting that keeps the client's address."""
+    preserving: t.ClassVar[Value]
+    """The value of this setting with which it does."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.host = endpoint.host
@@ -64,13 +67,13 @@ class Adapter(abc.ABC):
         """Return the settings of the whole device that keeping the client's address needs."""
         return {}
 
-    @abc.abstractmethod
     def wanted(self, service: Service) -> Mapping[str, Value]:
         """Return the settings that state ``preserved`` gives ``service``; empty where it is right as it is."""
+        return {} if service.source_preserved else {self.setting: self.preserving}
 
-    @abc.abstractmethod
     def preserves(self, service: Service, settings: Mapping[str, Value]) -> bool:
         """Report whether ``service`` would keep the client's address with these settings."""
+        return settings[self.setting] == self.preserving
 
     def settings(self, value: Value) -> Mapping[str, Value]:
         """Return the settings that a service's ``value`` in a snapshot stands for."""
@@ -82,9 +85,9 @@ class Adapter(abc.ABC):
     def open(self) -> None:
         """Log in."""
 
-    @abc.abstractmethod
     def close(self) -> None:
         """Log out, and close the connection."""
+        self._http.close()
 
     @abc.abstractmethod
     def read(self) -> Reading:
@@ -109,6 +112,10 @@ class Adapter(abc.ABC):
         ``changing``: the change follows at once, so what does not bear on it need not cost a request.
         """
 
+    def obstacles(self, changes: Sequence[Change]) -> Sequence[str]:
+        """Report why the device would refuse ``changes``, as far as it has shown that by now. Sends no request."""
+        return ()
+
     @abc.abstractmethod
     def apply(self, changes: Sequence[Change]) -> None:
         """Make these changes, in this order, and no others."""
@@ -123,3 +130,28 @@ class Adapter(abc.ABC):
         ``changed`` are those of ``services`` that were changed. A failure here does not undo the change.
         """
         return ()
+
+    def _flows(
+        self,
+        note: str = "They keep it until they have been idle, which keepalives may delay for long.",
+        remedy: str = "Let clients reconnect where it matters.",
+    ) -> Finding:
+        """Report that a change does not reach existing flows."""
+        message = f"Existing flows keep the source address with which they began. {note}"
+        return Finding("existing_flows", "info", self.label, message, remedy)
+
+
+def unread_findings(
+    unread: Iterable[Unread], *, kind: str = "object", of: str = "", consequence: str = "It was left out."
+) -> list[Finding]:
+    """Report objects of this kind that cannot be read. ``of``: what they belong to."""
+    return [
+        Finding(
+            "not_read",
+            "warning",
+            f"{item.id} of {of}" if of else item.id,
+            f"This {kind} is described in a way that is not understood ({item.reason}). {consequence}",
+            "Check by hand whether the VPN depends on it. Please report this with the device's version.",
+        )
+        for item in unread
+    ]

@@ -181,7 +181,7 @@ def _run(adapter: Adapter, order: Order, result: Result, *, check_mode: bool) ->
     reading = adapter.read()
     result.own_addresses = plain_addresses(reading.own_addresses)
     result.findings.extend(reading.findings)
-    result.findings.extend(select.unread_findings(reading, order, adapter.label))
+    result.findings.extend(select.left_out(reading, order, adapter.label))
     try:
         selected, findings = select.select(reading.services, order, adapter.label)
     except select.NothingAt as error:
@@ -207,6 +207,7 @@ def _run(adapter: Adapter, order: Order, result: Result, *, check_mode: bool) ->
         result.findings.extend(plan.server_findings(guarded.services))
         result.findings.extend(plan.family_findings(guarded.services, changes, order, adapter))
         result.findings.extend(plan.return_path_findings(guarded.services, changes, order, adapter))
+    result.findings.extend(plan.pair_findings(result.before, changes, order, adapter))
     if not changes or gathering:
         result.changes = tuple(changes)
         return
@@ -221,6 +222,9 @@ def _run(adapter: Adapter, order: Order, result: Result, *, check_mode: bool) ->
                 f"{finding.code} at {finding.object}: {finding.message} {finding.remedy}" for finding in blockers
             )
         )
+    # Not blockers: accepting them would not help.
+    if obstacles := adapter.obstacles(changes):
+        raise Blocked(f"{adapter.label}: nothing was changed. {' '.join(obstacles)}")
     result.changes = tuple(changes)
     if check_mode:
         # The guard may have learned more about the services, such as that their address is switched off.

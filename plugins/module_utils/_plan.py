@@ -87,10 +87,6 @@ def server_findings(services: Iterable[Service]) -> list[Finding]:
 
     Only servers that take new connections count.
     """
-    # Several services may share one port, such as one for each server: their servers count together.
-    ports: dict[str, dict[int, list[Service]]] = {}
-    for service in services:
-        ports.setdefault(service.address, {}).setdefault(service.port, []).append(service)
     sets = {
         address: {
             ", ".join(service.id for service in of_port): frozenset(
@@ -98,7 +94,7 @@ def server_findings(services: Iterable[Service]) -> list[Finding]:
             ).union(*(service.unresolved for service in of_port))
             for of_port in by_port.values()
         }
-        for address, by_port in ports.items()
+        for address, by_port in _by_port(services).items()
     }
     return [
         Finding(
@@ -113,6 +109,43 @@ def server_findings(services: Iterable[Service]) -> list[Finding]:
         for by_service in sets.values()
         if len(set(by_service.values())) > 1
     ]
+
+
+def _by_port(services: Iterable[Service]) -> dict[str, dict[int, list[Service]]]:
+    """Return the services by address and port. Several may share one port, such as one for each server: they count together."""
+    ports: dict[str, dict[int, list[Service]]] = {}
+    for service in services:
+        ports.setdefault(service.address, {}).setdefault(service.port, []).append(service)
+    return ports
+
+
+def pair_findings(
+    services: Sequence[Service], changes: Sequence[Change], order: Order, adapter: Adapter
+) -> list[Finding]:
+    """Report pairs of which one half keeps the client's address and the other does not, and those that a snapshot leaves like that."""
+    now, then = _halves(services), _halves(services_after(services, changes, adapter))
+    held = then if order.snapshot else {}
+    return [
+        Finding(
+            "pair_inconsistent",
+            "warning",
+            ", ".join(names),
+            f"{'The snapshot holds half a pair' if names in held else 'Half of this pair is changed'}: {half}, as after an interrupted run.",
+            "State 'preserved' completes the pair, and a snapshot from before that run puts both back.",
+        )
+        for names, half in {**now, **held}.items()
+    ]
+
+
+def _halves(services: Iterable[Service]) -> dict[tuple[str, ...], str]:
+    """Return the pairs whose ports differ in keeping the client's address: their services, and which do and do not."""
+    found = {}
+    for by_port in _by_port(services).values():
+        if len({frozenset(service.source_preserved for service in of_port) for of_port in by_port.values()}) > 1:
+            kept = {service.id: service.source_preserved for of_port in by_port.values() for service in of_port}
+            keeping, hiding = (", ".join(name for name in kept if kept[name] is is_kept) for is_kept in (True, False))
+            found[(*kept,)] = f"the client's address is kept by {keeping}, and not by {hiding}"
+    return found
 
 
 def disabled(changed: Iterable[Service]) -> list[Finding]:
@@ -276,8 +309,8 @@ def settings_after(changes: Iterable[Change]) -> dict[str, dict[str, Value]]:
     return after
 
 
-def reading_after(reading: Reading, changes: Sequence[Change], adapter: Adapter) -> Reading:
-    """Predict what will be read once ``changes`` are made."""
+def services_after(services: Iterable[Service], changes: Sequence[Change], adapter: Adapter) -> tuple[Service, ...]:
+    """Predict the services once ``changes`` are made."""
     after = settings_after(changes)
 
     def predict(service: Service) -> Service:
@@ -286,7 +319,14 @@ def reading_after(reading: Reading, changes: Sequence[Change], adapter: Adapter)
         settings = {**service.settings, **after[service.id]}
         return replace(service, settings=settings, source_preserved=adapter.preserves(service, settings))
 
+    return tuple(map(predict, services))
+
+
+def reading_after(reading: Reading, changes: Sequence[Change], adapter: Adapter) -> Reading:
+    """Predict what will be read once ``changes`` are made."""
     device = {
         change.setting: change.after for change in changes if change.scope == "device" and change.after is not None
     }
-    return replace(reading, services=tuple(map(predict, reading.services)), device={**reading.device, **device})
+    return replace(
+        reading, services=services_after(reading.services, changes, adapter), device={**reading.device, **device}
+    )

@@ -10,6 +10,7 @@ import difflib
 from collections.abc import Container, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 
+from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import unread_findings
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     ANY_PORT,
     Finding,
@@ -82,7 +83,10 @@ def _of_snapshot(services: Sequence[Service], order: Order, names: Iterable[str]
     for name in names:
         of_name = [service for service in services if service.id == name]
         if not of_name:
-            raise InvalidInput(f"{label}: no UDP service called {name!r}. {_nearest(name, services)}")
+            raise InvalidInput(
+                f"{label}: no UDP service called {name!r}. {_nearest(name, services)}"
+                " The snapshot names it: create it again, or take it out of the snapshot."
+            )
         found += [service for service in of_name if service.port in order.ports] or of_name
     return found
 
@@ -169,7 +173,7 @@ def demand_read(reading: Reading, names: AbstractSet[str], label: str) -> None:
             )
 
 
-def unread_findings(reading: Reading, order: Order, label: str) -> list[Finding]:
+def left_out(reading: Reading, order: Order, label: str) -> list[Finding]:
     """Report objects that could not be read.
 
     :raises UnexpectedAnswer: where one of them was asked for.
@@ -179,16 +183,7 @@ def unread_findings(reading: Reading, order: Order, label: str) -> list[Finding]
     addresses = [item for item in order.addresses or () if not read.issuperset((item, port) for port in order.ports)]
     asked = {*(order.services or ()), *addresses, *(order.snapshot.services if order.snapshot else ())}
     demand_read(reading, asked, label)
-    return [
-        Finding(
-            "not_read",
-            "warning",
-            item.id,
-            f"This object is described in a way that is not understood ({item.reason}), so it was left out.",
-            "Check by hand whether it serves the VPN. Please report this with the device's version.",
-        )
-        for item in reading.unread
-    ]
+    return unread_findings(reading.unread)
 
 
 def _by_name(

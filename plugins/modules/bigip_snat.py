@@ -22,7 +22,8 @@ description:
   - An unchanged device takes three requests, a changed pair fourteen, including all checks; one more if the device has more than a hundred virtual servers.
     A device in a high-availability pair takes three more, for its failover group, its traffic group and its sync status, and a fourth if both units are
     active. Each attached LTM policy, iRule or application service, each partition other than Common, and each destination given by name, takes one more.
-    So do SNAT pools, with O(state=gathered) and in check mode.
+    So do SNAT pools, with O(state=gathered) and in check mode, and where O(snapshot) names one that no virtual server uses now. If that one does not
+    exist any more, nothing is changed, in check mode as well.
   - A virtual server for any protocol carries UDP, too. One on any port, or one that only forwards packets, is changed only when it is named.
 options:
   host:

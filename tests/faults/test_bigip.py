@@ -309,7 +309,7 @@ def test_only_the_changed_services_connections_are_cleared(device: BigIp, ca: st
         device.add_connection("198.51.100.7", "203.0.113.10", port, udp=port != 443)
     result = go(device, ca, clear_connections=True)
     assert isinstance(result, Result)
-    assert [finding.code for finding in result.findings] == []
+    assert [finding.code for finding in result.findings] == ["snat_pool_needed"]
     assert [connection["csServerPort"] for connection in device.state["connections"]] == [443]
 
 

@@ -322,6 +322,7 @@ def answers(device: BigIp, monkeypatch: pytest.MonkeyPatch) -> dict[str, t.Any]:
         "hidden_translation",
         "managed_elsewhere",
         "not_selected",
+        "snat_pool_needed",
     }
 
     def repeat(http: Http, method: str, path: str, **_how: t.Any) -> Answer:

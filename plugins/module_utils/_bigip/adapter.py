@@ -10,7 +10,7 @@ import contextlib
 import re
 import time
 import typing as t
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from urllib.parse import quote_plus
 
@@ -41,6 +41,8 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._network import subnet
 FEW = 100
 """Up to how many virtual servers are listed with what is attached to them, which costs the device a look at each."""
 
+CLEARING = "Option 'clear_connections' ends them, so that clients reconnect with their own addresses."
+
 SINGLES = 4
 """Up to how many virtual servers are read one by one where there are more than few."""
 
@@ -53,12 +55,13 @@ SYNC_POLLS, SYNC_PAUSE = 60, 2
 class BigIp(Adapter):
     """A BIG-IP, or one ``partition`` of it.
 
-    ``sync_group``: the device group to sync to after a change. ``restores_pool``: a SNAT pool is what a snapshot restores.
+    ``sync_group``: the device group to sync to after a change. ``restores``: the values of services that a snapshot restores.
     """
 
     platform = "bigip"
     title = "BIG-IP"
     setting = objects.SNAT
+    preserving = objects.NONE
 
     def __init__(
         self,
@@ -71,7 +74,7 @@ class BigIp(Adapter):
         save: bool = True,
         sync_group: str | None = None,
         clear_connections: bool = False,
-        restores_pool: bool = False,
+        restores: Collection[Value] = (),
     ) -> None:
         super().__init__(endpoint)
         # The name becomes part of a command line on the device.
@@ -82,7 +85,8 @@ class BigIp(Adapter):
         self._save = save
         self._sync_group = sync_group
         self._clear_connections = clear_connections
-        self._restores_pool = restores_pool
+        self._restores = restores
+        self._pools: dict[str, dict[str, list[str]] | None] = {}
         self._reader = Reader(self._api, self.label, partition)
         self._servers: dict[str, objects.VirtualServer] = {}
         self._forwarders: Sequence[objects.Forwarder] = ()
@@ -91,14 +95,7 @@ class BigIp(Adapter):
 
     @classmethod
     def of(cls, endpoint: Endpoint, options: dict[str, t.Any], snapshot: Snapshot | None) -> t.Self:
-        values = snapshot.services.values() if snapshot else ()
-        return cls(endpoint, restores_pool=any(map(objects.uses_snat_pool, values)), **options)
-
-    def wanted(self, service: Service) -> Mapping[str, Value]:
-        return {} if service.source_preserved else {self.setting: objects.NONE}
-
-    def preserves(self, service: Service, settings: Mapping[str, Value]) -> bool:
-        return settings[self.setting] == objects.NONE
+        return cls(endpoint, restores=snapshot.services.values() if snapshot else (), **options)
 
     def open(self) -> None:
         self._api.open()
@@ -162,14 +159,16 @@ class BigIp(Adapter):
         snats, not_read = reader.global_snats(around.domains)
         findings += not_read + judge.snat_findings(snats, around.near(servers), self.label)
         translations = [snat.translation for snat in snats if snat.translation]
+        for kind in self._pool_kinds(services, changing=changing):
+            self._pools[kind], not_read = reader.snat_pools(kind)
+            findings += not_read
         if not changing:  # after a change, the last reading has shown what is attached
-            if self._restores_pool or any(objects.uses_snat_pool(service.value) for service in services):
-                members, not_read = reader.snat_pools()
-                translations += members
-                findings += not_read
+            translations += [name for names in (self._pools.get(objects.SNAT_POOL) or {}).values() for name in names]
             findings += reader.policy_findings(servers)
             if not self._sync_group and not all(service.source_preserved for service in services):
                 findings += judge.left_behind(around.units, self.label, changed=False)
+        if not self._restores:
+            findings += judge.needed_pool_findings(services)
         findings += reader.persistence_findings(servers, around) + reader.rule_findings(servers)
         for server in servers:
             findings += judge.source_findings(server, around) + judge.pool_findings(server, around)
@@ -187,6 +186,24 @@ class BigIp(Adapter):
             version=str(around.units.own.get("version", "")),
             own_addresses=(*own, *(item.address for item in around.own)),
         )
+
+    def _pool_kinds(self, services: Sequence[Service], *, changing: bool) -> list[str]:
+        """Return the kinds of pools to read: those of which a snapshot restores one that no virtual server uses now."""
+        held = [server.service.value for server in self._servers.values()]
+        kinds = {objects.pool_kind(value) for value in self._restores if value not in held}
+        values = () if changing else (*self._restores, *(service.value for service in services))
+        # The members are addresses from which the device sends. A pool for large scale NAT has none.
+        return sorted({*kinds, *({objects.SNAT_POOL} & set(map(objects.pool_kind, values)))} - {""})
+
+    def obstacles(self, changes: Sequence[Change]) -> Sequence[str]:
+        return [
+            f"{change.id} had the pool {change.after.get('pool')} for its Source Address Translation, and this pool does not exist any more."
+            ' Create it again, or put "automap" in its place in the snapshot.'
+            for change in changes
+            if isinstance(change.after, dict)
+            and (pools := self._pools.get(objects.pool_kind(change.after))) is not None
+            and change.after.get("pool") not in pools
+        ]
 
     def apply(self, changes: Sequence[Change]) -> None:
         try:
@@ -211,11 +228,7 @@ class BigIp(Adapter):
             self._sync(self._sync_group)
         else:
             findings += judge.left_behind(self._around.units, self.label, changed=True)
-        findings += (
-            self._clear(changed)
-            if self._clear_connections
-            else [self._flows("They keep it until they have been idle, which keepalives may delay for long.")]
-        )
+        findings += self._clear(changed) if self._clear_connections else [self._flows(remedy=CLEARING)]
         return findings + self._reader.policy_findings([self._servers[service.id] for service in services])
 
     # What these take
@@ -278,8 +291,8 @@ class BigIp(Adapter):
                     options = f"cs-server-addr {address} cs-server-port {port} protocol udp"
                     self._api.send("DELETE", f"/mgmt/tm/sys/connection?options={quote_plus(options)}")
         except DeviceError as error:
-            return [self._flows(f"They could not be cleared: {error}")]
-        return [self._flows(f"Some are not cleared: {' '.join(left)}")] if left else []
+            return [self._flows(f"They could not be cleared: {error}", CLEARING)]
+        return [self._flows(f"Some are not cleared: {' '.join(left)}", CLEARING)] if left else []
 
     def _sync(self, group: str) -> None:
         self._api.send("POST", "/mgmt/tm/cm", {"command": "run", "utilCmdArgs": f"config-sync to-group {group}"}).json()
@@ -294,13 +307,4 @@ class BigIp(Adapter):
         raise Refused(
             f"{self.label}: the sync to {group} has not finished after {SYNC_POLLS * SYNC_PAUSE} s; the status is {status!r}."
             " Check the device group, and sync by hand."
-        )
-
-    def _flows(self, message: str) -> Finding:
-        return Finding(
-            "existing_flows",
-            "info",
-            self.label,
-            f"Existing flows keep the source address with which they began. {message}",
-            "Option 'clear_connections' ends them, so that clients reconnect with their own addresses.",
         )

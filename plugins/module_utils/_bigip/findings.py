@@ -19,7 +19,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.joins import (
 )
 from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.objects import Forwarder, VirtualServer, network
 from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.surroundings import SelfIp, Snat, Units, device_name
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import DeviceError, Finding, Service, Severity, Unread
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import DeviceError, Finding, Service, Severity
 
 SNAT_IN_RULE = re.compile(r"(^|[;{\[])\s*snat(pool)?\s+(?!none\b)", re.MULTILINE)
 """An iRule's commands ``snat`` and ``snatpool``, but for ``snat none``, where a command can begin."""
@@ -181,20 +181,6 @@ def left_behind(units: Units, label: str, *, changed: bool) -> list[Finding]:
     ]
 
 
-def unread_findings(kind: str, unread: Iterable[Unread]) -> list[Finding]:
-    """Report objects that were left out because they could not be read."""
-    return [
-        Finding(
-            "not_read",
-            "warning",
-            item.id,
-            f"This {kind} is described in a way that is not understood ({item.reason}), so it was left out.",
-            "Check it by hand. Please report this with the device's version.",
-        )
-        for item in unread
-    ]
-
-
 def not_read(what: str, label: str, reason: DeviceError) -> list[Finding]:
     """Report something that could not be asked for, and that no change depends on."""
     return [
@@ -264,6 +250,24 @@ def source_findings(server: VirtualServer, around: Surroundings) -> list[Finding
             " source, the servers answer clients there directly, past this device, and cut them off.",
             "Leave it out: name the virtual servers for other clients in 'services'.",
         )
+    ]
+
+
+def needed_pool_findings(services: Iterable[Service]) -> list[Finding]:
+    """Report the pools that nothing may refer to any more after a change, and that a rollback needs."""
+    users: dict[str, dict[str, None]] = {}
+    for service in services:
+        if isinstance(service.value, dict) and not service.source_preserved:
+            users.setdefault(service.value["pool"], {})[service.id] = None
+    return [
+        Finding(
+            "snat_pool_needed",
+            "info",
+            pool,
+            f"{', '.join(names)} translate{'s' if len(names) == 1 else ''} with this pool, which a change takes off. A rollback needs it.",
+            "Do not delete this pool as long as you may want to roll back.",
+        )
+        for pool, names in users.items()
     ]
 
 

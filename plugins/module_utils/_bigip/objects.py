@@ -34,6 +34,8 @@ SNAT = "snat"
 NONE = "none"
 """The type of source address translation that leaves the client's address alone."""
 
+SNAT_POOL = "snatpool"
+
 COMMON = "Common"
 
 CARRYING_UDP = ("udp", "any")
@@ -261,9 +263,9 @@ def virtual_servers(items: Iterable[Item], addresses: Mapping[str, str]) -> tupl
     return found, unread
 
 
-def uses_snat_pool(value: Value) -> bool:
-    """Report whether source address translation has a SNAT pool. A pool for large scale NAT is none."""
-    return isinstance(value, dict) and value.get("type") != "lsn"
+def pool_kind(value: Value) -> str:
+    """Return the kind of pool that source address translation has; empty where it has none."""
+    return ("lsn-pool" if value.get("type") == "lsn" else SNAT_POOL) if isinstance(value, dict) else ""
 
 
 def forwarders(items: Iterable[Item]) -> list[Forwarder]:

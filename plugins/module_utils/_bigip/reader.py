@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from urllib.parse import quote
 
+from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import unread_findings
 from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip import findings as judge
 from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip import joins, objects, surroundings
 from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.objects import Domains, Item, VirtualServer
@@ -110,7 +111,7 @@ class Reader:
         own, unread = self._api.get("/mgmt/tm/net/self").parse(
             lambda body: surroundings.self_ips(body, domains), "self IPs"
         )
-        findings = judge.domain_findings(partitions - set(domains)) + judge.unread_findings("self IP", unread)
+        findings = judge.domain_findings(partitions - set(domains)) + unread_findings(unread, kind="self IP")
         units = self._api.get("/mgmt/tm/cm/device").parse(surroundings.units, "devices")
         if units.others:
             try:
@@ -127,7 +128,7 @@ class Reader:
             try:
                 found, unread = self.virtual_addresses(domains)
                 around = replace(around, addresses={item.address: item for item in found})
-                findings += judge.unread_findings("virtual address", unread)
+                findings += unread_findings(unread, kind="virtual address")
             except DeviceError as error:
                 if units.paired:
                     raise  # the gateways depend on their traffic groups
@@ -170,17 +171,17 @@ class Reader:
             )
         except DeviceError as error:
             return [], judge.not_read("the global SNAT objects", self._label, error)
-        return snats, judge.unread_findings("global SNAT", unread)
+        return snats, unread_findings(unread, kind="global SNAT")
 
-    def snat_pools(self) -> tuple[list[str], list[Finding]]:
-        """Read the members of all SNAT pools: full paths of translation addresses."""
+    def snat_pools(self, kind: str) -> tuple[dict[str, list[str]] | None, list[Finding]]:
+        """Read the members of all pools of this kind (``snatpool``, ``lsn-pool``) by full path; None where they cannot be read."""
         try:
-            members, unread = self._api.get("/mgmt/tm/ltm/snatpool?$select=fullPath,members").parse(
+            pools, unread = self._api.get(f"/mgmt/tm/ltm/{kind}?$select=fullPath,members").parse(
                 surroundings.snat_pools, "SNAT pools"
             )
         except DeviceError as error:
-            return [], judge.not_read("the SNAT pools", self._label, error)
-        return members, judge.unread_findings("SNAT pool", unread)
+            return None, judge.not_read("the SNAT pools", self._label, error)
+        return pools | {item.id: [] for item in unread}, unread_findings(unread, kind="SNAT pool")
 
     def translation_addresses(self, full_paths: Sequence[str]) -> tuple[list[str], list[Finding]]:
         """Return these translation addresses. Sends a request only where one is not called by its address."""
@@ -192,7 +193,7 @@ class Reader:
                     surroundings.translation_addresses, "translation addresses"
                 )
                 addresses = {path: address or named.get(path, "") for path, address in addresses.items()}
-                findings = judge.unread_findings("translation address", unread)
+                findings = unread_findings(unread, kind="translation address")
             except DeviceError as error:
                 findings = judge.not_read("the translation addresses", self._label, error)
         return [*filter(None, addresses.values())], findings
@@ -209,7 +210,7 @@ class Reader:
                     surroundings.persistence_profiles, "persistence profiles"
                 )
                 across |= {item.id: True for item in unread}  # nothing is known about these
-                findings = judge.unread_findings("persistence profile", unread)
+                findings = unread_findings(unread, kind="persistence profile")
             return findings + judge.persistence_findings(choosing, across)
 
         return self._tolerant("the persistence profiles", ask)
@@ -233,7 +234,7 @@ class Reader:
             translating, unread = self._api.get(f"/mgmt/tm/ltm/policy?{EXPANDED}").parse(
                 surroundings.translating_policies, "LTM policies"
             )
-            findings += judge.unread_findings("LTM policy", unread)
+            findings += unread_findings(unread, kind="LTM policy")
             for server in servers if translating else ():
                 attached = server.policies
                 if attached is None:

@@ -200,10 +200,12 @@ def snats(body: Item, domains: Domains) -> tuple[list[Snat], list[Unread]]:
     return each(body, read)
 
 
-def snat_pools(body: Item) -> tuple[list[str], list[Unread]]:
-    """Read the members of SNAT pools: full paths of translation addresses."""
-    found, unread = each(body, lambda item: [as_text(name) for name in as_list(item, "members")])
-    return [name for names in found for name in names], unread
+def snat_pools(body: Item) -> tuple[dict[str, list[str]], list[Unread]]:
+    """Read the members of pools by the pools' full paths. Those of SNAT pools are full paths of translation addresses."""
+    found, unread = each(
+        body, lambda item: (as_text(item["fullPath"]), [as_text(name) for name in as_list(item, "members")])
+    )
+    return dict(found), unread
 
 
 def translation_addresses(body: Item) -> tuple[dict[str, str], list[Unread]]:

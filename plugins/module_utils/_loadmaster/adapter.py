@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import Adapter
+from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import Adapter, unread_findings
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Auth, Endpoint, understood
 from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster import findings as judge
 from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster import objects
@@ -56,6 +56,7 @@ class LoadMaster(Adapter):
     platform = "loadmaster"
     title = "LoadMaster"
     setting = objects.TRANSPARENT
+    preserving = True
 
     def __init__(
         self,
@@ -91,17 +92,11 @@ class LoadMaster(Adapter):
         version = options.pop("api_version")
         return cls(endpoint, api_version=None if version == "auto" else int(version), **options)
 
-    def wanted(self, service: Service) -> Mapping[str, Value]:
-        return {} if service.source_preserved else {self.setting: True}
-
     def preserves(self, service: Service, settings: Mapping[str, Value]) -> bool:
         return self._services[service.id].preserves(settings[self.setting] is True)
 
     def open(self) -> None:
         """No log-in: each request carries its own credentials."""
-
-    def close(self) -> None:
-        self._http.close()
 
     # The engine's way through
 
@@ -124,8 +119,8 @@ class LoadMaster(Adapter):
         virtuals = self._virtuals(services)
         findings = [finding for virtual in virtuals for finding in judge.service_findings(virtual)]
         for name, virtual in self._services.items():
-            findings += judge.unread_findings(name, (virtual.real or objects.RealServers()).unread)
-            findings += judge.unread_findings(name, virtual.unread_sources)
+            findings += unread_findings((virtual.real or objects.RealServers()).unread, of=name)
+            findings += unread_findings(virtual.unread_sources, of=name)
         findings += judge.originating_findings(virtuals, self.label)
         return findings + judge.persistence_findings(services, self._services)
 
@@ -136,7 +131,7 @@ class LoadMaster(Adapter):
         fields = self._ask("showiface")
         with understood(self.label, "interfaces"):
             own, unread = objects.interfaces(fields)
-        findings = judge.unread_findings(self.label, unread)
+        findings = unread_findings(unread, of=self.label)
         for virtual in self._virtuals(services):
             if virtual.real is None:
                 findings += self._ask_servers(virtual)
@@ -159,6 +154,14 @@ class LoadMaster(Adapter):
             unresolved=real.unresolved,
         )
 
+    def obstacles(self, changes: Sequence[Change]) -> Sequence[str]:
+        return [
+            f"{change.id} is on layer 4 now, where it always keeps the client's address, so {change} cannot be restored."
+            " Put it back on layer 7 first, or take it out of the snapshot."
+            for change in changes
+            if self._services[change.id].layer == objects.LAYER_4
+        ]
+
     def apply(self, changes: Sequence[Change]) -> None:
         for change in changes:
             # Identity and the one key: nothing else in the record may be written back.
@@ -174,7 +177,7 @@ class LoadMaster(Adapter):
         """No save: a LoadMaster keeps each change at once."""
 
     def finish(self, services: Sequence[Service], changed: Sequence[Service]) -> Sequence[Finding]:
-        return judge.flow_findings(changed, self.label)
+        return [self._flows()]
 
     def _virtuals(self, services: Sequence[Service]) -> list[objects.VirtualService]:
         return [self._services[name] for name in dict.fromkeys(service.id for service in services)]
@@ -185,7 +188,7 @@ class LoadMaster(Adapter):
         with understood(self.label, f"real servers of {name}"):
             self._asked[name] = objects.real_servers(fields)
         self._services[name] = virtual.with_real(self._asked[name])
-        return judge.unread_findings(name, self._asked[name].unread)
+        return unread_findings(self._asked[name].unread, of=name)
 
     # Requests
 

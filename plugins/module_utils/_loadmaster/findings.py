@@ -6,9 +6,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import unread_findings
 from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster.objects import (
     CLUSTER,
     LAYER_4,
@@ -16,7 +17,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster.objects im
     Settings,
     VirtualService,
 )
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import ANY_PORT, Finding, Service, Unread
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import ANY_PORT, Finding, Service
 from ansible_collections.aovpn.ikev2.plugins.module_utils._network import subnet_findings
 
 NOT_TRANSPARENT = (
@@ -51,20 +52,6 @@ def service_findings(virtual: VirtualService) -> list[Finding]:
             "SSL re-encryption is on. With it, the LoadMaster accepts the flag Transparent and ignores it.",
             "Switch re-encryption off: IKEv2 is not SSL.",
         ),
-    ]
-
-
-def unread_findings(what: str, unread: Iterable[Unread]) -> list[Finding]:
-    """Report what cannot be read and is no service itself: a real server or an interface of ``what``, or one of its settings."""
-    return [
-        Finding(
-            "not_read",
-            "warning",
-            f"{item.id} of {what}",
-            f"This object cannot be read ({item.reason}), so it was left out.",
-            "Check it by hand if the VPN depends on it.",
-        )
-        for item in unread
     ]
 
 
@@ -222,7 +209,7 @@ def device_findings(device: Settings, virtuals: Sequence[VirtualService], label:
                 "No action needed for the VPN's clients: it does not apply to them.",
             )
         )
-    return findings + _server_nat_findings(device, virtuals, label) + unread_findings(label, device.unread)
+    return findings + _server_nat_findings(device, virtuals, label) + unread_findings(device.unread, of=label)
 
 
 def _server_nat_findings(device: Settings, virtuals: Sequence[VirtualService], label: str) -> list[Finding]:
@@ -311,17 +298,3 @@ def _overlap(one: Interface, other: Interface) -> bool:
     if one.name == other.name and one.network.cidr == other.network.cidr:
         return False
     return one.network in other.network or other.network in one.network
-
-
-def flow_findings(services: Sequence[Service], label: str) -> list[Finding]:
-    """Report that existing flows keep their source address."""
-    return [
-        Finding(
-            "existing_flows",
-            "info",
-            label,
-            f"Existing flows through {', '.join(dict.fromkeys(service.id for service in services))} keep the source address with which they began"
-            " until they have been idle, which keepalives may delay for long.",
-            "Let clients reconnect where it matters.",
-        )
-    ]

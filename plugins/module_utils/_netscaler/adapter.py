@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import SAVE_TIMEOUT, Adapter
+from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import SAVE_TIMEOUT, Adapter, unread_findings
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     Change,
@@ -50,6 +50,7 @@ class NetScaler(Adapter):
     platform = "netscaler"
     title = "NetScaler"
     setting = objects.USIP
+    preserving = "YES"
 
     def __init__(
         self,
@@ -74,7 +75,7 @@ class NetScaler(Adapter):
             admin_partition=admin_partition,
         )
         self._subnet_ip_mode = subnet_ip_mode
-        self._wanted: dict[str, Value] = {self.setting: "YES"}
+        self._wanted: dict[str, Value] = {self.setting: self.preserving}
         if use_proxy_port is not None:
             self._wanted[objects.PROXY_PORT] = "YES" if use_proxy_port else "NO"
         self._proxy_port = use_proxy_port is not None if proxy_port_in_value is None else proxy_port_in_value
@@ -97,9 +98,6 @@ class NetScaler(Adapter):
     def wanted(self, service: Service) -> Mapping[str, Value]:
         return self._wanted
 
-    def preserves(self, service: Service, settings: Mapping[str, Value]) -> bool:
-        return settings[self.setting] == "YES"
-
     def settings(self, value: Value) -> Mapping[str, Value]:
         return objects.settings(value)
 
@@ -119,8 +117,8 @@ class NetScaler(Adapter):
 
     def _read(self, kinds: Sequence[str]) -> Reading:
         modes, unread = self._session.send("GET", "nsmode").parse(objects.modes, "modes")
-        findings = judge.mode_findings(modes, self.label) + judge.not_read(
-            unread, "This collection does not change it."
+        findings = judge.mode_findings(modes, self.label) + unread_findings(
+            unread, consequence="This collection does not change it."
         )
         if self._topology is None:
             self._topology, not_asked = self._read_topology()
@@ -159,8 +157,8 @@ class NetScaler(Adapter):
             groups |= {group.name: group for group in read if group.name in groups}
             reasons = {item.id: item for item in odd}
             unknown = [name for name, group in groups.items() if group is None]
-            findings = findings or judge.not_read(
-                [reasons.get(name, Unread(name, "it is not listed")) for name in unknown], consequence
+            findings = findings or unread_findings(
+                [reasons.get(name, Unread(name, "it is not listed")) for name in unknown], consequence=consequence
             )
         return findings + judge.listener_findings(services, self._carriers, listeners, groups)
 
@@ -192,7 +190,7 @@ class NetScaler(Adapter):
             found, odd, findings = found + more, odd + odder, findings + refused
             own += objects.addresses(rows, "ipv6address")
             not_asked |= {6} if refused else set()
-        findings += judge.not_read(odd, "It is not considered as a gateway.")
+        findings += unread_findings(odd, consequence="It is not considered as a gateway.")
         snips = [snip for snip in found if snip is not None]
         guarded = tuple(
             joins.with_servers(service, group, known, snips, not_asked)
@@ -221,7 +219,7 @@ class NetScaler(Adapter):
             found += [address for name, address in read if name in sources]
             if not reported:
                 odd, findings = odd + odder, findings + refused
-        return found, findings + judge.not_read(odd, consequence)
+        return found, findings + unread_findings(odd, consequence=consequence)
 
     def _node(self, addresses: Sequence[objects.Item]) -> list[Finding]:
         """Report whether this node takes changes. A cluster has no high availability of its own."""
@@ -235,6 +233,27 @@ class NetScaler(Adapter):
         except DeviceError as error:
             return [judge.node_not_asked(error, self.label)]
         return judge.node_findings(nodes, self.label)
+
+    def obstacles(self, changes: Sequence[Change]) -> Sequence[str]:
+        listeners, found = self._topology.listeners if self._topology else (), []
+        after = {change.id: change.after for change in changes if change.setting == objects.USIP}
+        for change in changes:
+            carrier = self._carriers.get(change.id, ("", ""))
+            mirrored = {item.server.name for item in listeners if item.carrier == carrier and item.server.failover}
+            if change.setting == objects.USIP and change.after == "NO" and mirrored:
+                found.append(
+                    f"Use Client IP of {change.id} cannot be switched off while connection failover is on at"
+                    f" {', '.join(sorted(mirrored))}. Switch off connection failover first."
+                )
+            if change.setting == objects.PROXY_PORT and self.preserving not in (
+                after.get(change.id),
+                self._groups[carrier].settings[objects.USIP],
+            ):
+                found.append(
+                    f"{change} can be set only while Use Client IP is on. Switch that on first, for example with state 'preserved';"
+                    " then restore again."
+                )
+        return found
 
     def apply(self, changes: Sequence[Change]) -> None:
         for scope, grouped in groupby(changes, key=lambda change: change.scope):
@@ -262,7 +281,7 @@ class NetScaler(Adapter):
                 return
 
     def finish(self, services: Sequence[Service], changed: Sequence[Service]) -> Sequence[Finding]:
-        return judge.change_findings(self._session.warnings, self.label, flows=bool(changed))
+        return judge.change_findings(self._session.warnings, self.label) + ([self._flows()] if changed else [])
 
     # What these take
 

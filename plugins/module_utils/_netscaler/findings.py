@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Finding, Service, Unread
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Finding, Service
 from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.joins import Listener, named_subnets
 from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.objects import (
     Carrier,
@@ -24,20 +24,6 @@ def not_asked(what: str, error: Exception, consequence: str) -> Finding:
     return Finding(
         "not_read", "warning", what, f"{error} {consequence}", "Check it by hand, or allow the user to read it."
     )
-
-
-def not_read(unread: Iterable[Unread], consequence: str) -> list[Finding]:
-    """Report objects behind the services that cannot be read."""
-    return [
-        Finding(
-            "not_read",
-            "warning",
-            item.id,
-            f"This object is described in a way that is not understood ({item.reason}). {consequence}",
-            "Check it by hand. Please report this with the device's version.",
-        )
-        for item in unread
-    ]
 
 
 def mode_findings(found: Mapping[str, bool], label: str) -> list[Finding]:
@@ -420,9 +406,9 @@ def cluster_findings(addresses: Sequence[Item], instances: Sequence[Item], host:
     return findings + [_process_local(label, on=item.get("processlocal") == "ENABLED") for item in instances]
 
 
-def change_findings(warnings: Iterable[str], label: str, *, flows: bool) -> list[Finding]:
-    """Report what is worth knowing after a change. ``warnings``: what the device said of its propagation."""
-    findings = [
+def change_findings(warnings: Iterable[str], label: str) -> list[Finding]:
+    """Report what the device said of the propagation of a change."""
+    return [
         Finding(
             "unsynced_changes",
             "warning",
@@ -432,14 +418,3 @@ def change_findings(warnings: Iterable[str], label: str, *, flows: bool) -> list
         )
         for warning in dict.fromkeys(warnings)
     ]
-    if flows:
-        findings.append(
-            Finding(
-                "existing_flows",
-                "info",
-                label,
-                "Existing flows may keep the source address with which they began, until they have been idle.",
-                "No action needed; new flows show the setting.",
-            )
-        )
-    return findings

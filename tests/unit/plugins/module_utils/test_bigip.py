@@ -25,7 +25,15 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.objects import 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.reader import PAGE
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Http
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import InvalidInput, Order, Snapshot
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
+    FINDING_CODES,
+    Finding,
+    InvalidInput,
+    Order,
+    Snapshot,
+    State,
+    Value,
+)
 from expectations import ENDPOINT, HOST, Expect, Expecting
 
 TOKEN = "AAAABBBBCCCCDDDD"
@@ -193,11 +201,13 @@ def guards(
     addresses: bool = True,
     before: t.Sequence[Expect] = (),
     pooled: bool = True,
+    pools_there: t.Sequence[Expect] | None = None,
 ) -> list[Expect]:
     """Expect the reads that a change is judged by; those of a pair of devices only where there is one.
 
     A change that follows looks at LTM policies when it is made, and a lone device is not asked for its virtual addresses then, nor for
     SNAT pools. ``addresses``: off where these were asked for already. ``pooled``: whether a virtual server has a SNAT pool.
+    ``pools_there``: the reads of pools where a snapshot names some.
     """
     if more is None:
         more = [get("ltm/persistence/source-addr", PERSISTENCE)]
@@ -212,7 +222,7 @@ def guards(
         *([get("ltm/virtual-address", address)] if addresses and (pair or not changing) else []),
         *([status(sync)] if pair else []),
         get("ltm/snat", *snats),
-        *([] if changing or not pooled else [SNAT_POOLS]),
+        *(([] if changing or not pooled else [SNAT_POOLS]) if pools_there is None else pools_there),
         *([] if changing else [get("ltm/policy?expandSubcollections=true", *policies)]),
         *more,
     ]
@@ -237,7 +247,13 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def go(order: Order, *, check_mode: bool = False, **options: t.Any) -> Result:
     """Run the engine on a BIG-IP."""
-    return run(BigIp(ENDPOINT, username="admin", password="secret", **options), order, check_mode=check_mode)
+    adapter = BigIp.of(ENDPOINT, {"username": "admin", "password": "secret", **options}, order.snapshot)
+    return run(adapter, order, check_mode=check_mode)
+
+
+def noted(result: Result) -> list[Finding]:
+    """Return the findings, except that a rollback needs the SNAT pool of `BROKEN`: tests of their own are about that."""
+    return [finding for finding in result.findings if finding.code != "snat_pool_needed"]
 
 
 @pytest.mark.parametrize("check_mode", [False, True])
@@ -280,7 +296,7 @@ def test_gathered_looks_at_everything_and_changes_nothing(expecting: Expecting, 
     expecting([LOGIN, reading(*BROKEN), *guards(), LOGOUT])
     result = go(Order(state="gathered"), check_mode=check_mode)
     assert not result.changed
-    assert result.findings == []
+    assert noted(result) == []
     assert [service.source_preserved for service in result.services] == [False, False]
 
 
@@ -320,7 +336,7 @@ def test_restored_puts_back_exactly_what_the_snapshot_says(expecting: Expecting,
     snapshot = Snapshot("bigip", HOST, {"/Common/vs500": "automap", "/Common/vs4500": SNAT}, {})
     changes = transaction(patch("vs500", {"type": "automap"}, IN_TRANSACTION), patch("vs4500", SNAT, IN_TRANSACTION))
     writing = [] if check_mode else [*changes, reread(*BROKEN), SAVE]
-    expecting([LOGIN, reading(*RIGHT), *guards(changing=not check_mode, pooled=False), *writing, LOGOUT])
+    expecting([LOGIN, reading(*RIGHT), *guards(changing=not check_mode, pools_there=[SNAT_POOLS]), *writing, LOGOUT])
     result = go(Order(state="restored", snapshot=snapshot), check_mode=check_mode)
     assert result.changed
     assert [service.value for service in result.services] == ["automap", SNAT]
@@ -332,6 +348,102 @@ def test_restored_changes_nothing_when_nothing_differs(expecting: Expecting, che
     snapshot = Snapshot("bigip", HOST, {"/Common/vs500": "automap", "/Common/vs4500": SNAT}, {})
     expecting([LOGIN, reading(*BROKEN), LOGOUT])
     assert not go(Order(state="restored", snapshot=snapshot), check_mode=check_mode).changed
+
+
+LSN = {"type": "lsn", "pool": "/Common/lsn"}
+GONE: t.Any = get("ltm/snatpool?$select=fullPath,members", {"fullPath": "/Common/other", "members": []})
+ODD: t.Any = get("ltm/snatpool?$select=fullPath,members", {"fullPath": "/Common/sp", "members": 5})
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+@pytest.mark.parametrize(
+    ("value", "there"),
+    [
+        (SNAT, GONE),
+        (LSN, get("ltm/lsn-pool?$select=fullPath,members")),
+        ({"type": "snat"}, GONE),
+    ],
+)
+def test_a_snapshot_whose_pool_is_gone_is_refused_before_anything_is_written(
+    expecting: Expecting, value: Value, there: Expect, check_mode: bool
+) -> None:
+    snapshot = Snapshot("bigip", HOST, {"/Common/vs500": "automap", "/Common/vs4500": value}, {})
+    expecting([LOGIN, reading(*RIGHT), *guards(changing=not check_mode, pools_there=[there]), LOGOUT])
+    with pytest.raises(RunFailed) as caught:
+        go(Order(state="restored", snapshot=snapshot, accept=frozenset(FINDING_CODES)), check_mode=check_mode)
+    assert caught.value.result.final_state == "unchanged"
+    assert caught.value.result.changes == ()
+    pool = value.get("pool") if isinstance(value, dict) else None
+    for said in (f"BIG-IP {HOST}: nothing was changed", "/Common/vs4500", str(pool), "Create it again", '"automap"'):
+        assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_a_pool_that_a_virtual_server_uses_now_is_not_asked_for(expecting: Expecting, check_mode: bool) -> None:
+    """In check mode it is, for the addresses from which the device sends."""
+    other = virtual("dns", 53, SNAT)
+    snapshot = Snapshot("bigip", HOST, {"/Common/vs500": SNAT, "/Common/vs4500": SNAT}, {})
+    changes = transaction(patch("vs500", SNAT, IN_TRANSACTION), patch("vs4500", SNAT, IN_TRANSACTION))
+    restored = (virtual("vs500", 500, SNAT), virtual("vs4500", 4500, SNAT), other)
+    writing = [] if check_mode else [*changes, reread(*restored), SAVE]
+    there = [SNAT_POOLS] if check_mode else []
+    guarding = guards(changing=not check_mode, pools_there=there)
+    expecting([LOGIN, reading(*RIGHT, other), *guarding, *writing, LOGOUT])
+    assert go(Order(state="restored", snapshot=snapshot), check_mode=check_mode).changed
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+@pytest.mark.parametrize(
+    "there", [ODD, Expect("GET", SNAT_POOLS.path, {"message": "no"}, 500, headers=WITH_TOKEN)], ids=["odd", "refused"]
+)
+def test_pools_that_cannot_be_read_do_not_forbid_a_restore(
+    expecting: Expecting, there: Expect, check_mode: bool
+) -> None:
+    snapshot = Snapshot("bigip", HOST, {"/Common/vs500": "automap", "/Common/vs4500": SNAT}, {})
+    changes = transaction(patch("vs500", {"type": "automap"}, IN_TRANSACTION), patch("vs4500", SNAT, IN_TRANSACTION))
+    writing = [] if check_mode else [*changes, reread(*BROKEN), SAVE]
+    expecting([LOGIN, reading(*RIGHT), *guards(changing=not check_mode, pools_there=[there]), *writing, LOGOUT])
+    result = go(Order(state="restored", snapshot=snapshot), check_mode=check_mode)
+    assert result.changed
+    assert "not_read" in [finding.code for finding in result.findings]
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_a_snapshot_whose_virtual_server_is_gone_is_refused(expecting: Expecting, check_mode: bool) -> None:
+    snapshot = Snapshot("bigip", HOST, {"/Common/vs500": "automap", "/Common/renamed": "automap"}, {})
+    expecting([LOGIN, reading(*RIGHT), LOGOUT])
+    with pytest.raises(RunFailed, match=r"no UDP service called '/Common/renamed'.* create it again") as caught:
+        go(Order(state="restored", snapshot=snapshot), check_mode=check_mode)
+    assert caught.value.result.final_state == "unchanged"
+
+
+NEEDED = [("info", "/Common/sp")]
+
+
+def needed(result: Result) -> list[tuple[str, str]]:
+    """Return the pools that a rollback needs."""
+    return [(finding.severity, finding.object) for finding in result.findings if finding.code == "snat_pool_needed"]
+
+
+@pytest.mark.parametrize(("state", "check_mode"), [("gathered", False), ("preserved", True), ("preserved", False)])
+def test_a_change_says_that_its_pool_has_to_stay(expecting: Expecting, state: State, check_mode: bool) -> None:
+    none = {"type": "none"}
+    changing = state == "preserved" and not check_mode
+    changes = transaction(patch("vs500", none, IN_TRANSACTION), patch("vs4500", none, IN_TRANSACTION))
+    writing = [*changes, reread(*RIGHT), SAVE] if changing else []
+    expecting([LOGIN, reading(*BROKEN), *guards(changing=changing), *writing, LOGOUT])
+    result = go(Order(state=state, return_path=GOOD), check_mode=check_mode)
+    assert needed(result) == NEEDED
+
+
+@pytest.mark.parametrize("state", ["gathered", "preserved"])
+def test_without_a_change_no_pool_is_needed(expecting: Expecting, state: State) -> None:
+    """A name that stayed behind is none that a rollback needs."""
+    left = (virtual("vs500", 500, {"type": "none", "pool": "/Common/sp"}), RIGHT[1])
+    guarding = guards(pooled=True) if state == "gathered" else []
+    expecting([LOGIN, reading(*left), *guarding, LOGOUT])
+    result = go(Order(state=state, return_path=GOOD))
+    assert (result.changed, needed(result)) == (False, [])
 
 
 def test_a_commit_that_fails_changes_nothing(expecting: Expecting) -> None:
@@ -487,7 +599,7 @@ def test_the_pair_of_devices_adds_traffic_group_and_sync_status(expecting: Expec
     expecting([LOGIN, reading(*BROKEN), *guards(self_ips=[others, FLOATING, OWN], devices=[ACTIVE, PARTNER]), LOGOUT])
     result = go(Order(state="gathered"))
     assert result.services[0].servers[0].gateways == ("10.10.0.1",)
-    assert result.findings == []
+    assert noted(result) == []
 
 
 @pytest.mark.parametrize(("pools", "more", "requests"), [(LONE, [], 16), (POOLS, None, 17)])
@@ -507,7 +619,7 @@ def test_one_of_a_pair_of_devices_is_asked_for_its_traffic_group_and_its_sync_st
 
 def test_pending_changes_are_reported(expecting: Expecting) -> None:
     expecting([LOGIN, reading(*BROKEN), *guards(devices=[ACTIVE, PARTNER], sync="Changes Pending"), LOGOUT])
-    findings = go(Order(state="gathered")).findings
+    findings = noted(go(Order(state="gathered")))
     assert [(finding.code, finding.severity) for finding in findings] == [("unsynced_changes", "warning")]
 
 
@@ -581,7 +693,8 @@ def test_connections_of_the_changed_services_alone_are_cleared_on_request(expect
     before = (virtual("vs500", 500, "none"), BROKEN[1])
     writing = [patch("vs4500", {"type": "none"}, WITH_TOKEN), reread(*RIGHT), SAVE]
     expecting([LOGIN, reading(*before), *guards(changing=True), *writing, clearing(4500), LOGOUT])
-    assert go(Order(return_path=GOOD), clear_connections=True).findings == []
+    findings = noted(go(Order(return_path=GOOD), clear_connections=True))
+    assert [finding.code for finding in findings] == ["pair_inconsistent"]
 
 
 def test_connections_that_cannot_be_cleared_are_reported_and_the_change_stands(expecting: Expecting) -> None:
@@ -590,13 +703,13 @@ def test_connections_that_cannot_be_cleared_are_reported_and_the_change_stands(e
     )
     result = go(Order(return_path=GOOD), clear_connections=True)
     assert result.changed
-    assert [(finding.code, finding.severity) for finding in result.findings] == [("existing_flows", "info")]
-    assert "could not be cleared" in result.findings[0].message
+    assert [(finding.code, finding.severity) for finding in noted(result)] == [("existing_flows", "info")]
+    assert "could not be cleared" in noted(result)[0].message
 
 
 def test_existing_flows_are_reported_when_they_are_left_alone(expecting: Expecting) -> None:
     expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *TO_NONE, reread(*RIGHT), SAVE, LOGOUT])
-    assert [finding.code for finding in go(Order(return_path=GOOD)).findings] == ["existing_flows"]
+    assert [finding.code for finding in noted(go(Order(return_path=GOOD)))] == ["existing_flows"]
 
 
 LEFT_OVER = virtual("vs4500", 4500, {"type": "none", "pool": "/Common/sp"})
@@ -842,7 +955,7 @@ def told(expecting: Expecting, *servers: dict[str, t.Any], **guarding: t.Any) ->
     """Gather, and give the findings in short."""
     pooled = any("pool" in server["sourceAddressTranslation"] for server in servers)
     expecting([LOGIN, reading(*servers), *guards(**guarding, pooled=pooled), LOGOUT])
-    return [(finding.code, finding.severity, finding.object) for finding in go(Order(state="gathered")).findings]
+    return [(finding.code, finding.severity, finding.object) for finding in noted(go(Order(state="gathered")))]
 
 
 PAIR = "/Common/vs500, /Common/vs4500"
@@ -892,7 +1005,7 @@ def test_a_name_that_no_address_has_is_reported_and_a_port_that_is_not_ours_does
         virtual("names", 53, "automap", destination="/Common/203.0.113.10:domain"),
     ]
     expecting([LOGIN, reading(*BROKEN, *strangers), ADDRESSES, *guards(addresses=False), LOGOUT])
-    found = [(finding.code, finding.object) for finding in go(Order(state="gathered")).findings]
+    found = [(finding.code, finding.object) for finding in noted(go(Order(state="gathered")))]
     assert found == [("unsupported_mode", "/Common/gone"), ("not_selected", "/Common/gone")]
 
 
@@ -1003,7 +1116,7 @@ def test_a_change_tells_them_once_it_has_seen_what_is_attached(expecting: Expect
     policies = get("ltm/policy?expandSubcollections=true", policy("hides", snat="automap"), policy("other"))
     after = reread(*RIGHT, policies=["/Common/hides", "/Common/other"])
     expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *TO_NONE, after, SAVE, policies, LOGOUT])
-    found = [(finding.code, finding.object) for finding in go(Order(return_path=GOOD)).findings]
+    found = [(finding.code, finding.object) for finding in noted(go(Order(return_path=GOOD)))]
     hidden = [("hidden_translation", f"/Common/vs{port}") for port in (500, 4500)]
     assert found == [("existing_flows", f"BIG-IP {HOST}"), *hidden]
 
@@ -1012,7 +1125,7 @@ def test_a_change_tells_them_once_it_has_seen_what_is_attached(expecting: Expect
     silent.answer = {"items": list(RIGHT)}
     asked = [get(f"ltm/virtual/~Common~vs{port}/policies", {"fullPath": "/Common/other"}) for port in (500, 4500)]
     expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *TO_NONE, silent, SAVE, policies, *asked, LOGOUT])
-    assert [finding.code for finding in go(Order(return_path=GOOD)).findings] == ["existing_flows"]
+    assert [finding.code for finding in noted(go(Order(return_path=GOOD)))] == ["existing_flows"]
 
 
 def test_policies_that_cannot_be_read_after_a_change_are_reported(expecting: Expecting) -> None:
@@ -1020,7 +1133,7 @@ def test_policies_that_cannot_be_read_after_a_change_are_reported(expecting: Exp
     refused.answer, refused.status = {"code": 403, "message": "Forbidden"}, 403
     after = reread(*RIGHT, policies=["/Common/hides"])
     expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *TO_NONE, after, SAVE, refused, LOGOUT])
-    assert [finding.code for finding in go(Order(return_path=GOOD)).findings] == [
+    assert [finding.code for finding in noted(go(Order(return_path=GOOD)))] == [
         "existing_flows",
         "hidden_translation",
     ]
@@ -1116,7 +1229,11 @@ def test_a_disabled_virtual_server_is_changed_stays_disabled_and_is_reported(exp
     writing = [patch("vs4500", {"type": "none"}, WITH_TOKEN), reread(*after), SAVE]
     expecting([LOGIN, reading(*before), *guards(changing=True), *writing, LOGOUT])
     result = go(Order(return_path=GOOD))
-    assert [finding.code for finding in result.findings] == ["disabled_service", "existing_flows"]
+    assert [finding.code for finding in result.findings] == [
+        "pair_inconsistent",
+        "disabled_service",
+        "existing_flows",
+    ]
     assert [service.enabled for service in result.services] == [True, False]
 
 

@@ -34,7 +34,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     Unreachable,
     Unread,
 )
-from ansible_collections.aovpn.ikev2.plugins.module_utils._plan import server_findings
+from ansible_collections.aovpn.ikev2.plugins.module_utils._plan import pair_findings, server_findings
 from ansible_collections.aovpn.ikev2.plugins.module_utils._select import select
 
 GATEWAY = "10.10.0.1"
@@ -638,6 +638,34 @@ def test_a_service_that_cannot_be_read_after_the_change_is_not_known_to_be_chang
     with pytest.raises(RunFailed, match=r"Not known to be as before: snat of 203\.0\.113\.10-500") as caught:
         go(Odd(pair()))
     assert caught.value.result.final_state == "unknown"
+
+
+HIDDEN, KEPT = {"snat": "hidden"}, {"snat": "kept"}
+
+
+@pytest.mark.parametrize(
+    ("ports", "expected"),
+    [
+        ([(500, KEPT), (4500, HIDDEN)], ["500, 4500"]),
+        ([(500, KEPT), (4500, KEPT)], []),
+        # A service for each server: one server's pair may be whole, the other's too.
+        ([(500, KEPT), (500, HIDDEN), (4500, KEPT), (4500, HIDDEN)], []),
+        ([(500, KEPT), (500, KEPT), (4500, KEPT), (4500, HIDDEN)], ["500, 500, 4500, 4500"]),
+        ([(500, KEPT)], []),
+    ],
+)
+@pytest.mark.parametrize("address", ["203.0.113.10", ""])
+def test_half_a_pair_is_one_whose_ports_differ(
+    ports: list[tuple[int, dict[str, str]]], expected: list[str], address: str
+) -> None:
+    services = [
+        Service(f"{number}-{port}", address, port, settings, settings == KEPT)
+        for number, (port, settings) in enumerate(ports)
+    ]
+    order = Order(services=tuple(service.id for service in services))
+    findings = pair_findings(services, [], order, Memory(services))
+    assert [item.code for item in findings] == ["pair_inconsistent"] * len(expected)
+    assert [", ".join(name.partition("-")[2] for name in item.object.split(", ")) for item in findings] == expected
 
 
 class Own(Memory):

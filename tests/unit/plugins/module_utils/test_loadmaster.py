@@ -22,7 +22,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result,
 from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster import decode, objects
 from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster import findings as judge
 from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster.adapter import LoadMaster
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Finding, InvalidInput, Order, Snapshot
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Finding, InvalidInput, Order, Snapshot, State
 from expectations import ENDPOINT, HOST, Expect, Expecting
 
 GOOD = {"10.10.0.11": "10.10.0.1"}
@@ -196,6 +196,31 @@ def test_restored_changes_nothing_when_nothing_differs(expecting: Expecting, api
     snapshot = Snapshot("loadmaster", HOST, dict.fromkeys(sorted(IDS), False), {})
     expecting([listing(api, False, False)])
     assert not api.go(Order(state="restored", snapshot=snapshot), check_mode=check_mode).changed
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_restored_is_refused_where_the_flag_means_nothing_any_more(
+    expecting: Expecting, api: Api, check_mode: bool
+) -> None:
+    snapshot = Snapshot("loadmaster", HOST, dict.fromkeys(sorted(IDS), False), {})
+    listed = api.expect("listvs", {"VS": [service(1, 500, True), service(2, 4500, True, Layer=4)]})
+    expecting([listed, *guards(api)])
+    with pytest.raises(RunFailed, match=r"nothing was changed.*:4500/udp is on layer 4 now") as caught:
+        api.go(Order(state="restored", snapshot=snapshot), check_mode=check_mode)
+    assert (caught.value.result.final_state, caught.value.result.changes) == ("unchanged", ())
+
+
+@pytest.mark.parametrize(
+    ("state", "check_mode", "after"),
+    [("gathered", False, False), ("preserved", True, True), ("preserved", False, True)],
+)
+def test_half_a_pair_is_reported(expecting: Expecting, api: Api, state: State, check_mode: bool, after: bool) -> None:
+    real = state == "preserved" and not check_mode
+    writing = [change(api, 4500, True), listing(api, True, True)] if real else []
+    expecting([listing(api, True, False), *guards(api), *writing])
+    result = api.go(Order(state=state, return_path=GOOD), check_mode=check_mode)
+    assert ("pair_inconsistent", "warning") in [(finding.code, finding.severity) for finding in result.findings]
+    assert [service.value for service in result.services] == [True, after]
 
 
 @pytest.mark.parametrize("check_mode", [False, True])

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import InvalidInput, Order, Snapshot
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import InvalidInput, Order, Snapshot, State
 from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler import findings as judge
 from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler import joins, objects
 from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.adapter import NetScaler
@@ -212,6 +212,30 @@ def test_restored_changes_nothing_when_nothing_differs(expecting: Expecting, che
     snapshot = Snapshot("netscaler", HOST, {"sg4500": "NO", "sg500": "NO"}, {"usnip": False})
     expecting([LOGIN, modes(usnip=False), *topology(), *settings("NO", "NO"), LOGOUT])
     assert not go(Order(state="restored", snapshot=snapshot), check_mode=check_mode).changed
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_restored_is_refused_where_the_device_would_refuse_it(expecting: Expecting, check_mode: bool) -> None:
+    """Neither asks for more than before: the first reading has shown it."""
+    snapshot = Snapshot("netscaler", HOST, {"sg4500": "NO", "sg500": "NO"}, {"usnip": False})
+    mirrored = topology(virtual={"connfailover": "STATEFUL"})
+    expecting([LOGIN, modes(), *mirrored, *settings("YES", "YES"), *guards(), LOGOUT])
+    with pytest.raises(RunFailed, match=r"nothing was changed.*sg4500 .*failover is on at lb4500.*sg500 ") as caught:
+        go(Order(state="restored", snapshot=snapshot), check_mode=check_mode)
+    assert (caught.value.result.final_state, caught.value.result.changes) == ("unchanged", ())
+
+
+@pytest.mark.parametrize(
+    ("state", "check_mode", "after"),
+    [("gathered", False, "NO"), ("preserved", True, "YES"), ("preserved", False, "YES")],
+)
+def test_half_a_pair_is_reported(expecting: Expecting, state: State, check_mode: bool, after: str) -> None:
+    real = state == "preserved" and not check_mode
+    writing = [usip(("sg4500", "YES")), modes(), *again("YES", "YES"), SAVE] if real else []
+    expecting([LOGIN, modes(), *topology(), *settings("YES", "NO"), *guards(), *writing, LOGOUT])
+    result = go(Order(state=state, return_path=GOOD), check_mode=check_mode)
+    assert ("pair_inconsistent", "warning") in codes(result)
+    assert [service.value for service in result.services] == ["YES", after]
 
 
 @pytest.mark.parametrize("check_mode", [False, True])
