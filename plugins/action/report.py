@@ -16,13 +16,17 @@ from pathlib import Path
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 from ansible.utils.unsafe_proxy import wrap_var
 
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils import _snapshots
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._files import create_file, replace_file
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._plain import plain
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report.model import HostFinding, Report, summary
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report.page import render, running
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.hostvars import probed, read_site
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.orders import restored
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._snapshots import SnapshotError
 
 ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "state": {"type": "str", "choices": ["started", "finished"], "default": "finished"},
@@ -30,13 +34,16 @@ ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "name": {"type": "str"},
     "directory": {"type": "path", "required": True},
     "run": {"type": "dict"},
-    "snapshot": {"type": "path"},
+    "snapshot": {"type": "dict"},
+    "restored": {"type": "dict"},
     "problem": {"type": "str", "default": ""},
     "due": {"type": "bool", "default": False},
     "hosts": {"type": "list", "elements": "str"},
     "findings": {"type": "list", "elements": "dict", "default": []},
 }
 MODE = 0o640
+
+display = Display()
 
 
 class ActionModule(ActionBase):
@@ -86,14 +93,24 @@ class ActionModule(ActionBase):
         report = self._report(options, task_vars)
         page, found = render(report), report.as_dict()
         run = options["run"] or {}
-        base = Path(run["base"]) if run else _reserve(options, datetime.now(UTC), page)
+        base = Path(run["base"]) if "base" in run else _reserve(options, datetime.now(UTC), page)
         _write(base, page, found)
-        if options["snapshot"] and all(
-            item.final_state in ("unchanged", "rolled_back") for item in report.site.hosts.values()
-        ):
-            Path(options["snapshot"]).unlink(missing_ok=True)
         heeded = {} if report.site.playbook in ("audit", "verify") else report.figures.heeded
+        statistics = {
+            "ikev2_changes": found["changes"],
+            "ikev2_drift": bool(report.drift),
+            "ikev2_verdict": found["verdict"]["status"],
+            "ikev2_summary": found["verdict"]["title"],
+            "ikev2_report": f"{base}.html",
+            "ikev2_report_json": f"{base}.json",
+        }
+        try:
+            statistics |= _ended(report, options["snapshot"] or {})
+            _used_up(report, options["restored"] or {})
+        except SnapshotError as error:
+            display.warning(f"{error} What has been done and reported is not affected.")
         return {
+            "statistics": statistics,
             "html": f"{base}.html",
             "json": f"{base}.json",
             "summary": summary(report, f"{base}.html"),
@@ -104,6 +121,29 @@ class ActionModule(ActionBase):
             "acceptable": report.acceptable,
             "failures": {host: failure.msg for host, failure in heeded.items()},
         }
+
+
+def _ended(report: Report, written: Mapping[str, t.Any]) -> dict[str, str]:
+    """Remove the snapshot of a run that has changed nothing, else note that the run has finished. Return what is published of it."""
+    if report.site.check_mode or not written.get("path"):
+        return {}
+    path = Path(written["path"])
+    if all(item.final_state in ("unchanged", "rolled_back") for item in report.site.hosts.values()):
+        path.unlink(missing_ok=True)
+        return {}
+    if not (report.figures.heeded or report.problem):
+        _snapshots.mark(path, finished=True)
+    return {"ikev2_snapshot": _snapshots.load(path).as_text()}
+
+
+def _used_up(report: Report, kept: Mapping[str, t.Any]) -> None:
+    """Mark the snapshots that a rollback has restored on all their hosts."""
+    if report.site.playbook != "rollback" or not kept.get("snapshot"):
+        return
+    hosts = {*kept["snapshot"]["load_balancers"], *kept["snapshot"]["servers"]}
+    if restored(report.site, hosts):
+        for name, of_file in kept["uses"].items():
+            _snapshots.mark(Path(name), used=of_file)
 
 
 def _reserve(options: Mapping[str, t.Any], now: datetime, page: str) -> Path:

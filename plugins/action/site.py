@@ -62,7 +62,7 @@ class ActionModule(ActionBase):
             **_orders(given),
             "due": due,
             "again": again,
-            "snapshot": snapshot_of(site) if any(due.values()) else {},
+            "snapshot": snapshot_of(site) if any(due.values()) and site.playbook != "rollback" else {},
         }
 
     def _change(self, site: Site) -> dict[str, t.Any]:

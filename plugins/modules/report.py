@@ -40,8 +40,13 @@ options:
     description: The result of O(state=started). Its files are replaced.
     type: dict
   snapshot:
-    description: The snapshot that the run has written. It is removed if the run has changed nothing.
-    type: path
+    description:
+      - The result of M(aovpn.ikev2.snapshot_file) that wrote the run's snapshot. The file is removed if the run has changed nothing; otherwise, it is
+        noted in it whether the run has finished.
+    type: dict
+  restored:
+    description: The result of M(aovpn.ikev2.snapshot_file) that read what a rollback restores. If everything was restored, the file is marked as used.
+    type: dict
   problem:
     description: What stopped the run before any device was touched.
     type: str
@@ -81,6 +86,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+statistics:
+  description: What the run publishes with M(ansible.builtin.set_stats).
+  returned: with O(state=finished)
+  type: dict
 html:
   description: The page's path.
   returned: with O(state=finished)
