@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible.utils.unsafe_proxy import wrap_var
@@ -58,7 +57,8 @@ class ActionModule(ActionBase):
                 known = {*groups.get("ikev2_load_balancers", ()), *groups.get("rras", ())}
                 found = _restoring(folder, given, known) if options["restoring"] else _newest(folder, given)
         except (SnapshotError, ValueError) as error:
-            raise AnsibleActionFail(str(error)) from error
+            # Not raised: up to ansible-core 2.18, the text of an error is a template.
+            found = {"failed": True, "msg": str(error)}
         return {**result, "changed": False, **wrap_var(found)}
 
     def _write(self, folder: Path, content: Mapping[str, t.Any]) -> dict[str, t.Any]:

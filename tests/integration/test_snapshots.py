@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import typing as t
 from pathlib import Path
@@ -106,3 +105,96 @@ def test_all_goes_back_to_the_first_state_and_strangers_are_skipped(
     refused = run("rollback", code=2)
     assert f"{broken}: This is not a snapshot" in " ".join(refused.output.split())
     assert lab.settings() == before
+
+
+# -- from one AWX job to the next
+
+
+def statistics(run: Run) -> dict[str, t.Any]:
+    """Return what a run has published."""
+    line = run.output[run.output.index("CUSTOM STATS: ") :].split("RUN: ", 1)[1].splitlines()[0]
+    found: dict[str, t.Any] = json.loads(line)
+    return found
+
+
+@pytest.fixture
+def job(run: t.Callable[..., Run], ansible: Ansible) -> t.Callable[..., Run]:
+    """Run a playbook as a job does, in a folder of its own that is deleted afterwards, with extra variables from a file."""
+
+    def in_job(playbook: str, extra: str = "{}", **options: t.Any) -> Run:
+        ansible.folder = ansible.folder / playbook
+        ansible.folder.mkdir()
+        (ansible.folder / "env.yml").write_text(extra)
+        environment = {"ANSIBLE_SHOW_CUSTOM_STATS": "1", "AWX_PRIVATE_DATA_DIR": str(ansible.folder)}
+        return run(playbook, "-v", "-e", f"@{ansible.folder / 'env.yml'}", environment=environment, **options)
+
+    return in_job
+
+
+def redo(lab: Lab) -> None:
+    """Make the changes of remediate behind everybody's back."""
+    lab.netscaler.config["nsmode"]["usnip"] = True
+    for port in (500, 4500):
+        lab.netscaler.config["servicegroup"][f"sg_ikev2_{port}"]["usip"] = "YES"
+    for route in (route for store in lab.rras1.state["routes"].values() for route in store):
+        if route["dest"] == "0.0.0.0/0":
+            route["next_hop"] = "10.10.0.1"
+
+
+@pytest.mark.each_core
+def test_a_job_hands_its_snapshot_to_the_next(job: t.Callable[..., Run], lab: Lab) -> None:
+    lab.rras1.state["sas"] = [{"remote_address": f"198.51.100.{number}"} for number in range(12)]
+    before = lab.settings()
+    first = job("remediate")
+    assert lab.settings() != before
+    published = first.output.index('"ikev2_snapshot": "{')
+    assert published < first.output.index("PLAY [Change the VPN servers, one by one]")
+    assert "is deleted when this AWX job ends. Only its artifact ikev2_snapshot outlives it" in first.output[:published]
+    text = statistics(first)["ikev2_snapshot"]
+    assert isinstance(text, str)
+    assert "198.51.100." not in text
+    assert json.loads(text)["finished"]
+
+    # AWX marks the texts of extra variables.
+    second = job("rollback", f"ikev2_snapshot: !unsafe '{text}'\nsnapshot: ''\n")
+    assert lab.settings() == before
+    assert "Rolling back to the variable ikev2_snapshot." in second.output
+    assert "ikev2_snapshot" not in statistics(second)
+    assert status(second)[0] == "restored"
+
+    # As a dictionary, which YAML has read by its own rules.
+    redo(lab)
+    assert text.count('"NO"') == 2
+    job("rollback", f'{{"snapshot": {text.replace(chr(34) + "NO" + chr(34), "NO")}}}')
+    assert lab.settings() == before
+
+
+@pytest.mark.each_core
+def test_nothing_in_a_snapshot_is_a_template(job: t.Callable[..., Run], ansible: Ansible, lab: Lab) -> None:
+    proof = ansible.folder / "proof"
+    template = f"{{{{ lookup('ansible.builtin.pipe', 'touch {proof}') }}}}"
+    of_device = {
+        "platform": "netscaler",
+        "host": template,
+        "services": [{"id": template, "value": "NO"}],
+        "device": {},
+    }
+    raw: dict[str, t.Any] = {
+        "format": 2,
+        "taken": "2026-01-01T00:00:00Z",
+        "playbook": template,
+        "finished": None,
+        "used": {},
+        "load_balancers": {"netscaler": {"snapshot": of_device, "services": []}},
+        "servers": {},
+    }
+    refused = job("rollback", json.dumps({"snapshot": raw, "ikev2_snapshot": json.dumps(raw)}), code=2)
+    assert "lookup('ansible.builtin.pipe'" in refused.output
+    assert not proof.exists(), refused.output
+    assert lab.writing() == []
+    stranger = {**raw, "load_balancers": {template: raw["load_balancers"]["netscaler"]}}
+    refused = job("rollback", json.dumps({"snapshot": stranger}), code=2)
+    assert "which the inventory does not have" in refused.output
+    assert not proof.exists(), refused.output
+    job("verify", json.dumps({"snapshot": json.dumps(raw)}))
+    assert not proof.exists()
