@@ -19,8 +19,9 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible.utils.unsafe_proxy import wrap_var
 
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils import _snapshots
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils import _lock, _snapshots
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._files import create_file, replace_file
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._lock import Locked
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._plain import plain
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report.model import HostFinding, Report, summary
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report.page import render, running
@@ -33,6 +34,7 @@ ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "playbook": {"type": "str", "default": ""},
     "name": {"type": "str"},
     "directory": {"type": "path", "required": True},
+    "lock": {"type": "path"},
     "run": {"type": "dict"},
     "snapshot": {"type": "dict"},
     "restored": {"type": "dict"},
@@ -42,6 +44,7 @@ ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "findings": {"type": "list", "elements": "dict", "default": []},
 }
 MODE = 0o640
+CHANGING = ("remediate", "workaround", "rollback")
 
 display = Display()
 
@@ -60,6 +63,9 @@ class ActionModule(ActionBase):
         try:
             act = self._start if options["state"] == "started" else self._finish
             found = act(options, task_vars or {})
+        except Locked as error:
+            # Not raised: up to ansible-core 2.18, the text of an error is a template.
+            found = {"failed": True, "msg": str(error)}
         except OSError as error:
             raise AnsibleActionFail(
                 f"The report cannot be written to {error.filename}: {error.strerror}."
@@ -68,8 +74,11 @@ class ActionModule(ActionBase):
         return {**result, "changed": False, **wrap_var(found)}
 
     def _start(self, options: Mapping[str, t.Any], _task_vars: Mapping[str, t.Any]) -> dict[str, t.Any]:
-        """Write the page of a run that has just started."""
+        """Write the page of a run that has just started, and lock out others if it may change anything."""
         now = datetime.now(UTC)
+        lock = options["lock"] if options["playbook"] in CHANGING and not self._task.check_mode else None
+        if lock:
+            self._lock(Path(lock), options["playbook"])
         since = f"{now:%Y-%m-%dT%H:%M:%SZ}"
         page = running(options["playbook"], since)
         base = _reserve(options, now, page)
@@ -77,7 +86,18 @@ class ActionModule(ActionBase):
         report = Report(site, since).as_dict()
         report["verdict"]["title"] = f"Running since {since}: if this is old, the run was killed"
         _write(base, page, report)
-        return {"base": str(base), "started": since}
+        return {"base": str(base), "started": since, "lock": lock}
+
+    def _lock(self, folder: Path, playbook: str) -> None:
+        try:
+            said = _lock.take(folder, _lock.Holder.current(playbook))
+        except OSError as error:
+            raise AnsibleActionFail(
+                f"The lock, which keeps two runs from changing the same devices, cannot be written to {folder}: {error.strerror}."
+                " Set 'snapshot_directory' to a folder on the controller that this user may write to."
+            ) from error
+        if said:
+            display.display(said)
 
     def _report(self, options: Mapping[str, t.Any], task_vars: Mapping[str, t.Any]) -> Report:
         site = read_site(
@@ -109,6 +129,8 @@ class ActionModule(ActionBase):
             _used_up(report, options["restored"] or {})
         except SnapshotError as error:
             display.warning(f"{error} What has been done and reported is not affected.")
+        if run.get("lock"):
+            _lock.release(Path(run["lock"]), _lock.Holder.current(options["playbook"]))
         return {
             "statistics": statistics,
             "html": f"{base}.html",

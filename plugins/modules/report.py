@@ -36,6 +36,11 @@ options:
     description: The folder, which is created if it is missing.
     type: path
     required: true
+  lock:
+    description:
+      - With O(state=started), the folder of the snapshots, in which a run that may change anything locks out others until its report is finished.
+      - A lock is taken over if the process that holds it has ended, or if it belongs to another controller and is more than 12 hours old.
+    type: path
   run:
     description: The result of O(state=started). Its files are replaced.
     type: dict
@@ -137,6 +142,10 @@ base:
   returned: with O(state=started)
   type: str
   sample: /srv/reports/audit-20261124T201817Z
+lock:
+  description: The folder that is locked, null if none is.
+  returned: with O(state=started)
+  type: str
 started:
   description: The time, in UTC.
   returned: with O(state=started)

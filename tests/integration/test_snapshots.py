@@ -7,12 +7,16 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import time
 import typing as t
 from pathlib import Path
 
 import pytest
 
-from harness import Ansible, Run
+from harness import COMMANDS, Ansible, Run
 from lab.whole import Lab
 
 ALL = {"bigip", "netscaler", "loadmaster", "rras1", "rras2"}
@@ -198,3 +202,43 @@ def test_nothing_in_a_snapshot_is_a_template(job: t.Callable[..., Run], ansible:
     assert not proof.exists(), refused.output
     job("verify", json.dumps({"snapshot": json.dumps(raw)}))
     assert not proof.exists()
+
+
+# -- one run at a time
+
+
+def test_two_runs_at_a_time_change_everything_once(run: t.Callable[..., Run], ansible: Ansible, lab: Lab) -> None:
+    command = [str(COMMANDS / "ansible-playbook"), "-i", str(lab.inventory), "aovpn.ikev2.remediate", "-e", OPTIONS]
+    both = [
+        subprocess.Popen(command, cwd=ansible.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        for _number in range(2)
+    ]
+    outputs = [process.communicate(timeout=120)[0] for process in both]
+    assert sorted(process.returncode for process in both) == [0, 2], outputs
+    refused = next(output for process, output in zip(both, outputs, strict=True) if process.returncode)
+    assert "Another run is changing this site: remediate on " in refused
+    assert "since 20" in refused
+    assert len([entry for entry in lab.writing() if entry.device == "netscaler"]) <= 5
+    assert len(ansible.snapshots()) == 1
+    assert not (ansible.folder / "ikev2-snapshots" / ".lock").exists()
+    assert run("audit").code == 0
+
+
+def test_a_killed_run_is_taken_over_and_rolled_back(run: t.Callable[..., Run], ansible: Ansible, lab: Lab) -> None:
+    before = lab.settings()
+    command = [str(COMMANDS / "ansible-playbook"), "-i", str(lab.inventory), "aovpn.ikev2.remediate", "-e", OPTIONS]
+    with subprocess.Popen(
+        command, cwd=ansible.folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        deadline = time.monotonic() + 60
+        while not any(entry.device == "netscaler" for entry in lab.writing()) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGKILL)
+    (snapshot,) = ansible.snapshots()
+    assert content(snapshot)["finished"] is None
+    assert (ansible.folder / "ikev2-snapshots" / ".lock").exists()
+    back = run("rollback", cut_off=True)
+    assert lab.settings() == before
+    assert "The lock of a run that was killed is taken over: remediate on " in back.output
+    assert f"The run of {snapshot.name} failed, or was killed half-way." in back.output
+    assert content(snapshot)["used"].keys() == PAIR
