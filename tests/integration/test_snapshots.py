@@ -224,16 +224,38 @@ def test_two_runs_at_a_time_change_everything_once(run: t.Callable[..., Run], an
     assert run("audit").code == 0
 
 
-def test_a_killed_run_is_taken_over_and_rolled_back(run: t.Callable[..., Run], ansible: Ansible, lab: Lab) -> None:
-    before = lab.settings()
+def kill(ansible: Ansible, lab: Lab, *arguments: str, when: t.Callable[[], bool]) -> None:
+    """Run remediate, and kill it when that is so."""
     command = [str(COMMANDS / "ansible-playbook"), "-i", str(lab.inventory), "aovpn.ikev2.remediate", "-e", OPTIONS]
     with subprocess.Popen(
-        command, cwd=ansible.folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
+        [*command, *arguments],
+        cwd=ansible.folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
     ) as process:
         deadline = time.monotonic() + 60
-        while not any(entry.device == "netscaler" for entry in lab.writing()) and time.monotonic() < deadline:
-            time.sleep(0.01)
+        while not when():
+            assert time.monotonic() < deadline
+            assert process.poll() is None, "the run ended before"
+            time.sleep(0.005)
         os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_what_a_killed_run_has_changed_is_rolled_back(
+    run: t.Callable[..., Run], ansible: Ansible, lab: Lab, number: int
+) -> None:
+    """Killed at each request that changes the NetScaler."""
+    before = lab.settings()
+
+    def written() -> bool:
+        return (
+            len([entry for entry in lab.writing() if entry.device == "netscaler" and "login" not in entry.path])
+            >= number
+        )
+
+    kill(ansible, lab, when=written)
     (snapshot,) = ansible.snapshots()
     assert content(snapshot)["finished"] is None
     assert (ansible.folder / "ikev2-snapshots" / ".lock").exists()
@@ -242,3 +264,54 @@ def test_a_killed_run_is_taken_over_and_rolled_back(run: t.Callable[..., Run], a
     assert "The lock of a run that was killed is taken over: remediate on " in back.output
     assert f"The run of {snapshot.name} failed, or was killed half-way." in back.output
     assert content(snapshot)["used"].keys() == PAIR
+
+
+# -- of a settled state only
+
+
+def test_a_snapshot_is_taken_when_an_unfinished_change_has_ended(
+    run: t.Callable[..., Run], ansible: Ansible, lab: Lab
+) -> None:
+    """A run was cancelled with the new gateway in the active store and the old one in the persistent one."""
+    before, server = lab.settings(), lab.rras1
+    (route,) = (route for route in server.state["routes"]["active"] if route["dest"] == "0.0.0.0/0")
+    keys = {"destination": "0.0.0.0/0", "interface_index": route["if_index"], "metric": route["metric"]}
+    back = [
+        {**keys, "action": action, "store": "ActiveStore", "next_hop": gateway}
+        for action, gateway in (("add", "10.10.0.254"), ("remove", "10.10.0.1"))
+    ]
+    scripts = {
+        name: (server.folder / script).read_text(encoding="utf-8")
+        for name, script in (("ChangeScript", "change_routes.ps1"), ("EndScript", "end_change.ps1"))
+    }
+    server.handlers["arm_rollback.ps1"](server.state, {"Steps": back, "Remember": [], "Seconds": 6, **scripts}, False)
+    route["next_hop"] = "10.10.0.1"
+    assert lab.settings()["rras1"] != before["rras1"]
+    remediated = run("remediate")
+    assert "rras1: Waiting until another run has confirmed its change of the gateway" in remediated.output
+    assert content(ansible.snapshots()[-1])["servers"]["rras1"]["gateway"] == "10.10.0.254"
+    run("rollback")
+    assert lab.settings() == before
+
+
+def test_half_a_pair_is_restored_only_where_it_is_named(run: t.Callable[..., Run], ansible: Ansible, lab: Lab) -> None:
+    redo(lab)
+    lab.netscaler.config["servicegroup"]["sg_ikev2_4500"]["usip"] = "NO"
+    before = lab.settings()
+    run("remediate")
+    remediated = lab.settings()
+    assert remediated != before
+    refused = run("rollback", code=2)
+    assert (
+        "the snapshot was taken while only one of two services kept the clients' addresses (203.0.113.20)"
+        in refused.output
+    )
+    assert "-e snapshot=all" in refused.output
+    assert lab.settings() == remediated
+    (snapshot,) = ansible.snapshots()
+    assert content(snapshot)["used"] == {}
+    named = run("rollback", "-e", f"snapshot={snapshot.name}")
+    assert (
+        "netscaler: half a pair at 203.0.113.20 is restored as it was, because this snapshot was named." in named.output
+    )
+    assert lab.settings() == before
