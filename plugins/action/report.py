@@ -16,27 +16,37 @@ from pathlib import Path
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 from ansible.utils.unsafe_proxy import wrap_var
 
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils import _lock, _snapshots
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._files import create_file, replace_file
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._lock import Locked
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._plain import plain
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report.model import HostFinding, Report, summary
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report.page import render, running
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.hostvars import probed, read_site
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.orders import restored
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._snapshots import SnapshotError
 
 ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "state": {"type": "str", "choices": ["started", "finished"], "default": "finished"},
     "playbook": {"type": "str", "default": ""},
     "name": {"type": "str"},
     "directory": {"type": "path", "required": True},
+    "lock": {"type": "path"},
     "run": {"type": "dict"},
     "snapshot": {"type": "dict"},
+    "restored": {"type": "dict"},
     "problem": {"type": "str", "default": ""},
     "due": {"type": "bool", "default": False},
     "hosts": {"type": "list", "elements": "str"},
     "findings": {"type": "list", "elements": "dict", "default": []},
 }
 MODE = 0o640
+CHANGING = ("remediate", "workaround", "rollback")
+
+display = Display()
 
 
 class ActionModule(ActionBase):
@@ -53,6 +63,9 @@ class ActionModule(ActionBase):
         try:
             act = self._start if options["state"] == "started" else self._finish
             found = act(options, task_vars or {})
+        except Locked as error:
+            # Not raised: up to ansible-core 2.18, the text of an error is a template.
+            found = {"failed": True, "msg": str(error)}
         except OSError as error:
             raise AnsibleActionFail(
                 f"The report cannot be written to {error.filename}: {error.strerror}."
@@ -61,8 +74,11 @@ class ActionModule(ActionBase):
         return {**result, "changed": False, **wrap_var(found)}
 
     def _start(self, options: Mapping[str, t.Any], _task_vars: Mapping[str, t.Any]) -> dict[str, t.Any]:
-        """Write the page of a run that has just started."""
+        """Write the page of a run that has just started, and lock out others if it may change anything."""
         now = datetime.now(UTC)
+        lock = options["lock"] if options["playbook"] in CHANGING and not self._task.check_mode else None
+        if lock:
+            self._lock(Path(lock), options["playbook"])
         since = f"{now:%Y-%m-%dT%H:%M:%SZ}"
         page = running(options["playbook"], since)
         base = _reserve(options, now, page)
@@ -71,7 +87,18 @@ class ActionModule(ActionBase):
         title = f"Running since {since}: if this is old, the run was killed"
         report["verdict"] = {"status": "unknown", "title": title, "lines": [], "steps": []}
         _write(base, page, report)
-        return {"base": str(base), "started": f"{now:%Y-%m-%dT%H:%M:%S.%fZ}"}
+        return {"base": str(base), "started": f"{now:%Y-%m-%dT%H:%M:%S.%fZ}", "lock": lock}
+
+    def _lock(self, folder: Path, playbook: str) -> None:
+        try:
+            said = _lock.take(folder, _lock.Holder.current(playbook))
+        except OSError as error:
+            raise AnsibleActionFail(
+                f"The lock, which keeps two runs from changing the same devices, cannot be written to {folder}: {error.strerror}."
+                " Set 'snapshot_directory' to a folder on the controller that this user may write to."
+            ) from error
+        if said:
+            display.display(said)
 
     def _report(self, options: Mapping[str, t.Any], task_vars: Mapping[str, t.Any]) -> Report:
         site = read_site(
@@ -93,14 +120,28 @@ class ActionModule(ActionBase):
         report = self._report(options, task_vars)
         page, found = render(report), report.as_dict()
         run = options["run"] or {}
-        base = Path(run["base"]) if run else _reserve(options, datetime.now(UTC), page)
+        base = Path(run["base"]) if "base" in run else _reserve(options, datetime.now(UTC), page)
         _write(base, page, found)
+        statistics = {
+            "ikev2_changes": found["changes"],
+            "ikev2_drift": bool(report.drift),
+            "ikev2_verdict": found["verdict"]["status"],
+            "ikev2_summary": found["verdict"]["title"],
+            "ikev2_report": f"{base}.html",
+            "ikev2_report_json": f"{base}.json",
+        }
         # An earlier playbook of the same command may have written one as well.
         snapshot = options["snapshot"] or {}
-        mine = snapshot.get("path") and snapshot["run"] == run.get("started")
-        if mine and all(item.final_state in ("unchanged", "rolled_back") for item in report.site.hosts.values()):
-            Path(snapshot["path"]).unlink(missing_ok=True)
+        mine = snapshot.get("run") == run.get("started")
+        try:
+            statistics |= _ended(report, snapshot if mine else {})
+            _used_up(report, options["restored"] or {})
+        except SnapshotError as error:
+            display.warning(f"{error} What has been done and reported is not affected.")
+        if run.get("lock"):
+            _lock.release(Path(run["lock"]), _lock.Holder.current(options["playbook"]))
         return {
+            "statistics": statistics,
             "html": f"{base}.html",
             "json": f"{base}.json",
             "summary": summary(report, f"{base}.html"),
@@ -111,6 +152,29 @@ class ActionModule(ActionBase):
             "acceptable": report.acceptable,
             "failures": report.failures,
         }
+
+
+def _ended(report: Report, written: Mapping[str, t.Any]) -> dict[str, str]:
+    """Remove the snapshot of a run that has changed nothing, else note that the run has finished. Return what is published of it."""
+    if report.site.check_mode or not written.get("path"):
+        return {}
+    path = Path(written["path"])
+    if all(item.final_state in ("unchanged", "rolled_back") for item in report.site.hosts.values()):
+        path.unlink(missing_ok=True)
+        return {}
+    if not (report.figures.heeded or report.problem):
+        _snapshots.mark(path, finished=True)
+    return {"ikev2_snapshot": _snapshots.load(path).as_text()}
+
+
+def _used_up(report: Report, kept: Mapping[str, t.Any]) -> None:
+    """Mark the snapshots that a rollback has restored on all their hosts."""
+    if report.site.playbook != "rollback" or not kept.get("snapshot"):
+        return
+    hosts = {*kept["snapshot"]["load_balancers"], *kept["snapshot"]["servers"]}
+    if restored(report.site, hosts):
+        for name, of_file in kept["uses"].items():
+            _snapshots.mark(Path(name), used=of_file)
 
 
 def _reserve(options: Mapping[str, t.Any], now: datetime, page: str) -> Path:

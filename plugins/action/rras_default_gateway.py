@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import time
 import typing as t
 from collections.abc import Callable, Mapping, Sequence
@@ -15,10 +14,11 @@ from collections.abc import Callable, Mapping, Sequence
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import FinalState
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows import routes
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.errors import PlanError, outcome
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.network import Network, Pending
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.network import Network
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.server_action import (
     GATEWAY_ARGUMENTS,
-    PAUSE,
+    GRACE,
+    LOOK,
     Lost,
     ServerAction,
     text_of,
@@ -30,11 +30,6 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.steps import 
     predict,
     stands,
 )
-
-GRACE = 90.0
-"""How many seconds a rollback may be overdue until the task gives up; enough for one more attempt."""
-
-LOOK = "Check the scheduled task 'aovpn.ikev2 rollback' on the server. Run it, or delete it if the routes are right"
 
 ARGUMENTS: dict[str, dict[str, t.Any]] = {
     **GATEWAY_ARGUMENTS,
@@ -71,22 +66,11 @@ class ActionModule(ServerAction):
         if self._task.check_mode or not (plan.steps or network.pending):
             return {**_result(network, predict(network, plan.steps), plan), **said}
         if network.pending:
-            network = self._wait_for(network.pending)
+            network = self.settled(network)
             plan = plan_for(network)
             if not plan.steps:
                 return {**_result(network, network, plan), **said}
         return {**_result(network, self._change(network, plan, plan_for, timeout), plan, "changed"), **said}
-
-    def _wait_for(self, pending: Pending) -> Network:
-        """Wait until another run's change has been confirmed or rolled back."""
-        end = time.monotonic() + (pending.due_in or 0) + GRACE
-        if pending.due_in is not None:
-            waits = "until another run has confirmed its change of the gateway, or the server has undone it"
-            self.say_waiting(waits, end)
-            if network := self._until(end, lambda found: not found.pending, waits):
-                return network
-        why = "does not run by itself" if pending.due_in is None else "was due and has not run"
-        raise PlanError(f"an earlier change of the gateway is unfinished, and its rollback {why}. {LOOK}.")
 
     # The change: preserve, arm, apply, reconnect, confirm; or roll back
 
@@ -121,7 +105,7 @@ class ActionModule(ServerAction):
             if plan.switch:
                 with contextlib.suppress(Lost):
                     self.powershell("apply_detached.ps1", Steps=_plain(plan.switch))
-                if not self._until(end, has_switched, "until the server answers through the new gateway"):
+                if not self.until(end, has_switched, "until the server answers through the new gateway"):
                     raise PlanError("the server did not answer through the new gateway")
             if plan.keep or plan.remember != network.remembered:
                 kept = {"Steps": _plain(plan.keep), "Remember": [*plan.remember], "Armed": True}
@@ -154,7 +138,7 @@ class ActionModule(ServerAction):
         with contextlib.suppress(Lost, PlanError):
             self.again(due + GRACE, roll_back, OLD_GATEWAY)
         try:
-            ended = self._until(due + GRACE, lambda found: not found.pending, OLD_GATEWAY)
+            ended = self.until(due + GRACE, lambda found: not found.pending, OLD_GATEWAY)
             after = ended or self.read_network()
         except (PlanError, Lost) as error:
             raise PlanError(
@@ -179,23 +163,6 @@ class ActionModule(ServerAction):
             changes_between(before, after, plan.steps),
             {**_result(before, after, Plan()), "rolled_back": back},
         )
-
-    # Reading
-
-    def _until(self, end: float, suits: Callable[[Network], bool], waits: str) -> Network | None:
-        """Read the server until it is as wanted; None if it was not by ``end``. ``waits``: see say_waiting."""
-        for attempt in itertools.count():
-            try:
-                if suits(found := self.read_network()):
-                    return found
-                if attempt:  # the first one is usually a moment too early
-                    self.say_waiting(waits, end)
-            except Lost:
-                self.say_waiting(waits, end)
-            if time.monotonic() + PAUSE > end:
-                break
-            time.sleep(PAUSE)
-        return None
 
 
 def _planner(options: Mapping[str, t.Any]) -> Planner:

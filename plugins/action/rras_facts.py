@@ -14,7 +14,11 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows import limit,
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.errors import outcome
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.server_action import GATEWAY_ARGUMENTS, ServerAction
 
-ARGUMENTS: dict[str, dict[str, t.Any]] = {**GATEWAY_ARGUMENTS, "limit": {"type": "int"}}
+ARGUMENTS: dict[str, dict[str, t.Any]] = {
+    **GATEWAY_ARGUMENTS,
+    "limit": {"type": "int"},
+    "settled": {"type": "bool", "default": False},
+}
 
 
 class ActionModule(ServerAction):
@@ -27,6 +31,8 @@ class ActionModule(ServerAction):
         gateway = routes.Wanted.of_options(options)
         wanted = limit.Wanted.of_options(options)
         network = self.read_network()
+        if options["settled"] and not self._task.check_mode:
+            network = self.settled(network)
         vpn = self.read_vpn()
         plan = routes.survey_default_gateway(network, gateway)
         changes, refused = limit.survey_limit(vpn, wanted, self.server)

@@ -36,11 +36,21 @@ options:
     description: The folder, which is created if it is missing.
     type: path
     required: true
+  lock:
+    description:
+      - With O(state=started), the folder of the snapshots, in which a run that may change anything locks out others until its report is finished.
+      - A lock is taken over if the process that holds it has ended, or if it belongs to another controller and is more than 12 hours old.
+    type: path
   run:
     description: The result of O(state=started). Its files are replaced.
     type: dict
   snapshot:
-    description: The result of M(aovpn.ikev2.snapshot_file). The file is removed if this run has written it and has changed nothing.
+    description:
+      - The result of M(aovpn.ikev2.snapshot_file) that wrote the run's snapshot. The file is removed if the run has changed nothing; otherwise, it is
+        noted in it whether the run has finished.
+    type: dict
+  restored:
+    description: The result of M(aovpn.ikev2.snapshot_file) that read what a rollback restores. If everything was restored, the file is marked as used.
     type: dict
   problem:
     description: What stopped the run before any device was touched.
@@ -81,6 +91,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+statistics:
+  description: What the run publishes with M(ansible.builtin.set_stats).
+  returned: with O(state=finished)
+  type: dict
 html:
   description: The page's path.
   returned: with O(state=finished)
@@ -128,6 +142,10 @@ base:
   returned: with O(state=started)
   type: str
   sample: /srv/reports/audit-20261124T201817Z
+lock:
+  description: The folder that is locked, null if none is.
+  returned: with O(state=started)
+  type: str
 started:
   description: The time, in UTC, which identifies the run.
   returned: with O(state=started)

@@ -43,6 +43,12 @@ options:
   limit:
     description: The wanted limit, a number from 1 to 4294967295. Without it, no change of the limit is listed.
     type: int
+  settled:
+    description:
+      - Whether to wait, as M(aovpn.ikev2.rras_default_gateway) does, until an unfinished change of the gateway has been confirmed or rolled back, so
+        that what is read is no state in between. In check mode, the task never waits.
+    type: bool
+    default: false
 notes:
   - Works with the connections winrm, psrp and ssh. Only winrm and psrp have been tested, with a stand-in for Windows.
 extends_documentation_fragment:

@@ -9,19 +9,22 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: snapshot_file
-short_description: Write a snapshot file, or read one
+short_description: Write a snapshot file, or choose one and read it
 version_added: 0.1.0
 author:
   - The aovpn.ikev2 authors (@aovpn)
 description:
   - Writes what is needed to restore load balancers and servers to a file on the controller, named after the time, as in C(20261124T201817Z.json).
   - Only its owner can read it. It never overwrites another file. A missing folder is created, for its owner only.
+  - Publishes what it writes as the statistic C(ikev2_snapshot), one JSON text without any address of a client, which AWX keeps as an artifact.
+  - What is read is chosen by the extra variables C(snapshot) (a file, its name in the folder, C(all), or the snapshot itself as a dictionary or
+    JSON text) and C(ikev2_snapshot) (the snapshot itself). The first wins. The action reads them itself, and never as templates.
   - Never reports a change.
 options:
   state:
     description:
       - V(present) writes a snapshot.
-      - V(read) reads one.
+      - V(read) chooses one and reads it.
     type: str
     choices: [present, read]
     default: present
@@ -32,11 +35,12 @@ options:
   content:
     description: RV(aovpn.ikev2.site#module:snapshot). Required with O(state=present). If it is empty, nothing is written.
     type: dict
-  path:
-    description: The file to read, or its name in O(directory). By default the newest.
-    type: str
-  required:
-    description: Whether it is an error if there is no snapshot, or if it has hosts that the inventory does not have.
+  restoring:
+    description:
+      - Whether the snapshot is going to be restored. Then the default is the newest that no rollback has used, C(all) goes back to the state
+        before the first of these, and the task shows what there is and what stays changed. It is an error if there is no snapshot, or if it has
+        hosts that the inventory does not have.
+      - Otherwise, the default is the newest.
     type: bool
     default: true
 attributes:
@@ -58,7 +62,7 @@ EXAMPLES = r"""
     content: "{{ ikev2_site.snapshot }}"
   run_once: true
 
-- name: Read the newest snapshot
+- name: Read the newest snapshot that no rollback has used
   aovpn.ikev2.snapshot_file:
     state: read
     directory: /var/lib/ikev2-snapshots
@@ -67,8 +71,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 path:
-  description: The file's path; empty if there was nothing to write or to read.
-  returned: success
+  description: The file's path; empty if there was nothing to write.
+  returned: with O(state=present)
   type: str
   sample: /var/lib/ikev2-snapshots/20261124T201817Z.json
 run:
@@ -77,7 +81,16 @@ run:
   type: str
   sample: "2026-11-24T20:18:17.000001Z"
 snapshot:
-  description: Its content by host, null if there was none to read.
+  description: What was chosen, null if there was none to read.
   returned: with O(state=read)
   type: dict
+uses:
+  description: The files that a rollback to it uses up, and the hosts on which it does.
+  returned: with O(state=read)
+  type: dict
+  sample: {/var/lib/ikev2-snapshots/20261124T201817Z.json: [bigip, rras1]}
+named:
+  description: Whether the variable C(snapshot) names it.
+  returned: with O(state=read)
+  type: bool
 """

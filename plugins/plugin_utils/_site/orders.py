@@ -7,12 +7,13 @@
 from __future__ import annotations
 
 import typing as t
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.hosts import LoadBalancer, VpnServer
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.hosts import LoadBalancer, VpnServer, halves_of
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.records import Record, Stage
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.site import AnyHost, Site
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._text import listed
 
 LOAD_BALANCER_RESULT = ("load_balancer_result",)
 SERVER_RESULTS = {
@@ -127,6 +128,9 @@ def _restoring(site: Site, item: AnyHost) -> Order:
     if isinstance(item, LoadBalancer):
         if item.kept is None or not site.selected.load_balancers:
             return Order(item.record, why_not="the snapshot does not contain it")
+        if (halves := halves_of(item.kept_services)) and not item.kept_named:
+            message = f"{item.host}: it was not changed, because {half_pair(halves)}"
+            return Order(item.record.refused(message), why_not=message)
         record = Record("change", LOAD_BALANCER_RESULT, item.record.steps)
         return Order(record, go=True, return_path=site.return_path(item.host), snapshot=item.kept["snapshot"])
     if item.kept is None or not (site.selected.gateways or site.selected.limits):
@@ -142,6 +146,23 @@ def _restoring(site: Site, item: AnyHost) -> Order:
             return Order(item.record.refused(message), why_not=message)
     return Order(
         Record("change", SERVER_RESULTS["restore"], item.record.steps), go=True, entry="restore", snapshot=item.kept
+    )
+
+
+def half_pair(addresses: Sequence[str]) -> str:
+    """Report what is wrong with a snapshot of half pairs, and what to do."""
+    return (
+        f"the snapshot was taken while only one of two services kept the clients' addresses ({listed(addresses)}), probably after a"
+        " run that was killed. Go back to the state before that run with -e snapshot=all, or name this snapshot to restore it as it is."
+    )
+
+
+def restored(site: Site, hosts: Collection[str]) -> bool:
+    """Report whether this run has restored all these hosts, and everything on them."""
+    whole = site.selected.gateways and site.selected.limits and site.selected.load_balancers
+    items = [site.hosts.get(host) for host in hosts]
+    return bool(whole and not site.check_mode and items) and all(
+        item and not item.failure and any(step.stage == "change" for step in item.record.steps) for item in items
     )
 
 

@@ -195,7 +195,7 @@ def _status(site: Site, figures: Figures, drift: tuple[str, ...]) -> tuple[Statu
     if figures.predicted:
         return "drift", f"A real run would make {counted(figures.changes, 'change')}"
     if site.playbook == "rollback":
-        return "restored", _restored(figures)
+        return "restored", _restored(site, figures)
     if (partial := _partial(site, figures, drift)) is not None:
         return partial
     if drift:
@@ -216,7 +216,10 @@ def _status(site: Site, figures: Figures, drift: tuple[str, ...]) -> tuple[Statu
     return "clean", "Everything is set for the VPN servers to see their clients' own addresses"
 
 
-def _restored(figures: Figures) -> str:
+def _restored(site: Site, figures: Figures) -> str:
+    parts = [item.kept for item in site.load_balancers.values()] + [item.kept for item in site.servers.values()]
+    if not any(parts):
+        return "There is nothing left to roll back: every snapshot has been used"
     if not figures.changes:
         return "Everything is as in the snapshot: nothing had to be restored"
     return f"The snapshot is restored: {counted(figures.changes, 'change')}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import itertools
 import time
 import typing as t
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,11 @@ POWERSHELL = Path(__file__).parents[1] / "powershell"
 
 PAUSE = 1.0
 """Seconds between two attempts to reach a server."""
+
+GRACE = 90.0
+"""How many seconds a rollback may be overdue until the task gives up; enough for one more attempt."""
+
+LOOK = "Check the scheduled task 'aovpn.ikev2 rollback' on the server. Run it, or delete it if the routes are right"
 
 MANAGEMENT_PORTS = (5985, 5986, 22)
 
@@ -137,6 +143,38 @@ class ServerAction(ActionBase, abc.ABC):
     def read_network(self) -> Network:
         """Read interfaces, routes and peers; see powershell."""
         return Network.parse(self.powershell("read_network.ps1", Ports=self._ports()))
+
+    def settled(self, network: Network) -> Network:
+        """Wait until another run's change of the gateway has been confirmed or rolled back, if there is one.
+
+        :raises PlanError: if that does not happen.
+        """
+        pending = network.pending
+        if not pending:
+            return network
+        end = time.monotonic() + (pending.due_in or 0) + GRACE
+        if pending.due_in is not None:
+            waits = "until another run has confirmed its change of the gateway, or the server has undone it"
+            self.say_waiting(waits, end)
+            if found := self.until(end, lambda found: not found.pending, waits):
+                return found
+        why = "does not run by itself" if pending.due_in is None else "was due and has not run"
+        raise PlanError(f"an earlier change of the gateway is unfinished, and its rollback {why}. {LOOK}.")
+
+    def until(self, end: float, suits: Callable[[Network], bool], waits: str) -> Network | None:
+        """Read the server until it is as wanted; None if it was not by ``end``. ``waits``: see say_waiting."""
+        for attempt in itertools.count():
+            try:
+                if suits(found := self.read_network()):
+                    return found
+                if attempt:  # the first one is usually a moment too early
+                    self.say_waiting(waits, end)
+            except Lost:
+                self.say_waiting(waits, end)
+            if time.monotonic() + PAUSE > end:
+                break
+            time.sleep(PAUSE)
+        return None
 
     def read_vpn(self) -> ServerFacts:
         """Read the limit, the services and the security associations; see powershell."""

@@ -26,7 +26,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
 )
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.records import STAGES, Record, Step, failure_of
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.site import Site
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.snapshot import FORMAT, read_snapshot, snapshot_of
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.snapshot import FORMAT, SiteSnapshot, snapshot_of
 from report_examples import (
     GATEWAY,
     clean,
@@ -311,8 +311,9 @@ def test_a_snapshot_is_read_as_it_was_taken() -> None:
     taken["snapshot"]["services"] = [{"id": one["id"], "value": one["before"]} for one in reversed(translations())]
     raw["load_balancers"]["unread"] = {"failure": {"stage": "read", "msg": "refused", "final_state": "unchanged"}}
     site = site_of(raw)
-    kept = read_snapshot(json.dumps({"format": FORMAT, "taken": "now", **snapshot_of(site)}))
-    assert kept["taken"] == "now"
+    times: dict[str, t.Any] = {"taken": "2026-11-24T20:18:17Z", "finished": None, "used": {}}
+    kept = SiteSnapshot.of_text(json.dumps({"format": FORMAT, **times, **snapshot_of(site)})).as_dict()
+    assert {name: kept[name] for name in times} == times
     assert kept["load_balancers"] == {
         "bigip": {
             "snapshot": taken["snapshot"],
@@ -342,4 +343,4 @@ def test_a_snapshot_is_read_as_it_was_taken() -> None:
 )
 def test_a_file_that_is_not_a_snapshot_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a snapshot that a playbook of this collection wrote"):
-        read_snapshot(text)
+        SiteSnapshot.of_text(text)
