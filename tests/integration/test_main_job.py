@@ -129,11 +129,11 @@ def test_a_server_that_fails_stops_everything_before_any_load_balancer(ansible: 
     text = snapshot.read_text(encoding="utf-8")
     assert [secret for secret in lab.secrets() if secret in text] == []
     written = json.loads(text)
-    assert written["load_balancers"]["bigip"]["services"] == [
+    assert written["load_balancers"]["bigip"]["snapshot"]["services"] == [
         {"id": "/Common/vs_ikev2_4500", "value": {"type": "snat", "pool": "/Common/sp_ikev2"}},
         {"id": "/Common/vs_ikev2_500", "value": "automap"},
     ]
-    assert written["load_balancers"]["netscaler"]["device"] == {"usnip": False}
+    assert written["load_balancers"]["netscaler"]["snapshot"]["device"] == {"usnip": False}
     assert written["servers"]["rras1"]["gateway"] == "10.10.0.254"
 
     lab.rras2.faults.clear()
