@@ -40,7 +40,7 @@ ARGUMENTS: dict[str, dict[str, t.Any]] = {
 OLD_GATEWAY = "until the server has its old gateway again"
 """What a failed change waits for; see ServerAction.say_waiting."""
 
-Planner: t.TypeAlias = "Callable[[Network], Plan]"
+Planner: t.TypeAlias = Callable[[Network], Plan]
 
 
 class ActionModule(ServerAction):

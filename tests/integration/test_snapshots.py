@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The way back, as whole runs: one run after the other, killed ones, two at a time, and from one AWX job to the next."""
+"""Snapshots and rollback in whole runs: one run after the other, killed ones, two at a time, and from one AWX job to the next."""
 
 from __future__ import annotations
 

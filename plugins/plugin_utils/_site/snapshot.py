@@ -71,7 +71,7 @@ def _name(raw: t.Any) -> str:
 
 
 def _value(platform: str, raw: t.Any) -> t.Any:
-    """Return the value of a service, also where YAML has read it by its own rules, and only one value can be meant."""
+    """Return the value of a service, also where YAML has read it by its own rules, if that leaves no doubt."""
     if platform == "netscaler":
         if isinstance(raw, Mapping):
             return {str(name): _value(platform, item) for name, item in raw.items()}

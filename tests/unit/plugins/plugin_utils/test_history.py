@@ -159,7 +159,7 @@ def test_a_change_that_an_older_snapshot_has_undone_is_not_restored_again() -> N
 
 
 @pytest.mark.parametrize(
-    ("entries", "words", "others"),
+    ("entries", "shown", "others"),
     [
         (
             [entry(10), entry(20, playbook="workaround", finished=False)],
@@ -180,13 +180,13 @@ def test_a_change_that_an_older_snapshot_has_undone_is_not_restored_again() -> N
         ([entry(number) for number in range(10, 30)], ["and 14 older ones"], ["0010.json:"]),
     ],
 )
-def test_what_there_is_is_listed(entries: list[Entry], words: list[str], others: list[str]) -> None:
+def test_what_there_is_is_listed(entries: list[Entry], shown: list[str], others: list[str]) -> None:
     history = History(entries)
     lines = history.lines(history.newest_unused(), "the folder")
     assert len(lines) <= 10
     text = "\n".join(lines)
-    assert [word for word in words if word not in text] == []
-    assert [word for word in others if word in text] == []
+    assert [one for one in shown if one not in text] == []
+    assert [one for one in others if one in text] == []
 
 
 def test_a_snapshot_that_was_handed_over_is_recognised() -> None:

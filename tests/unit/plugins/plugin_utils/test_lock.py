@@ -63,7 +63,9 @@ def test_a_second_playbook_of_the_same_command_takes_its_own_lock(tmp_path: Path
     assert held(tmp_path)["playbook"] == "workaround"
 
 
-def test_a_second_run_is_told_who_holds_it_and_since_when(tmp_path: Path, holder: Holder, other: Holder) -> None:
+def test_a_second_run_is_refused_with_who_holds_it_and_since_when(
+    tmp_path: Path, holder: Holder, other: Holder
+) -> None:
     take(tmp_path, other)
     with pytest.raises(Locked, match=rf"workaround on {other.host} \(process {other.pid}\), since {other.since}"):
         take(tmp_path, holder)
@@ -118,7 +120,7 @@ def _race(folder: str, gate: t.Any, results: t.Any) -> None:
 def test_of_those_who_race_one_gets_it(tmp_path: Path, other: Holder, stale: bool) -> None:
     if stale:
         (tmp_path / ".lock").write_text(json.dumps(vars(replace(other, started="before"))), encoding="utf-8")
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")
     gate, results = context.Barrier(6), context.Queue()
     racers = [context.Process(target=_race, args=(str(tmp_path), gate, results)) for _number in range(6)]
     for racer in racers:

@@ -258,7 +258,7 @@ def test_the_variable_snapshot_wins_over_what_awx_hands_on() -> None:
         ({"ikev2_snapshot": "20260101T000000Z.json"}, "The variable ikev2_snapshot is '20260101T000000Z.json'"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(extra: dict[str, t.Any], words: str) -> None:
+def test_anything_else_is_refused(extra: dict[str, t.Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         Given.parse(extra)
 
