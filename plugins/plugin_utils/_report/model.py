@@ -34,6 +34,9 @@ SCHEMA = "urn:aovpn:ikev2:report:2"
 """Names the schema in docs/report.schema.json; its number changes when a key is removed or changes its meaning."""
 
 SUMMARY_LINES = 20
+TOLD = ("nothing was changed", "everything is as it was before", "the server was not changed", "was not changed, because")
+"""How messages of failures say that nothing is in effect, which the report then does not say again."""
+TOLD_AGAIN = ("nothing was changed on it.", "Nothing was changed on it.", "Everything on it is as it was before.")
 
 
 @dataclass(frozen=True)
@@ -286,9 +289,11 @@ def _path(path: Path) -> Json:
 def summary(report: Report, page: str = "") -> list[str]:
     """Return the report in at most 20 lines, for the terminal. ``page`` is the path of the HTML page."""
     verdict, check_mode = report.verdict, report.site.check_mode
-    head = "Nothing was changed. After a real run:" if check_mode else "Now:"
+    head = "Now:"
+    if check_mode:
+        head = "Nothing was changed." + ("" if report.problem else " After a real run:")
     lines = [
-        f"{report.site.playbook}, {report.generated}. {head}",
+        f"{report.site.playbook or 'Report'}, {report.generated}. {head}",
         f"{verdict.status.upper()}: {verdict.title}",
     ]
     failed = {host: item.failure for host, item in report.site.hosts.items() if item.failure}
@@ -327,4 +332,7 @@ def summary(report: Report, page: str = "") -> list[str]:
 
 def failure_text(message: str, left_in: str) -> str:
     """Report what went wrong on a device, and in what state it is now."""
-    return f"{message}{'' if message.endswith(('.', '!', '?')) else '.'} {left_in}"
+    whole = f"{message}{'' if message.endswith(('.', '!', '?')) else '.'}"
+    # Most messages say it themselves.
+    told = any(words in message.lower() for words in TOLD) and left_in.endswith(TOLD_AGAIN)
+    return whole if told else f"{whole} {left_in}"

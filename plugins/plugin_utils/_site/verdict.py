@@ -329,7 +329,7 @@ def _steps(site: Site, figures: Figures, status: Status) -> Iterable[NextStep]:
         yield NextStep("Then run it again: it continues where it stopped.", command(again))
         if any(item.made for item in site.hosts.values()) and not site.check_mode:
             yield NextStep("Or go back to the state before.", command("rollback"))
-    elif status == "drift" and site.check_mode:
+    elif figures.predicted and site.playbook in PLAYBOOKS:
         yield NextStep("Make these changes.", command(again))
     elif status == "drift":
         blockers = [
