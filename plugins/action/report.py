@@ -23,6 +23,7 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._plain import plain
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report.model import HostFinding, Report, summary
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report.page import render, running
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.hostvars import probed, read_site
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._text import visible
 
 ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "state": {"type": "str", "choices": ["started", "finished"], "default": "finished"},
@@ -54,10 +55,7 @@ class ActionModule(ActionBase):
             act = self._start if options["state"] == "started" else self._finish
             found = act(options, task_vars or {})
         except OSError as error:
-            raise AnsibleActionFail(
-                f"The report cannot be written to {error.filename}: {error.strerror}."
-                " Set 'report_directory' to a folder on the controller that this user may write to."
-            ) from error
+            raise AnsibleActionFail(_unwritten(error)) from None
         return {**result, "changed": False, **wrap_var(found)}
 
     def _start(self, options: Mapping[str, t.Any], _task_vars: Mapping[str, t.Any]) -> dict[str, t.Any]:
@@ -94,7 +92,15 @@ class ActionModule(ActionBase):
         page, found = render(report), report.as_dict()
         run = options["run"] or {}
         base = Path(run["base"]) if run else _reserve(options, datetime.now(UTC), page)
-        _write(base, page, found)
+        told, unwritten = summary(report, f"{base}.html"), ""
+        try:
+            _write(base, page, found)
+        except OSError as error:
+            if not run:
+                raise
+            # What the run has done is still shown, and published.
+            unwritten = _unwritten(error)
+            told = [*summary(report), visible(unwritten)]
         # An earlier playbook of the same command may have written one as well.
         snapshot = options["snapshot"] or {}
         mine = snapshot.get("path") and snapshot["run"] == run.get("started")
@@ -103,7 +109,8 @@ class ActionModule(ActionBase):
         return {
             "html": f"{base}.html",
             "json": f"{base}.json",
-            "summary": summary(report, f"{base}.html"),
+            "summary": told,
+            "unwritten": unwritten,
             "verdict": found["verdict"]["status"],
             "title": found["verdict"]["title"],
             "drift": bool(report.drift),
@@ -111,6 +118,13 @@ class ActionModule(ActionBase):
             "acceptable": report.acceptable,
             "failures": report.failures,
         }
+
+
+def _unwritten(error: OSError) -> str:
+    return (
+        f"The report cannot be written to {error.filename}: {error.strerror}."
+        " Set 'report_directory' to a folder on the controller that this user may write to."
+    )
 
 
 def _reserve(options: Mapping[str, t.Any], now: datetime, page: str) -> Path:

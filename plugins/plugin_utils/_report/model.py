@@ -302,7 +302,11 @@ def summary(report: Report, page: str = "") -> list[str]:
     if waiting:
         body.append(f"{listed(waiting)}: not changed, because of that.")
     body += report.drift
-    foot = []
+    # What failed is above, in full.
+    foot = [
+        f"Next: {'Solve what failed.' if report.figures.heeded and not report.problem else step.text} {step.command}"
+        for step in verdict.steps[:1]
+    ]
     if report.changes:
         one = len(report.changes) == 1
         made = "would be made" if check_mode else "was made" if one else "were made"
@@ -323,8 +327,6 @@ def summary(report: Report, page: str = "") -> list[str]:
     if not report.due:  # else they are the drift
         more += [f"{host}: {change_text(change.as_dict())}" for host, change in report.changes]
     body += more[: max(0, room - len(body))]
-    if len(body) < room:
-        body += [f"Next: {step.text} {step.command}" for step in verdict.steps[:1]]
     if len(body) > room:
         body = [*body[: room - 1], f"... and {len(body) - room + 1} more, in the report."]
     return [visible(line) for line in (*lines, *body, *foot)]
