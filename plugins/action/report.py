@@ -28,6 +28,7 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report.page import re
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.hostvars import probed, read_site
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.orders import restored
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._snapshots import SnapshotError
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._text import visible
 
 ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "state": {"type": "str", "choices": ["started", "finished"], "default": "finished"},
@@ -67,10 +68,7 @@ class ActionModule(ActionBase):
             # Not raised: up to ansible-core 2.18, the text of an error is a template.
             found = {"failed": True, "msg": str(error)}
         except OSError as error:
-            raise AnsibleActionFail(
-                f"The report cannot be written to {error.filename}: {error.strerror}."
-                " Set 'report_directory' to a folder on the controller that this user may write to."
-            ) from error
+            raise AnsibleActionFail(_unwritten(error)) from None
         return {**result, "changed": False, **wrap_var(found)}
 
     def _start(self, options: Mapping[str, t.Any], _task_vars: Mapping[str, t.Any]) -> dict[str, t.Any]:
@@ -121,7 +119,15 @@ class ActionModule(ActionBase):
         page, found = render(report), report.as_dict()
         run = options["run"] or {}
         base = Path(run["base"]) if "base" in run else _reserve(options, datetime.now(UTC), page)
-        _write(base, page, found)
+        told, unwritten = summary(report, f"{base}.html"), ""
+        try:
+            _write(base, page, found)
+        except OSError as error:
+            if "base" not in run:
+                raise
+            # What the run has done is still shown, and published.
+            unwritten = _unwritten(error)
+            told = [*summary(report), visible(unwritten)]
         statistics = {
             "ikev2_changes": found["changes"],
             "ikev2_drift": bool(report.drift),
@@ -144,7 +150,8 @@ class ActionModule(ActionBase):
             "statistics": statistics,
             "html": f"{base}.html",
             "json": f"{base}.json",
-            "summary": summary(report, f"{base}.html"),
+            "summary": told,
+            "unwritten": unwritten,
             "verdict": found["verdict"]["status"],
             "title": found["verdict"]["title"],
             "drift": bool(report.drift),
@@ -175,6 +182,13 @@ def _used_up(report: Report, kept: Mapping[str, t.Any]) -> None:
     if restored(report.site, hosts):
         for name, of_file in kept["uses"].items():
             _snapshots.mark(Path(name), used=of_file)
+
+
+def _unwritten(error: OSError) -> str:
+    return (
+        f"The report cannot be written to {error.filename}: {error.strerror}."
+        " Set 'report_directory' to a folder on the controller that this user may write to."
+    )
 
 
 def _reserve(options: Mapping[str, t.Any], now: datetime, page: str) -> Path:

@@ -110,6 +110,10 @@ summary:
   returned: with O(state=finished)
   type: list
   elements: str
+unwritten:
+  description: Why the files could not be written at the end of a run that had begun them; empty if they were.
+  returned: with O(state=finished)
+  type: str
 verdict:
   description: The verdict.
   returned: with O(state=finished)

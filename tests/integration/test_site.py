@@ -106,6 +106,39 @@ def test_a_failure_at_one_site_does_not_stop_the_other(ansible: Ansible, lab: La
     assert report["verdict"]["title"] == "The run failed on netscaler"
 
 
+@pytest.mark.parametrize(
+    ("playbook", "given"),
+    [
+        ("audit", {"load_balancer_state": "preserved"}),
+        ("remediate", {"load_balancer_return_path": {"10.10.0.11": "10.10.0.1", "10.10.0.12": "10.10.0.1"}}),
+    ],
+)
+def test_an_extra_variable_for_a_role_does_not_replace_what_a_playbook_decides(
+    ansible: Ansible, lab: Lab, playbook: str, given: dict[str, t.Any]
+) -> None:
+    """An audit changes nothing, and the gateways that were read precede those that somebody has named."""
+    lab.write_inventory({"rras1": {"rras_gateway": ""}}, without=ALL - PAIR)
+    redirect(lab, "10.10.0.1" if playbook == "audit" else "10.10.0.254", "rras1")
+    accept = {"load_balancer_accept": ["return_path_unverified"]}
+    run = ansible.playbook(f"aovpn.ikev2.{playbook}", "-e", json.dumps(given | accept))
+    assert lab.writing() == [], run.output
+    assert run.code == (0 if playbook == "audit" else 2)
+    assert run.report()["verdict"]["status"] == ("drift" if playbook == "audit" else "failed")
+
+
+def test_restoring_the_limit_alone_moves_no_gateway(ansible: Ansible, lab: Lab) -> None:
+    """The load balancer goes on keeping the clients' addresses."""
+    lab.write_inventory(without=ALL - PAIR)
+    gathered = ansible.playbook("aovpn.ikev2.audit").report()
+    write_snapshot(ansible.folder / "ikev2-snapshots" / "20260101T000000Z.json", lab, gathered)
+    redirect(lab, "10.10.0.1", "rras1")
+    keep_addresses(lab)
+    before = lab.settings()
+    run = ansible.playbook("aovpn.ikev2.rollback", "--tags", "rras_ike_limit")
+    assert (run.code, run.changed) == (0, {"netscaler": 0, "rras1": 0}), run.output
+    assert lab.settings() == before
+
+
 # -- check mode predicts
 
 
@@ -232,6 +265,11 @@ def test_a_server_that_refuses_the_connection_is_said_once(ansible: Ansible, lab
     assert "port 1" in failure["msg"]
     assert "has no attribute" not in run.output
     assert report["verdict"]["steps"][0]["text"].count("refused the connection") == 1
+    # Where something would be changed, it is the cause, and the load balancer only waits for it.
+    run = ansible.playbook("aovpn.ikev2.remediate", "-e", "load_balancer_accept=[]")
+    report = run.report()
+    assert (run.code, report["verdict"]["title"]) == (2, "The run failed on rras1"), run.output
+    assert "refused the connection" in report["verdict"]["steps"][0]["text"]
 
 
 def test_a_refused_inventory_leaves_a_page(ansible: Ansible, lab: Lab) -> None:

@@ -34,6 +34,14 @@ SCHEMA = "urn:aovpn:ikev2:report:2"
 """Names the schema in docs/report.schema.json; its number changes when a key is removed or changes its meaning."""
 
 SUMMARY_LINES = 20
+TOLD = (
+    "nothing was changed",
+    "everything is as it was before",
+    "the server was not changed",
+    "was not changed, because",
+)
+"""How messages of failures say that nothing is in effect, which the report then does not say again."""
+TOLD_AGAIN = ("nothing was changed on it.", "Nothing was changed on it.", "Everything on it is as it was before.")
 
 
 @dataclass(frozen=True)
@@ -286,9 +294,11 @@ def _path(path: Path) -> Json:
 def summary(report: Report, page: str = "") -> list[str]:
     """Return the report in at most 20 lines, for the terminal. ``page`` is the path of the HTML page."""
     verdict, check_mode = report.verdict, report.site.check_mode
-    head = "Nothing was changed. After a real run:" if check_mode else "Now:"
+    head = "Now:"
+    if check_mode:
+        head = "Nothing was changed." + ("" if report.problem else " After a real run:")
     lines = [
-        f"{report.site.playbook}, {report.generated}. {head}",
+        f"{report.site.playbook or 'Report'}, {report.generated}. {head}",
         f"{verdict.status.upper()}: {verdict.title}",
     ]
     failed = {host: item.failure for host, item in report.site.hosts.items() if item.failure}
@@ -297,7 +307,11 @@ def summary(report: Report, page: str = "") -> list[str]:
     if waiting:
         body.append(f"{listed(waiting)}: not changed, because of that.")
     body += report.drift
-    foot = []
+    # What failed is above, in full.
+    foot = [
+        f"Next: {'Solve what failed.' if report.figures.heeded and not report.problem else step.text} {step.command}"
+        for step in verdict.steps[:1]
+    ]
     if report.changes:
         one = len(report.changes) == 1
         made = "would be made" if check_mode else "was made" if one else "were made"
@@ -318,8 +332,6 @@ def summary(report: Report, page: str = "") -> list[str]:
     if not report.due:  # else they are the drift
         more += [f"{host}: {change_text(change.as_dict())}" for host, change in report.changes]
     body += more[: max(0, room - len(body))]
-    if len(body) < room:
-        body += [f"Next: {step.text} {step.command}" for step in verdict.steps[:1]]
     if len(body) > room:
         body = [*body[: room - 1], f"... and {len(body) - room + 1} more, in the report."]
     return [visible(line) for line in (*lines, *body, *foot)]
@@ -327,4 +339,7 @@ def summary(report: Report, page: str = "") -> list[str]:
 
 def failure_text(message: str, left_in: str) -> str:
     """Report what went wrong on a device, and in what state it is now."""
-    return f"{message}{'' if message.endswith(('.', '!', '?')) else '.'} {left_in}"
+    whole = f"{message}{'' if message.endswith(('.', '!', '?')) else '.'}"
+    # Most messages say it themselves.
+    told = any(words in message.lower() for words in TOLD) and left_in.endswith(TOLD_AGAIN)
+    return whole if told else f"{whole} {left_in}"

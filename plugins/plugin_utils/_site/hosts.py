@@ -274,7 +274,9 @@ class Facts:
 
 
 def _address(text: str) -> str:
-    return canonical_address(text.partition("%")[0])
+    address = netaddr.IPAddress(canonical_address(text.partition("%")[0]))
+    # An IPv4 address in the form of IPv6 (::ffff:192.0.2.1) is still the same one.
+    return str(address.ipv4() if address.is_ipv4_mapped() else address)
 
 
 def _part(raw: Mapping[str, t.Any], names: Iterable[str]) -> dict[str, t.Any]:

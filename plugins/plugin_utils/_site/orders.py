@@ -21,6 +21,8 @@ SERVER_RESULTS = {
     "gateway": ("rras_gateway_result",),
     "ike_limit": ("rras_limit_result",),
     "restore": ("rras_restore_result", "rras_limit_result"),
+    "restore_gateway": ("rras_restore_result",),
+    "restore_ike_limit": ("rras_limit_result",),
 }
 """What each entry point of the role rras registers."""
 
@@ -65,7 +67,11 @@ def judged(site: Site) -> dict[str, Order]:
 def _refusal(site: Site, item: AnyHost) -> Record:
     if site.playbook != "remediate" or item.failure:
         return item.record
-    reasons = site.obstacles(item.host) if isinstance(item, LoadBalancer) else _server_obstacles(site, item)
+    if isinstance(item, LoadBalancer):
+        # The limit is a server's own matter.
+        reasons = site.obstacles(item.host) if site.selected.load_balancers or site.selected.gateways else []
+    else:
+        reasons = _server_obstacles(site, item)
     if not reasons:
         return item.record
     return item.record.refused(
@@ -75,7 +81,9 @@ def _refusal(site: Site, item: AnyHost) -> Record:
 
 def _server_obstacles(site: Site, item: VpnServer) -> list[str]:
     found = []
-    if _gateway_due(site, item) and (finding := site.unverified_gateway(item)):
+    # Where the load balancer could not be read, the server waits for it.
+    waits = site.not_read_with(item.host, site.load_balancers)
+    if _gateway_due(site, item) and not waits and (finding := site.unverified_gateway(item)):
         found.append(f"{finding.code}: {finding.message} {finding.remedy}")
     halves = {"gateway": site.selected.gateways, "limit": site.selected.limits}
     if item.first and any(halves.values()) and not site.keeps_gateway(item):
@@ -144,9 +152,11 @@ def _restoring(site: Site, item: AnyHost) -> Order:
         if reasons:
             message = f"{item.host}: the server was not changed, because {'; '.join(reasons)}. Restore the load balancers first."
             return Order(item.record.refused(message), why_not=message)
-    return Order(
-        Record("change", SERVER_RESULTS["restore"], item.record.steps), go=True, entry="restore", snapshot=item.kept
-    )
+    # The play's own tag, always, is that of the role's tasks as well: which half is restored is decided here alone.
+    entry = "restore"
+    if not (site.selected.gateways and site.selected.limits):
+        entry = "restore_gateway" if site.selected.gateways else "restore_ike_limit"
+    return Order(Record("change", SERVER_RESULTS[entry], item.record.steps), go=True, entry=entry, snapshot=item.kept)
 
 
 def half_pair(addresses: Sequence[str]) -> str:
@@ -172,6 +182,8 @@ def waits_for(site: Site, host: str) -> str:
     The workaround is for the servers alone: there, the load balancers' failures do not count.
     """
     heeded = site.servers if site.playbook == "workaround" else site.hosts
+    if host not in heeded:
+        return ""
     return next(
         (
             name

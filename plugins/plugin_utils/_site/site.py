@@ -233,17 +233,29 @@ class Site:
         )
 
     def obstacles(self, host: str) -> list[str]:
-        """Return as sentences what blocks the changes that are due on a load balancer, or those of its servers' gateways."""
+        """Return as sentences what blocks the changes that are due on a load balancer, or those of its servers' gateways.
+
+        A server whose gateway is not known only because it could not be read has failed itself: the load balancer waits for it.
+        """
         item = self.load_balancers[host]
         if item.first is None or self.left_alone(host):
             return []
-        return [
-            f"{finding.code} at {finding.object}: {finding.message} {finding.remedy}"
+        found = [
+            finding
             for finding in map(self._explained, item.first.findings)
             if finding.severity == "blocker"
             and finding.code not in item.accept
             and (item.first.changes or finding.code == "return_path_wrong")
         ]
+        unverified = {bare(finding.object) for finding in found if finding.code == "return_path_unverified"}
+        if len(unverified) <= len(self.not_read_with(host, self.servers)):
+            found = [finding for finding in found if finding.code != "return_path_unverified"]
+        return [f"{finding.code} at {finding.object}: {finding.message} {finding.remedy}" for finding in found]
+
+    def not_read_with(self, host: str, among: Iterable[str]) -> list[str]:
+        """Return the hosts that a host depends on, and that could not be read."""
+        together = self.together.get(host, ())
+        return [name for name in among if name in together and self.hosts[name].failure and not self.hosts[name].read]
 
     def unverified_gateway(self, server: VpnServer) -> Finding | None:
         """Return the blocker of a server that no load balancer leads to which was read."""

@@ -152,6 +152,12 @@ class Figures:
         ]
 
     @property
+    def owed(self) -> list[str]:
+        """Return the servers on which the wanted limit is set, and IKEEXT does not use it yet."""
+        servers = self.site.read_servers.items()
+        return [host for host, (item, facts) in servers if facts.restart_owed and item.wanted_limit is not None]
+
+    @property
     def changes(self) -> int:
         """Return how many changes were made, or would be in check mode."""
         return sum(len(item.made) for item in self.site.hosts.values())
@@ -198,6 +204,8 @@ def _status(site: Site, figures: Figures, drift: tuple[str, ...]) -> tuple[Statu
         return "restored", _restored(site, figures)
     if (partial := _partial(site, figures, drift)) is not None:
         return partial
+    if site.playbook == "workaround" and figures.owed:
+        return "drift", f"IKEEXT does not use the limit until it is restarted on {listed(figures.owed)}"
     if drift:
         return "drift", _drift_title(figures, drift)
     unverified = [address for address, accepted in figures.strangers.items() if not accepted]
@@ -306,8 +314,10 @@ def _seen(site: Site, figures: Figures) -> Iterable[str]:
         now = " now" if figures.predicted else ""
         total = counted(figures.associations, "IKE security association")
         yield f"{figures.hidden} of {total} come from the load balancer{now}."
-    elif site.read_servers:
+    elif any("sas" in item.facts for item, _facts in site.read_servers.values()):
         yield "There is no IKE security association, so what the servers see is not proved."
+    elif site.read_servers:
+        yield "IKE security associations were not read, so what the servers see is not proved."
     for host, sources in site.sources.items():
         if sources.verdict in ("single", "unclear") or (sources.verdict == "none" and site.playbook == "verify"):
             yield f"{host}: {sources.message}."
@@ -332,8 +342,12 @@ def _steps(site: Site, figures: Figures, status: Status) -> Iterable[NextStep]:
         yield NextStep("Then run it again: it continues where it stopped.", command(again))
         if any(item.made for item in site.hosts.values()) and not site.check_mode:
             yield NextStep("Or go back to the state before.", command("rollback"))
-    elif status == "drift" and site.check_mode:
+    elif figures.predicted and site.playbook in PLAYBOOKS:
         yield NextStep("Make these changes.", command(again))
+    elif status == "drift" and site.playbook == "workaround" and figures.owed:
+        yield NextStep("Run it again when no tunnel is up.", command(again))
+        now = "-e rras_restart_with_sessions=true"
+        yield NextStep("Or restart IKEEXT now, which ends all tunnels.", command(again, now))
     elif status == "drift":
         blockers = [
             finding

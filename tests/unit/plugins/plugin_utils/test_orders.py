@@ -277,8 +277,8 @@ def test_a_rollback_does_not_move_a_gateway_past_what_was_not_read() -> None:
     assert given(raw)["rras1"].go
     # The limit alone cuts nobody off.
     assert entries(remedied(), selected=Selected(gateways=False, load_balancers=False)) == {
-        "rras1": "restore",
-        "rras2": "restore",
+        "rras1": "restore_ike_limit",
+        "rras2": "restore_ike_limit",
     }
 
 

@@ -447,7 +447,8 @@ def test_the_summary_never_runs_on() -> None:
     raw["load_balancers"]["bigip"]["result"]["findings"] = [finding(object=f"10.10.0.{n}") for n in range(60)]
     lines = told(raw)
     assert len(lines) == SUMMARY_LINES
-    assert lines[-3].endswith("more, in the report.")
+    assert lines[-4].endswith("more, in the report.")
+    assert lines[-3].startswith("Next: See what would be changed.")
     assert lines[-1] == "Report: /reports/report.html"
 
 

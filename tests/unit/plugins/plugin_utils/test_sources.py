@@ -43,7 +43,8 @@ def test_clients_own_addresses_are_seen() -> None:
         ({GATEWAY: 1, "198.51.100.7": 2}, "partly", 1),
         ({"203.0.113.10": 3}, "hidden", 3),  # the virtual address
         ({"192.168.10.30": 4, "198.51.100.8": 1}, "seen", 0),  # an inner host's own IPsec
-        ({"::ffff:10.10.0.1": 1, "fe80::1%4": 2}, "seen", 0),
+        ({"::ffff:198.51.100.7": 1, "fe80::1%4": 2}, "seen", 0),
+        ({"::ffff:10.10.0.1": 1, "fe80::1%4": 2}, "partly", 1),  # the load balancer, in another form
         ({"10.10.0.77": 12}, "hidden", 12),  # the network of the server's gateway, where there are no clients
         # The load balancer is named rather than what else has most of them.
         ({GATEWAY: 1, "10.99.0.1": 40}, "partly", 1),

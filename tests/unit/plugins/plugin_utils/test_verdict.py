@@ -239,3 +239,32 @@ def test_hosts_that_only_wait_are_not_called_failed() -> None:
         "rras2": ("waiting", "rras1"),
     }
     assert report.failures == {"rras1": "It broke."}
+
+
+def test_the_workaround_says_that_a_restart_is_pending() -> None:
+    raw = read(False, GATEWAY, HIDDEN, limit=50000) | {"playbook": "workaround"}
+    raw["servers"]["rras1"]["facts"]["restart_owed"] = True
+    verdict = report_of(raw).verdict
+    assert (verdict.status, verdict.title) == (
+        "drift",
+        "IKEEXT does not use the limit until it is restarted on rras1",
+    )
+    assert [step.command.partition("aovpn.ikev2.")[2] for step in verdict.steps] == [
+        "workaround",
+        "workaround -e rras_restart_with_sessions=true",
+    ]
+
+
+@pytest.mark.parametrize("playbook", ["audit", "verify", ""])
+def test_what_changes_nothing_is_not_said_to_make_changes(playbook: str) -> None:
+    """In check mode, too."""
+    steps = report_of({**due(), "playbook": playbook, "check_mode": True}).verdict.steps
+    assert [step.command.partition("aovpn.ikev2.")[2] for step in steps][-1] == "remediate"
+
+
+def test_associations_that_were_not_read_are_not_said_to_be_missing() -> None:
+    raw = read(True, GATEWAY, {}, limit=None)
+    assert any(line.startswith("There is no IKE security association") for line in report_of(raw).verdict.lines)
+    for item in raw["servers"].values():
+        del item["facts"]["sas"]
+    assert any(line.startswith("IKE security associations were not read") for line in report_of(raw).verdict.lines)
