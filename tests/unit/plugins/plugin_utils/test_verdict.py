@@ -187,6 +187,9 @@ def test_check_mode_counts_what_a_real_run_would_change() -> None:
 
 def test_a_rollback_counts_what_it_restored_and_does_not_call_it_drift() -> None:
     raw = {**drifted(), "playbook": "rollback"}
+    assert report_of(raw).verdict.title == "There is nothing left to roll back: every snapshot has been used"
+    part = {"snapshot": result(False)["snapshot"], "services": [], "own_addresses": []}
+    raw["kept"] = {"load_balancers": {"bigip": part}, "servers": {}}
     report = report_of(raw)
     assert (report.verdict.title, report.drift) == ("Everything is as in the snapshot: nothing had to be restored", ())
     raw["load_balancers"]["bigip"]["before"] = result(True)
