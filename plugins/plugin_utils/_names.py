@@ -17,7 +17,15 @@ SERVERS: t.Final = "rras"
 PREFIXES = ("load_balancer_", "rras_", "report_")
 """How the names of the roles' variables begin."""
 
-OF_PLAYBOOKS = ("fail_on_drift", "probe", "report_directory", "report_name", "snapshot", "snapshot_directory")
+OF_PLAYBOOKS = (
+    "fail_on_drift",
+    "ikev2_snapshot",
+    "probe",
+    "report_directory",
+    "report_name",
+    "snapshot",
+    "snapshot_directory",
+)
 """The variables of the playbooks themselves."""
 
 PLANNED = ("rras_gateway_probe",)

@@ -51,8 +51,7 @@ def mark(path: Path, *, finished: bool = False, used: Collection[str] = ()) -> N
     """
     now = f"{datetime.now(UTC):{TIME}}"
     snapshot = load(path)
-    restored = {**snapshot.used, **{host: (*snapshot.used.get(host, ()), now) for host in used}}
-    marked = replace(snapshot, finished=now if finished else snapshot.finished, used=restored)
+    marked = replace(snapshot.restored(dict.fromkeys(used, now)), finished=now if finished else snapshot.finished)
     with _writable():
         replace_file(path, _text(marked), MODE)
 

@@ -53,7 +53,6 @@ def status(run: Run) -> tuple[str, str]:
 # -- a history
 
 
-@pytest.mark.each_core
 def test_each_rollback_goes_one_run_back(run: t.Callable[..., Run], ansible: Ansible, lab: Lab) -> None:
     before = lab.settings()
     run("remediate")
@@ -93,6 +92,7 @@ def test_each_rollback_goes_one_run_back(run: t.Callable[..., Run], ansible: Ans
 def test_all_goes_back_to_the_first_state_and_strangers_are_skipped(
     run: t.Callable[..., Run], ansible: Ansible, lab: Lab
 ) -> None:
+    lab.write_inventory()  # all platforms
     before = lab.settings()
     run("remediate")
     run("workaround")
@@ -103,7 +103,6 @@ def test_all_goes_back_to_the_first_state_and_strangers_are_skipped(
     back = run("rollback", "-e", "snapshot=all")
     assert lab.settings() == before
     assert "not a snapshot that a playbook of this collection wrote: README, notes.json, older.json" in back.output
-    assert status(run("rollback"))[1] == "There is nothing left to roll back: every snapshot has been used"
     broken = folder / "20200101T000000Z.json"
     broken.write_text('{"format": 2, "taken": "2020-')
     refused = run("rollback", code=2)

@@ -23,6 +23,10 @@ class Entry:
     name: str
     snapshot: SiteSnapshot
 
+    def used(self, times: Mapping[str, str]) -> Entry:
+        """Return the entry with one more restoration of these hosts."""
+        return replace(self, snapshot=self.snapshot.restored(times))
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -109,6 +113,14 @@ class History:
         same = [entry.name for entry in self.entries if (entry.snapshot.taken, entry.snapshot.playbook) == key]
         return Choice(snapshot, dict.fromkeys((*names, *same), snapshot.hosts), named)
 
+    def _left(self, choice: Choice) -> list[str]:
+        """Return the names of the snapshots of the changes that are still in effect after a rollback."""
+        last = "9999"
+        entries = [entry.used(dict.fromkeys(choice.uses.get(entry.name, ()), last)) for entry in self.entries]
+        if not choice.uses:
+            entries.append(Entry("", choice.snapshot).used(dict.fromkeys(choice.snapshot.hosts, last)))
+        return [entry.name for entry in History(entries).unused if entry.name]
+
     def lines(self, choice: Choice | None, source: str) -> list[str]:
         """Report what there is, which one a rollback takes, and what stays changed. ``source``: where the choice is from."""
         unused = [entry.name for entry in self.unused]
@@ -126,8 +138,7 @@ class History:
         lines.append(f"Rolling back to {'the state before ' if len(taken) > 1 else ''}{listed(taken)}.")
         if broken := [name for name in taken if ends.get(name, "") is None]:
             lines.append(f"The run of {listed(broken)} failed, or was killed half-way.")
-        older = [entry.name for entry in self.entries if entry.snapshot.moment < choice.snapshot.moment]
-        if left := [name for name in older if name in unused and name not in taken]:
+        if left := self._left(choice):
             lines.append(f"What was changed after {listed(left)} stays: run rollback again, or with -e snapshot=all.")
         for host, part in choice.snapshot.load_balancers.items():
             if part.halves and choice.named:

@@ -137,6 +137,12 @@ class SiteSnapshot:
             servers={host: facts for host, facts in self.servers.items() if host in hosts},
         )
 
+    def restored(self, times: Mapping[str, str]) -> SiteSnapshot:
+        """Return the snapshot with one more restoration of these hosts."""
+        return replace(
+            self, used={**self.used, **{host: (*self.used.get(host, ()), time) for host, time in times.items()}}
+        )
+
     def as_dict(self) -> dict[str, t.Any]:
         """Return plain values."""
         return {

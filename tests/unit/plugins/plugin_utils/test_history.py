@@ -65,10 +65,7 @@ class World:
                 return True
         for place, one in enumerate(self.entries):
             if one.name in choice.uses:
-                more = {host: (*one.snapshot.used.get(host, ()), at(now)) for host in choice.uses[one.name]}
-                used = {**one.snapshot.used, **more}
-                marked = replace(one.snapshot, used=used)
-                self.entries[place] = replace(one, snapshot=marked)
+                self.entries[place] = one.used(dict.fromkeys(choice.uses[one.name], at(now)))
         return True
 
 
@@ -187,6 +184,13 @@ def test_what_there_is_is_listed(entries: list[Entry], shown: list[str], others:
     text = "\n".join(lines)
     assert [one for one in shown if one not in text] == []
     assert [one for one in others if one in text] == []
+
+
+def test_a_newer_change_of_another_host_stays_where_an_older_snapshot_is_named() -> None:
+    entries = [entry(10, "rras1"), entry(20, "rras1"), entry(30, "rras2")]
+    history = History(entries)
+    lines = history.lines(history.named(entries[0].snapshot, entries[0].name), "0010.json")
+    assert "What was changed after 0030.json stays: run rollback again, or with -e snapshot=all." in lines
 
 
 def test_a_snapshot_that_was_handed_over_is_recognised() -> None:
