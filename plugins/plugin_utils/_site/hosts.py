@@ -86,13 +86,18 @@ def halves_of(services: Iterable[Service]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Host:
-    """What all hosts have in common. ``problem``: why its data cannot be understood. ``first``, ``now``: what was read first and last."""
+    """What all hosts have in common.
+
+    ``problem``: why its data cannot be understood. ``kept_hosts``: all hosts of the snapshot that was read. ``first``, ``now``: what was
+    read first and last.
+    """
 
     host: str
     groups: frozenset[str] = frozenset()
     record: Record = field(default_factory=Record)
     accept: frozenset[str] = frozenset()
     problem: str = ""
+    kept_hosts: tuple[str, ...] = ()
     first: Result | Facts | None = None
     now: Result | Facts | None = None
 
@@ -372,6 +377,7 @@ def _common(host: str, variables: Variables, prefix: str, record: Record) -> dic
         "host": host,
         "groups": frozenset(variables.get("group_names", ())),
         "record": record,
+        "kept_hosts": (*_kept(variables, "load_balancers"), *_kept(variables, "servers")),
         "accept": frozenset(codes(variables.get(f"{prefix}_accept"))),
     }
 

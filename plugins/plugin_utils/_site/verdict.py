@@ -16,7 +16,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Change
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.hosts import DEFAULT_ROUTE, VpnServer
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.paths import Path, paths_of
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.records import Failure
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.site import Site
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.site import AnyHost, Site
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._text import counted, listed, of_host, setting
 
 Status: t.TypeAlias = t.Literal["clean", "drift", "partial", "unverified", "restored", "failed", "unknown"]
@@ -225,9 +225,12 @@ def _status(site: Site, figures: Figures, drift: tuple[str, ...]) -> tuple[Statu
 
 
 def _restored(site: Site, figures: Figures) -> str:
-    parts = [item.kept for item in site.load_balancers.values()] + [item.kept for item in site.servers.values()]
-    if not any(parts):
+    hosts: tuple[AnyHost, ...] = (*site.load_balancers.values(), *site.servers.values())
+    if not any(item.kept for item in hosts):
         return "There is nothing left to roll back: every snapshot has been used"
+    done = {item.host for item in hosts if any(step.stage == "change" for step in item.record.steps)}
+    if left_out := sorted({host for item in hosts for host in item.kept_hosts} - done):
+        return f"The snapshot is restored in part: this run left out {listed(left_out)}"
     if not figures.changes:
         return "Everything is as in the snapshot: nothing had to be restored"
     return f"The snapshot is restored: {counted(figures.changes, 'change')}"

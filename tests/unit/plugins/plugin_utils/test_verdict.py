@@ -190,6 +190,8 @@ def test_a_rollback_counts_what_it_restored_and_does_not_call_it_drift() -> None
     assert report_of(raw).verdict.title == "There is nothing left to roll back: every snapshot has been used"
     part = {"snapshot": result(False)["snapshot"], "services": [], "own_addresses": []}
     raw["kept"] = {"load_balancers": {"bigip": part}, "servers": {}}
+    assert report_of(raw).verdict.title == "The snapshot is restored in part: this run left out bigip"
+    raw["load_balancers"]["bigip"].update(before=result(False), made=result(False, changes=[]))
     report = report_of(raw)
     assert (report.verdict.title, report.drift) == ("Everything is as in the snapshot: nothing had to be restored", ())
     raw["load_balancers"]["bigip"]["before"] = result(True)
