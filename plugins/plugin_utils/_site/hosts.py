@@ -75,14 +75,6 @@ def bare(address: str) -> str:
         return address
 
 
-def halves_of(services: Iterable[Service]) -> tuple[str, ...]:
-    """Return the addresses of half pairs: one service keeps the clients' addresses, the other does not."""
-    found: dict[str, set[bool]] = {}
-    for service in services:
-        found.setdefault(service.address, set()).add(service.source_preserved)
-    return tuple(address for address, kept in found.items() if len(kept) > 1)
-
-
 @dataclass(frozen=True)
 class Host:
     """What all hosts have in common. ``read``: something is known of it. ``problem``: why its data cannot be understood."""
@@ -134,17 +126,13 @@ class Host:
 
 @dataclass(frozen=True)
 class LoadBalancer(Host):
-    """A load balancer. ``first`` and ``now``: the first and the last result that has its services.
-
-    ``kept``: its part of the snapshot; ``kept_named``: the user has named that snapshot.
-    """
+    """A load balancer. ``first`` and ``now``: the first and the last result that has its services."""
 
     platform: str = ""
     return_path: Mapping[str, str] = field(default_factory=dict)
     first: Result | None = None
     now: Result | None = None
     kept: Mapping[str, t.Any] | None = None
-    kept_named: bool = False
 
     @property
     def read(self) -> bool:
@@ -404,7 +392,6 @@ def _load_balancer(host: str, variables: Variables) -> LoadBalancer:
         first=read[0] if read else None,
         now=known[-1] if known else None,
         kept=_kept(variables, "load_balancers").get(host),
-        kept_named=bool((variables.get("ikev2_kept") or {}).get("named")),
     )
 
 
