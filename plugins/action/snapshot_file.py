@@ -130,6 +130,5 @@ def _chosen(
 def _result(folder: Path, choice: Choice) -> dict[str, t.Any]:
     return {
         "uses": {str(folder / name): list(hosts) for name, hosts in choice.uses.items()},
-        "named": choice.named,
-        "snapshot": choice.snapshot.as_dict(),
+        "snapshot": choice.as_dict(),
     }

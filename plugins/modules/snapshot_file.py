@@ -81,7 +81,9 @@ run:
   type: str
   sample: "2026-11-24T20:18:17.000001Z"
 snapshot:
-  description: What was chosen, null if there was none to read.
+  description:
+    - What was chosen, null if there was none to read. The C(halves) of a load balancer are addresses at which only one service of a pair kept the
+      clients' addresses. They are listed unless the variable C(snapshot) names the snapshot, and nothing is restored on that load balancer then.
   returned: with O(state=read)
   type: dict
 uses:
@@ -89,8 +91,4 @@ uses:
   returned: with O(state=read)
   type: dict
   sample: {/var/lib/ikev2-snapshots/20261124T201817Z.json: [bigip, rras1]}
-named:
-  description: Whether the variable C(snapshot) names it.
-  returned: with O(state=read)
-  type: bool
 """

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import SEVERITIES, Change, Finding
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.hosts import Facts, LoadBalancer, VpnServer
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.facts import Facts
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.hosts import LoadBalancer, VpnServer
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.orders import waits_for
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.paths import Path
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.site import AnyHost, Site

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import typing as t
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -35,6 +36,13 @@ class Choice:
     snapshot: SiteSnapshot
     uses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     named: bool = False
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """Return the snapshot as the site reads it. ``halves``: addresses of half pairs that are not to be restored."""
+        plain = self.snapshot.as_dict()
+        for host, part in self.snapshot.load_balancers.items():
+            plain["load_balancers"][host]["halves"] = [] if self.named else list(part.halves)
+        return plain
 
 
 class History:

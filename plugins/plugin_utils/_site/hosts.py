@@ -7,13 +7,11 @@
 from __future__ import annotations
 
 import typing as t
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result
-from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     FINAL_STATES,
     NOT_UNDERSTOOD,
@@ -22,8 +20,8 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     Finding,
     InvalidInput,
     Service,
-    canonical_address,
 )
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.facts import Facts, bare
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.records import (
     Failure,
     Record,
@@ -37,7 +35,6 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.limit import 
 NOT_READABLE: tuple[type[Exception], ...] = (InvalidInput, *NOT_UNDERSTOOD)
 
 DEFAULT_ROUTE = "0.0.0.0/0"
-ROUTE = ("gateway", "interface", "metric")
 
 VARIABLES = frozenset(
     {
@@ -66,22 +63,6 @@ VARIABLES = frozenset(
 
 SERVER_RESULTS = {"rras_gateway_result": "gateway", "rras_restore_result": "gateway", "rras_limit_result": "limit"}
 """What the role rras registers when it changes something, and which half of the server that describes."""
-
-
-def bare(address: str) -> str:
-    """Return an address in its canonical form, without zone or route domain; anything else as it is."""
-    try:
-        return canonical_address(address.partition("%")[0])
-    except ValueError:
-        return address
-
-
-def halves_of(services: Iterable[Service]) -> tuple[str, ...]:
-    """Return the addresses of half pairs: one service keeps the clients' addresses, the other does not."""
-    found: dict[str, set[bool]] = {}
-    for service in services:
-        found.setdefault(service.address, set()).add(service.source_preserved)
-    return tuple(address for address, kept in found.items() if len(kept) > 1)
 
 
 @dataclass(frozen=True)
@@ -151,17 +132,13 @@ class Host:
 
 @dataclass(frozen=True)
 class LoadBalancer(Host):
-    """A load balancer. ``first`` and ``now``: the first and the last result that has its services.
-
-    ``kept``: its part of the snapshot; ``kept_named``: the user has named that snapshot.
-    """
+    """A load balancer. ``first`` and ``now``: the first and the last result that has its services."""
 
     platform: str = ""
     return_path: Mapping[str, str] = field(default_factory=dict)
     first: Result | None = None
     now: Result | None = None
     kept: Mapping[str, t.Any] | None = None
-    kept_named: bool = False
 
     @property
     def services(self) -> tuple[Service, ...]:
@@ -231,68 +208,6 @@ class LoadBalancer(Host):
             found.update(step.own_addresses)
         found.update((self.kept or {}).get("own_addresses", ()))
         return frozenset(map(bare, found))
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What is known of a VPN server, as the role rras publishes it in ``rras_facts``. What a half of it did not report is empty."""
-
-    gateway: str | None
-    addresses: tuple[str, ...]
-    networks: tuple[netaddr.IPNetwork, ...]
-    default_routes: tuple[dict[str, t.Any], ...]
-    default_routes_ipv6: tuple[dict[str, t.Any], ...]
-    ike_limit: int | None
-    restart_owed: bool
-    sas: Mapping[str, int]
-    sas_unclear: Mapping[str, int]
-    sas_other: int
-    tunnels: int | None
-    ikev2_ports: int | None
-    ikev2_fragmentation: bool
-    services: Mapping[str, Mapping[str, t.Any]]
-    findings: tuple[Finding, ...]
-    changes: tuple[Change, ...]
-
-    @classmethod
-    def parse(cls, raw: Variables) -> Facts:
-        """Read ``rras_facts``."""
-        gateway = raw.get("gateway")
-        return cls(
-            gateway=_address(gateway) if gateway else None,
-            addresses=tuple(map(bare, raw.get("addresses", ()))),
-            networks=tuple(map(netaddr.IPNetwork, raw.get("networks", ()))),
-            default_routes=tuple(_part(route, ROUTE) for route in raw.get("default_routes", ())),
-            default_routes_ipv6=tuple(_part(route, ROUTE) for route in raw.get("default_routes_ipv6", ())),
-            ike_limit=raw.get("ike_limit"),
-            restart_owed=raw.get("restart_owed") is True,
-            sas=_counts(raw.get("sas", {})),
-            sas_unclear=_counts(raw.get("sas_unclear", {})),
-            sas_other=int(raw.get("sas_other", 0)),
-            tunnels=raw.get("tunnels"),
-            ikev2_ports=raw.get("ikev2_ports"),
-            ikev2_fragmentation=raw.get("ikev2_fragmentation") is True,
-            services={name: _part(service, ("state", "start")) for name, service in raw.get("services", {}).items()},
-            findings=tuple(map(Finding.parse, raw.get("findings", ()))),
-            changes=tuple(map(Change.parse, raw.get("changes", ()))),
-        )
-
-
-def _address(text: str) -> str:
-    address = netaddr.IPAddress(canonical_address(text.partition("%")[0]))
-    # An IPv4 address in the form of IPv6 (::ffff:192.0.2.1) is still the same one.
-    return str(address.ipv4() if address.is_ipv4_mapped() else address)
-
-
-def _part(raw: Mapping[str, t.Any], names: Iterable[str]) -> dict[str, t.Any]:
-    return {name: raw[name] for name in names}
-
-
-def _counts(raw: Mapping[str, t.Any]) -> dict[str, int]:
-    counts: Counter[str] = Counter()
-    for address, count in raw.items():
-        counts[_address(address)] += int(count)
-    return dict(+counts)
 
 
 @dataclass(frozen=True)
@@ -409,7 +324,6 @@ def _load_balancer(host: str, variables: Variables) -> LoadBalancer:
         first=read[0] if read else None,
         now=known[-1] if known else None,
         kept=_kept(variables, "load_balancers").get(host),
-        kept_named=bool((variables.get("ikev2_kept") or {}).get("named")),
     )
 
 

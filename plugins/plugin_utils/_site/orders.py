@@ -10,7 +10,7 @@ import typing as t
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.hosts import LoadBalancer, VpnServer, halves_of
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.hosts import LoadBalancer, VpnServer
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.records import Record, Stage
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.site import AnyHost, Site
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._text import listed
@@ -136,7 +136,7 @@ def _restoring(site: Site, item: AnyHost) -> Order:
     if isinstance(item, LoadBalancer):
         if item.kept is None or not site.selected.load_balancers:
             return Order(item.record, why_not="the snapshot does not contain it")
-        if (halves := halves_of(item.kept_services)) and not item.kept_named:
+        if halves := item.kept.get("halves"):
             message = f"{item.host}: it was not changed, because {half_pair(halves)}"
             return Order(item.record.refused(message), why_not=message)
         record = Record("change", LOAD_BALANCER_RESULT, item.record.steps)

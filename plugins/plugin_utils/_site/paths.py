@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Service
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.hosts import LoadBalancer, bare
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.facts import bare
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.hosts import LoadBalancer
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.site import Site
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.sources import Judgement
 

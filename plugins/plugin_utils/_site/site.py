@@ -12,13 +12,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Finding
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.hosts import (
-    Facts,
-    LoadBalancer,
-    VpnServer,
-    bare,
-    parse_hosts,
-)
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.facts import Facts, bare
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.hosts import LoadBalancer, VpnServer, parse_hosts
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.records import Record, Variables
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.sources import Sources, judge, suspects
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Service, Snapshot
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.hosts import NOT_READABLE, Facts, bare, halves_of
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.facts import Facts, bare
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.hosts import NOT_READABLE
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.site import Site
 
 REFUSED: tuple[type[Exception], ...] = (*NOT_READABLE, RecursionError)
@@ -59,8 +60,11 @@ class Part:
 
     @property
     def halves(self) -> tuple[str, ...]:
-        """Return the addresses of half pairs."""
-        return halves_of(self.services)
+        """Return the addresses of half pairs: one service keeps the clients' addresses, the other does not."""
+        found: dict[str, set[bool]] = {}
+        for service in self.services:
+            found.setdefault(service.address, set()).add(service.source_preserved)
+        return tuple(address for address, kept in found.items() if len(kept) > 1)
 
 
 def _name(raw: t.Any) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.hosts import Facts, bare
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.facts import Facts, bare
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._text import counted
 
 Judgement: t.TypeAlias = t.Literal["seen", "partly", "hidden", "single", "unclear", "none"]

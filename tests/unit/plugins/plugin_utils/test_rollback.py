@@ -11,29 +11,37 @@ import typing as t
 
 import pytest
 
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.history import Choice
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.orders import restored, to_change
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.site import Selected, Site
-from report_examples import Raw, facts, result, translations, variables
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.snapshot import SiteSnapshot
+from report_examples import Raw, facts, result, site_of, translations
 
+MARKS: Raw = {"playbook": "remediate", "finished": None, "used": {}}
 SERVICES = result(False)["services"]
 
 
-def whole(more: Raw | None = None, *, named: bool = False, half: bool = False, **options: t.Any) -> Site:
+def whole(
+    more: Raw | None = None, *, named: bool = False, half: bool = False, check_mode: bool = False, **options: t.Any
+) -> Site:
     """Return a load balancer and a server in the middle of a rollback."""
     services = copy.deepcopy(SERVICES)
-    if half:
-        services[0]["source_preserved"] = not services[0]["source_preserved"]
+    services[0]["source_preserved"] = half
     of_device = {"platform": "bigip", "host": "bigip.example.net", "services": [], "device": {}}
-    kept = {
+    parts = {
         "load_balancers": {"bigip": {"snapshot": of_device, "services": services, "own_addresses": []}},
         "servers": {"rras1": facts("rras1")},
     }
+    snapshot = SiteSnapshot.parse({"format": 2, "taken": "2026-01-31T02:00:00Z", **MARKS, **parts})
+    kept = Choice(snapshot, named=named).as_dict()
     balancer = {"platform": "bigip", "result": result(False), **(more or {})}
-    raw = {"load_balancers": {"bigip": balancer}, "servers": {"rras1": {"facts": facts("rras1")}}, "kept": kept}
-    given = variables(raw)
-    for of_host in given.values():
-        of_host["ikev2_kept"]["named"] = named
-    return Site.parse(given, "rollback", **options)
+    raw = {
+        "load_balancers": {"bigip": balancer},
+        "servers": {"rras1": {"facts": facts("rras1")}},
+        "kept": kept,
+        "playbook": "rollback",
+    }
+    return site_of({**raw, "check_mode": check_mode}, **options)
 
 
 @pytest.mark.parametrize(("half", "named", "go"), [(False, False, True), (True, False, False), (True, True, True)])
