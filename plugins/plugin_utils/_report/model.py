@@ -34,7 +34,12 @@ SCHEMA = "urn:aovpn:ikev2:report:2"
 """Names the schema in docs/report.schema.json; its number changes when a key is removed or changes its meaning."""
 
 SUMMARY_LINES = 20
-TOLD = ("nothing was changed", "everything is as it was before", "the server was not changed", "was not changed, because")
+TOLD = (
+    "nothing was changed",
+    "everything is as it was before",
+    "the server was not changed",
+    "was not changed, because",
+)
 """How messages of failures say that nothing is in effect, which the report then does not say again."""
 TOLD_AGAIN = ("nothing was changed on it.", "Nothing was changed on it.", "Everything on it is as it was before.")
 

@@ -152,7 +152,7 @@ class Figures:
         ]
 
     @property
-    def owed(self) -> list[str]:
+    def pending(self) -> list[str]:
         """Return the servers on which the wanted limit is set, and IKEEXT does not use it yet."""
         servers = self.site.read_servers.items()
         return [host for host, (item, facts) in servers if facts.restart_owed and item.wanted_limit is not None]
@@ -204,8 +204,8 @@ def _status(site: Site, figures: Figures, drift: tuple[str, ...]) -> tuple[Statu
         return "restored", _restored(figures)
     if (partial := _partial(site, figures, drift)) is not None:
         return partial
-    if site.playbook == "workaround" and figures.owed:
-        return "drift", f"IKEEXT does not use the limit until it is restarted on {listed(figures.owed)}"
+    if site.playbook == "workaround" and figures.pending:
+        return "drift", f"IKEEXT does not use the limit until it is restarted on {listed(figures.pending)}"
     if drift:
         return "drift", _drift_title(figures, drift)
     unverified = [address for address, accepted in figures.strangers.items() if not accepted]
@@ -341,7 +341,7 @@ def _steps(site: Site, figures: Figures, status: Status) -> Iterable[NextStep]:
             yield NextStep("Or go back to the state before.", command("rollback"))
     elif figures.predicted and site.playbook in PLAYBOOKS:
         yield NextStep("Make these changes.", command(again))
-    elif status == "drift" and site.playbook == "workaround" and figures.owed:
+    elif status == "drift" and site.playbook == "workaround" and figures.pending:
         yield NextStep("Run it again when no tunnel is up.", command(again))
         now = "-e rras_restart_with_sessions=true"
         yield NextStep("Or restart IKEEXT now, which ends all tunnels.", command(again, now))
