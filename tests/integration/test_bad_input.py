@@ -126,6 +126,19 @@ def test_an_unknown_platform(ansible: Ansible, lab: Lab) -> None:
     assert lab.writing() == []
 
 
+@pytest.mark.parametrize("blank", [None, ""])
+def test_blank_addresses_select_nothing_in_a_play_of_somebody_else_either(
+    ansible: Ansible, lab: Lab, blank: str | None
+) -> None:
+    gateways = {"10.10.0.11": "10.10.0.1", "10.10.0.12": "10.10.0.1"}
+    lab.write_inventory({"bigip": {"load_balancer_addresses": blank, "load_balancer_return_path": gateways}})
+    play = [{"hosts": "bigip", "gather_facts": False, "roles": ["aovpn.ikev2.load_balancer"]}]
+    (ansible.folder / "play.yml").write_text(json.dumps(play), encoding="utf-8")
+    run = ansible.command("ansible-playbook", "play.yml")
+    assert (run.code, lab.writing()) == (2, []), run.output
+    assert "Option 'addresses' is an empty list: name at least one" in run.output
+
+
 def test_the_environment_gives_what_the_task_does_not(ansible: Ansible, lab: Lab) -> None:
     options = connection(lab, "bigip")
     environment = {

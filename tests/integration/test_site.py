@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 import typing as t
 from pathlib import Path
 
 import pytest
 import yaml
 
-from harness import Ansible, Run
+from harness import REPOSITORY, Ansible, Run
+from lab.core import Entry
 from lab.whole import Lab
 
 ALL = {"bigip", "netscaler", "loadmaster", "rras1", "rras2"}
@@ -254,6 +256,27 @@ def test_blank_answers_of_a_survey_mean_not_given(ansible: Ansible, lab: Lab) ->
     assert not (ansible.folder / "None").exists()
 
 
+@pytest.mark.parametrize("blank", [None, ""])
+def test_every_variable_of_the_roles_may_be_left_blank(ansible: Ansible, lab: Lab, blank: str | None) -> None:
+    """All but those that must be given, and those that would widen a change."""
+    lab.write_inventory({"rras1": {"rras_gateway": "10.10.0.1"}}, without=ALL - PAIR)
+    needed = ("load_balancer_platform", "load_balancer_connection", "rras_gateway", "report_directory", "report_name")
+    names = {
+        name
+        for role in ("load_balancer", "rras", "report")
+        for entry in yaml.safe_load((REPOSITORY / "roles" / role / "meta" / "argument_specs.yml").read_text())[
+            "argument_specs"
+        ].values()
+        for name in entry["options"]
+    } - {*needed, "load_balancer_addresses", "load_balancer_services"}
+    expected = ansible.playbook("aovpn.ikev2.audit").report()
+    run = ansible.playbook("aovpn.ikev2.audit", "-e", json.dumps(dict.fromkeys(names, blank)))
+    assert run.code == 0, run.output
+    assert [run.report()[key] for key in ("verdict", "changes", "due")] == [
+        expected[key] for key in ("verdict", "changes", "due")
+    ]
+
+
 def test_a_server_that_refuses_the_connection_is_said_once(ansible: Ansible, lab: Lab) -> None:
     lab.write_inventory({"rras1": {"ansible_port": 1}}, without=ALL - PAIR)
     run = ansible.playbook("aovpn.ikev2.audit")
@@ -266,6 +289,7 @@ def test_a_server_that_refuses_the_connection_is_said_once(ansible: Ansible, lab
     assert "has no attribute" not in run.output
     assert report["verdict"]["steps"][0]["text"].count("refused the connection") == 1
     # Where something would be changed, it is the cause, and the load balancer only waits for it.
+    lab.write_inventory({"rras1": {"ansible_port": 1}}, without=ALL - PAIR - {"rras2"})
     run = ansible.playbook("aovpn.ikev2.remediate")
     report = run.report()
     assert (run.code, report["verdict"]["title"]) == (2, "The run failed on rras1"), run.output
@@ -280,6 +304,26 @@ def test_a_refused_inventory_leaves_a_page(ansible: Ansible, lab: Lab) -> None:
     assert run.report()["verdict"]["status"] == "failed"
     assert "The run was refused" in (ansible.folder / "report.html").read_text(encoding="utf-8")
     assert [entry for device in lab.devices for entry in device.log] == []
+
+
+def test_a_report_that_cannot_be_written_at_the_end_is_shown(ansible: Ansible, lab: Lab) -> None:
+    lab.write_inventory(without=ALL - PAIR)
+    folder = ansible.folder / "reports"
+
+    def replace(entry: Entry | None) -> None:
+        if entry and entry.writes and folder.is_dir():
+            shutil.rmtree(folder)
+            folder.write_text("", encoding="utf-8")
+
+    lab.netscaler.after.append(replace)
+    try:
+        given = ("-e", f"report_directory={folder}", "-e", "load_balancer_accept=return_path_unverified")
+        run = ansible.playbook("aovpn.ikev2.remediate", *given)
+    finally:
+        lab.netscaler.after.remove(replace)
+    assert run.code == 2, run.output
+    assert "4 changes were made." in run.output
+    assert f"The report cannot be written to {folder}/report.json: Not a directory." in run.output
 
 
 def test_a_run_says_little_and_skips_nothing_in_vain(ansible: Ansible, lab: Lab) -> None:

@@ -120,12 +120,15 @@ class Site:
         for host, server in self.servers.items():
             leading = self.leading_to(server)
             if not leading and not server.read:
-                # Its addresses were not read: it belongs to the load balancer that is its gateway, or else to any of them.
+                # Its addresses were not read: it belongs to the load balancer that is its gateway, or else to any of them;
+                # where several are left, to those with which it shares an inventory group.
                 leading = [
                     name
                     for name, item in self.read_load_balancers.items()
                     if any(server.wanted_gateway in gateways for gateways in item.offered.values())
                 ] or list(self.read_load_balancers)
+                own = server.groups - COMMON_GROUPS
+                leading = [name for name in leading if own & self.load_balancers[name].groups] or leading
             yield from ((host, name) for name in leading)
         for host, item in self.load_balancers.items():
             if item.read:

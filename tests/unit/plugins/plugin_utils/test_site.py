@@ -262,6 +262,16 @@ def test_an_unread_server_belongs_to_the_load_balancer_that_is_its_gateway_or_el
     assert frozenset({"south", "s1"}) in groups(Site.parse(hosts, "remediate"))
 
 
+def test_an_unread_server_belongs_to_the_load_balancers_of_its_own_groups_if_they_share_a_gateway() -> None:
+    same = balancer(service(True, "10.20.0.11", gateways=["10.10.0.1"], vip="203.0.113.20"))
+    hosts = variables({"load_balancers": {"north": NORTH, "south": same}, "servers": {**SERVERS, "s1": DOWN}})
+    hosts["s1"]["rras_gateway"] = "10.10.0.1"
+    assert len(groups(Site.parse(hosts, "remediate"))) == 1
+    hosts["south"]["group_names"] += ["dc_south"]
+    hosts["s1"]["group_names"] += ["dc_south"]
+    assert frozenset({"south", "s1"}) in groups(Site.parse(hosts, "remediate"))
+
+
 def test_an_unread_load_balancer_belongs_to_the_servers_that_no_other_one_is_the_gateway_of() -> None:
     site = whole({"north": NORTH, "south": DOWN}, SERVERS)
     assert groups(site) == {frozenset({"north", "n1", "n2"}), frozenset({"south", "s1"})}
