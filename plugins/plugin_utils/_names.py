@@ -63,8 +63,13 @@ def misspelt(name: str, options: Collection[str]) -> str | None:
 def _misspelt(name: str, options: frozenset[str]) -> str | None:
     if name in options:
         return None
-    # First what the name abbreviates, as report_dir does.
-    near = min(sorted(options), key=lambda option: (not option.startswith(name.lower()), _letters_apart(name, option)))
+
+    def distance(option: str) -> tuple[bool, bool, int]:
+        apart = _letters_apart(name, option)
+        # After a slip of one letter, what the name abbreviates, as report_dir does.
+        return apart > 1, not option.startswith(name.lower()), apart
+
+    near = min(sorted(options), key=distance)
     prefix = next((prefix for prefix in PREFIXES if name.lower().startswith(prefix)), None)
     if _letters_apart(name, near) > _tolerance(near):
         if not prefix:
