@@ -201,7 +201,7 @@ def _status(site: Site, figures: Figures, drift: tuple[str, ...]) -> tuple[Statu
     if figures.predicted:
         return "drift", f"A real run would make {counted(figures.changes, 'change')}"
     if site.playbook == "rollback":
-        return "restored", _restored(figures)
+        return "restored", _restored(site, figures)
     if (partial := _partial(site, figures, drift)) is not None:
         return partial
     if site.playbook == "workaround" and figures.pending:
@@ -224,7 +224,12 @@ def _status(site: Site, figures: Figures, drift: tuple[str, ...]) -> tuple[Statu
     return "clean", "Everything is set for the VPN servers to see their clients' own addresses"
 
 
-def _restored(figures: Figures) -> str:
+def _restored(site: Site, figures: Figures) -> str:
+    selected = site.selected
+    left_out = any(item.kept and not item.in_run for item in site.hosts.values())
+    if left_out or not (selected.gateways and selected.limits and selected.load_balancers):
+        # Tags or --limit: the rest of the snapshot may differ from what is set.
+        return f"The selected part of the snapshot is restored: {counted(figures.changes, 'change')}"
     if not figures.changes:
         return "Everything is as in the snapshot: nothing had to be restored"
     return f"The snapshot is restored: {counted(figures.changes, 'change')}"
