@@ -138,6 +138,7 @@ def test_restoring_the_limit_alone_moves_no_gateway(ansible: Ansible, lab: Lab) 
     before = lab.settings()
     run = ansible.playbook("aovpn.ikev2.rollback", "--tags", "rras_ike_limit")
     assert (run.code, run.changed) == (0, {"netscaler": 0, "rras1": 0}), run.output
+    assert run.report()["verdict"]["title"].startswith("The selected part of the snapshot is restored")
     assert lab.settings() == before
 
 

@@ -228,6 +228,9 @@ def _restored(site: Site, figures: Figures) -> str:
     hosts: tuple[AnyHost, ...] = (*site.load_balancers.values(), *site.servers.values())
     if not any(item.kept for item in hosts):
         return "There is nothing left to roll back: every snapshot has been used"
+    selected = site.selected
+    if not (selected.gateways and selected.limits and selected.load_balancers):
+        return f"The selected part of the snapshot is restored: {counted(figures.changes, 'change')}"
     done = {item.host for item in hosts if any(step.stage == "change" for step in item.record.steps)}
     if left_out := sorted({host for item in hosts for host in item.kept_hosts} - done):
         return f"The snapshot is restored in part: this run left out {listed(left_out)}"
