@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
+import sys
 import time
 import typing as t
 from pathlib import Path
@@ -172,6 +174,41 @@ def test_a_job_hands_its_snapshot_to_the_next(job: t.Callable[..., Run], lab: La
     assert lab.settings() == before
 
 
+def test_a_runner_job_hands_its_snapshot_to_the_next(run: t.Callable[..., Run], tmp_path: Path, lab: Lab) -> None:
+    """Two jobs of ansible-runner, which share nothing but what the first has published."""
+    before = lab.settings()
+
+    def job(playbook: str, **extra: t.Any) -> dict[str, t.Any]:
+        folder = tmp_path / playbook
+        variables = {"rras_restart_with_sessions": True, "load_balancer_accept": ["return_path_unverified"], **extra}
+        for name, written in (("project/README", ""), ("env/extravars", json.dumps(variables))):
+            (folder / name).parent.mkdir(parents=True)
+            (folder / name).write_text(written, encoding="utf-8")
+        command = [sys.executable, "-m", "ansible_runner", "run", str(folder), "--playbook", f"aovpn.ikev2.{playbook}"]
+        environment = {"AWX_PRIVATE_DATA_DIR": str(folder), "PATH": f"{COMMANDS}:{os.environ['PATH']}"}
+        done = subprocess.run(
+            [*command, "--inventory", str(lab.inventory), "--ident", "job"],
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        events = [json.loads(path.read_text()) for path in (folder / "artifacts" / "job" / "job_events").iterdir()]
+        (end,) = (event["event_data"] for event in events if event["event"] == "playbook_on_stats")
+        shutil.rmtree(folder)
+        artifacts: dict[str, t.Any] = end["artifact_data"]
+        return artifacts
+
+    published = job("remediate")["ikev2_snapshot"]
+    assert isinstance(published, str)
+    assert lab.settings() != before
+    assert job("rollback", ikev2_snapshot=published)["ikev2_verdict"] == "restored"
+    assert lab.settings() == before
+
+
 @pytest.mark.each_core
 def test_nothing_in_a_snapshot_is_a_template(job: t.Callable[..., Run], ansible: Ansible, lab: Lab) -> None:
     proof = ansible.folder / "proof"
@@ -241,20 +278,22 @@ def kill(ansible: Ansible, lab: Lab, *arguments: str, when: t.Callable[[], bool]
         os.killpg(process.pid, signal.SIGKILL)
 
 
-@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("device", "number"),
+    [*(("netscaler", number) for number in (1, 2, 3)), ("bigip", 4), ("loadmaster", 2), ("rras1", 1), ("rras1", 3)],
+)
 def test_what_a_killed_run_has_changed_is_rolled_back(
-    run: t.Callable[..., Run], ansible: Ansible, lab: Lab, number: int
+    run: t.Callable[..., Run], ansible: Ansible, lab: Lab, device: str, number: int
 ) -> None:
-    """Killed at each request that changes the NetScaler."""
+    """Killed at a request that changes the device: each one of a NetScaler, the end of a BIG-IP's transaction, the second service."""
+    hosts = {device, "rras1"} if device != "rras1" else PAIR
+    lab.write_inventory(without=ALL - hosts)
     before = lab.settings()
 
     def written() -> bool:
-        return (
-            len([entry for entry in lab.writing() if entry.device == "netscaler" and "login" not in entry.path])
-            >= number
-        )
+        return len([entry for entry in lab.writing() if entry.device == device and "login" not in entry.path]) >= number
 
-    kill(ansible, lab, when=written)
+    kill(ansible, lab, "-e", "rras_rollback_timeout=8", when=written)
     (snapshot,) = ansible.snapshots()
     assert content(snapshot)["finished"] is None
     assert (ansible.folder / "ikev2-snapshots" / ".lock").exists()
@@ -262,7 +301,7 @@ def test_what_a_killed_run_has_changed_is_rolled_back(
     assert lab.settings() == before
     assert "The lock of a run that was killed is taken over: remediate on " in back.output
     assert f"The run of {snapshot.name} failed, or was killed half-way." in back.output
-    assert content(snapshot)["used"].keys() == PAIR
+    assert content(snapshot)["used"].keys() == hosts
 
 
 # -- of a settled state only
