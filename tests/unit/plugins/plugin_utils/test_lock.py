@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -105,27 +105,46 @@ def test_what_cannot_be_read_counts_as_held_for_a_while(
     assert "An old lock is taken over" in take(tmp_path, holder)
 
 
-def _race(folder: str, gate: t.Any, results: t.Any) -> None:
-    mine = replace(Holder.current("remediate"), pid=os.getpid(), started=start_of(os.getpid()))
-    gate.wait()
-    try:
-        take(Path(folder), mine)
-        results.put("taken")
-    except Locked:
-        results.put("refused")
-    gate.wait()
+RACER = """
+import os, sys, time
+from dataclasses import replace
+from pathlib import Path
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._lock import Holder, Locked, start_of, take
+
+folder = Path(sys.argv[1])
+mine = replace(Holder.current("remediate"), pid=os.getpid(), started=start_of(os.getpid()))
+print("ready", flush=True)
+while not (folder / "gate").exists():
+    time.sleep(0.001)
+try:
+    take(folder, mine)
+    print("taken", flush=True)
+except Locked:
+    print("refused", flush=True)
+sys.stdin.read()  # who has the lock keeps it
+"""
 
 
 @pytest.mark.parametrize("stale", [False, True])
 def test_of_those_who_race_one_gets_it(tmp_path: Path, other: Holder, stale: bool) -> None:
     if stale:
         (tmp_path / ".lock").write_text(json.dumps(vars(replace(other, started="before"))), encoding="utf-8")
-    context = multiprocessing.get_context("spawn")
-    gate, results = context.Barrier(6), context.Queue()
-    racers = [context.Process(target=_race, args=(str(tmp_path), gate, results)) for _number in range(6)]
-    for racer in racers:
-        racer.start()
-    found = sorted(results.get(timeout=20) for _racer in racers)
-    for racer in racers:
-        racer.join()
+    with contextlib.ExitStack() as stack:
+        racers = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", RACER, str(tmp_path)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            for _number in range(6)
+        ]
+        outputs = [racer.stdout for racer in racers if racer.stdout]
+        assert [output.readline() for output in outputs] == ["ready\n"] * 6
+        (tmp_path / "gate").touch()
+        found = sorted(output.readline().strip() for output in outputs)
+        for racer in racers:
+            racer.communicate()
     assert found == ["refused"] * 5 + ["taken"]
