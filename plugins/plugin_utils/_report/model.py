@@ -328,6 +328,9 @@ def summary(report: Report, page: str = "") -> list[str]:
     if page:
         foot.append(f"Report: {page}")
     room = SUMMARY_LINES - len(lines) - len(foot)
+    if len(body) == room + 1 and verdict.steps:
+        # Without the next step, all that is not as required can be shown.
+        foot, room = foot[1:], room + 1
     # The lines about failures are above, in full.
     more = [*verdict.lines[len(report.figures.heeded) :]]
     if not report.due:  # else they are the drift
