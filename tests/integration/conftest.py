@@ -16,7 +16,15 @@ from harness import Ansible
 from lab.servers import Servers
 from lab.whole import Lab
 
-LONGEST = ("test_main_job", "test_playbooks", "test_role_rras", "test_gateway")
+LONGEST = (
+    "test_limit",
+    "test_gateway",
+    "test_main_job",
+    "test_playbooks",
+    "test_role_rras",
+    "test_snapshots",
+    "test_in_process",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -131,8 +131,7 @@ def test_an_extra_variable_for_a_role_does_not_replace_what_a_playbook_decides(
 def test_restoring_the_limit_alone_moves_no_gateway(ansible: Ansible, lab: Lab) -> None:
     """The load balancer goes on keeping the clients' addresses."""
     lab.write_inventory(without=ALL - PAIR)
-    gathered = ansible.playbook("aovpn.ikev2.audit").report()
-    write_snapshot(ansible.folder / "ikev2-snapshots" / "20260101T000000Z.json", lab, gathered)
+    write_snapshot(ansible.folder / "ikev2-snapshots" / "20260101T000000Z.json", lab)
     redirect(lab, "10.10.0.1", "rras1")
     keep_addresses(lab)
     before = lab.settings()
@@ -152,8 +151,7 @@ def test_check_mode_predicts_the_real_run(ansible: Ansible, lab: Lab, way: str, 
     lab.write_inventory(without=ALL - PAIR)
     folder = ansible.folder / "ikev2-snapshots"
     if state != "found":
-        gathered = ansible.playbook("aovpn.ikev2.audit").report()
-        write_snapshot(folder / "20260101T000000Z.json", lab, gathered)
+        write_snapshot(folder / "20260101T000000Z.json", lab)
         redirect(lab, "10.10.0.1", "rras1")
     if state == "remediated":
         keep_addresses(lab)
@@ -175,36 +173,40 @@ def test_check_mode_predicts_the_real_run(ansible: Ansible, lab: Lab, way: str, 
     assert verdict == ("drift" if predicted[0] else verdicts[way])
 
 
-def write_snapshot(path: Path, lab: Lab, report: dict[str, t.Any]) -> None:
-    """Write a snapshot of the state as found, as a run of remediate has left it."""
-    before = report["load_balancers"]["netscaler"]["services"]
-    server = report["servers"]["rras1"]
-    routes = [
+def write_snapshot(path: Path, lab: Lab) -> None:
+    """Write a snapshot of the state as found, in the first format, as a run of remediate has left it."""
+    connection = lab.netscaler.variables(lab.ca)["load_balancer_connection"]
+    values = [{"id": f"sg_ikev2_{port}", "value": "NO"} for port in (500, 4500)]
+    services: list[dict[str, t.Any]] = [
         {
-            "store": store,
-            "destination": "0.0.0.0/0",
-            "next_hop": "10.10.0.254",
-            "interface": "External",
-            "metric": metric,
+            "id": f"sg_ikev2_{port}",
+            "address": "203.0.113.20",
+            "port": port,
+            "protocol": "udp",
+            "enabled": True,
+            "source_preserved": False,
+            "value": "NO",
+            "servers": [],
         }
-        for store, metric in (("ActiveStore", 256), ("PersistentStore", 256))
+        for port in (500, 4500)
     ]
-    (host,) = {lab.netscaler.variables(lab.ca)["load_balancer_connection"]["host"]}
-    values = [{"id": service["id"], "value": service["value"]} for service in before]
-    snapshot = {"platform": "netscaler", "host": host, "services": values, "device": {"usnip": False}}
+    routes = [
+        {"store": store, "destination": "0.0.0.0/0", "next_hop": "10.10.0.254", "interface": "External", "metric": 256}
+        for store in ("ActiveStore", "PersistentStore")
+    ]
+    device = {"platform": "netscaler", "host": connection["host"], "services": values, "device": {"usnip": False}}
+    server = {
+        "gateway": "10.10.0.254",
+        "addresses": ["10.10.0.11", "192.168.10.11"],
+        "routes": routes,
+        "ike_limit": None,
+    }
     content = {
         "format": 1,
         "taken": "2026-01-01T00:00:00Z",
-        "load_balancers": {"netscaler": snapshot},
-        "services": {"netscaler": before},
-        "servers": {
-            "rras1": {
-                "gateway": "10.10.0.254",
-                "addresses": server["addresses"],
-                "routes": routes,
-                "ike_limit": None,
-            }
-        },
+        "load_balancers": {"netscaler": device},
+        "services": {"netscaler": services},
+        "servers": {"rras1": server},
     }
     path.parent.mkdir()
     path.write_text(json.dumps(content), encoding="utf-8")
