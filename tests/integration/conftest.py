@@ -16,12 +16,12 @@ from harness import Ansible
 from lab.servers import Servers
 from lab.whole import Lab
 
-LONGEST = ("test_main_job", "test_playbooks", "test_role_rras", "test_gateway", "test_limit", "test_snapshots", "test_in_process")
-    "test_limit",
-    "test_gateway",
+LONGEST = (
     "test_main_job",
     "test_playbooks",
     "test_role_rras",
+    "test_gateway",
+    "test_limit",
     "test_snapshots",
     "test_in_process",
 )
