@@ -28,21 +28,18 @@ OF_PLAYBOOKS = (
 )
 """The variables of the playbooks themselves."""
 
+
 PLANNED = ("rras_gateway_probe",)
 """Options of the roles that are announced, and have no effect yet."""
 
 SET = (
     "load_balancer_result",
-    "report_found",
     "report_written",
     "rras_facts",
     "rras_gateway_result",
-    "rras_latest",
     "rras_limit_result",
-    "rras_network_result",
     "rras_read",
     "rras_restore_result",
-    "rras_vpn_result",
 )
 """What roles and playbooks set on hosts, which a second playbook of the same run finds there."""
 
