@@ -344,3 +344,19 @@ def test_a_snapshot_is_read_as_it_was_taken() -> None:
 def test_a_file_that_is_not_a_snapshot_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a snapshot that a playbook of this collection wrote"):
         SiteSnapshot.of_text(text)
+
+
+def test_a_verification_of_an_earlier_playbook_does_not_count() -> None:
+    """The change has been asked for, and this run has verified nothing yet."""
+    changed = {"changed": True, "final_state": "changed", "undone": None}
+    record = {"stage": "change", "asked": ["load_balancer_result"], "steps": []}
+    answers = [{"address": "203.0.113.10", "answered": True, "detail": ""}]
+    of_host = {
+        "load_balancer_platform": "bigip",
+        "ikev2_run": {"started": "now"},
+        "ikev2_site": {"run": "now", "orders": {"bigip": {"record": record}}},
+        "load_balancer_result": {**result(True), **changed},
+    }
+    for run, names in (("now", ["load_balancer_result", "probe"]), ("before", ["load_balancer_result"])):
+        site = Site.parse({"bigip": {**of_host, "ikev2_verified": {"run": run, "answers": answers}}})
+        assert [step.name for step in site.load_balancers["bigip"].record.steps] == names
