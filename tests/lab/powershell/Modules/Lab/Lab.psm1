@@ -1,0 +1,37 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# What each stand-in of a Windows cmdlet does: it hands its parameters to the lab, and gives what comes back.
+
+$common = [System.Management.Automation.Cmdlet]::CommonParameters + [System.Management.Automation.Cmdlet]::OptionalCommonParameters
+
+function Invoke-LabCommand {
+    [CmdletBinding()]
+    param(
+        [Parameter(Mandatory = $true)] [string]$Command,
+        [Parameter(Mandatory = $true)] [System.Management.Automation.PSCmdlet]$Cmdlet,
+        [Parameter(Mandatory = $true)] [System.Collections.IDictionary]$Bound
+    )
+    $given = @{}
+    foreach ($name in $Bound.Keys) {
+        if ($name -notin $common) { $given[$name] = $Bound[$name] }
+    }
+    $reply = [Lab.Link]::Ask($Command, $given, $Cmdlet.ParameterSetName)
+    foreach ($item in $reply.Output) { $Cmdlet.WriteObject($item) }
+    # Not terminating, as cmdlets made from CDXML fail.
+    if ($reply.Error) { $Cmdlet.WriteError($reply.Error) }
+}
+
+function Get-Service {
+    [CmdletBinding(DefaultParameterSetName = 'Default')]
+    param(
+        [Parameter(ParameterSetName = 'Default', Position = 0, ValueFromPipelineByPropertyName = $true)] [Alias('ServiceName')] [string[]]$Name,
+        [Parameter(ParameterSetName = 'DisplayName', Mandatory = $true)] [string[]]$DisplayName,
+        [switch]$DependentServices,
+        [Alias('SDO', 'ServicesDependedOn')] [switch]$RequiredServices,
+        [string[]]$Include,
+        [string[]]$Exclude
+    )
+    process { Invoke-LabCommand -Command 'Get-Service' -Cmdlet $PSCmdlet -Bound $PSBoundParameters }
+}
