@@ -17,9 +17,9 @@ from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 
 from ansible_collections.aovpn.ikev2.plugins.action import rras_default_gateway, rras_ike_limit
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows import server_action
-from lab import scripts, windows
-from lab.scripts import HANDLERS, MARKER_KEY
-from lab.windows import IKE_LIMIT, IKEEXT_KEY, WindowsHost, find_value
+from lab import clock as lab_clock
+from lab.system import find_value
+from lab.windows import APPLY, IKE_LIMIT, IKEEXT_KEY, MARKER_KEY, WindowsHost
 from lab.winrm import Work
 
 OLD, NEW, PEER = "10.10.0.254", "10.10.0.1", "172.16.0.9"
@@ -29,7 +29,7 @@ GATEWAY: dict[str, t.Any] = {"gateway": NEW, "rollback_timeout": TIMEOUT}
 
 @dataclass
 class Clock:
-    """A clock that nobody waits for. It stands in for the module time, on both sides."""
+    """A clock that nobody waits for. It stands in for the module time here, and for the lab's clock."""
 
     seconds: float = 1_000_000.0
     passes: Callable[[], t.Any] = lambda: None
@@ -115,13 +115,13 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Starter:
 
     def start(fault: str = "", at: int = -1, host: WindowsHost | None = None) -> Server:
         clock = Clock()
-        for module in (rras_default_gateway, rras_ike_limit, server_action, scripts, windows):
+        for module in (rras_default_gateway, rras_ike_limit, server_action):
             monkeypatch.setattr(module, "time", clock)
+        monkeypatch.setattr(lab_clock, "now", clock.time)
         if host is None:
-            host = WindowsHost("rras1", 1, HANDLERS)
-            host.read_scripts()
+            host = WindowsHost("rras1", 1)
             host.state |= {"radius_servers": [PEER], "sas": []}
-        clock.passes = host.run_due_tasks
+        clock.passes = host.tasks.run_due
         return Server(host, clock, fault, at)
 
     return start
@@ -187,15 +187,10 @@ def test_a_gateway(started: Starter, fault: str, at: int) -> None:
 def test_a_rollback_that_does_not_end_is_reported(started: Starter) -> None:
     """The task that changes the routes and the rollback are both refused."""
     server = started()
-    end = HANDLERS["end_change.ps1"]
-
-    def refuse(state: t.Any, parameters: dict[str, t.Any], check_mode: bool) -> t.Any:
-        if "RollBack" in parameters:
-            raise windows.CmdletError("no")
-        return end(state, parameters, check_mode)
-
-    server.host.handlers["end_change.ps1"] = refuse
-    server.host.state["refused_tasks"] = [scripts.APPLY]
+    server.host.state["cmdlet_faults"] = [
+        {"command": "Stop-ScheduledTask", "kind": "error", "times": 99, "category": "PermissionDenied"}
+    ]
+    server.host.state["refused_tasks"] = [APPLY]
     before = server.table()
     result = server.run(rras_default_gateway, **GATEWAY)
     assert judge(server, result, before, server.table())

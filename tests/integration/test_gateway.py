@@ -26,9 +26,9 @@ import yaml
 
 from harness import COMMANDS, Ansible, Run
 from lab.core import Entry
-from lab.scripts import ADDED_ROUTES, APPLY, MARKER_KEY, ROLLBACK
 from lab.servers import Servers
-from lab.windows import WindowsHost, find_value
+from lab.system import find_value
+from lab.windows import ADDED_ROUTES, APPLY, MARKER_KEY, ROLLBACK, WindowsHost
 from lab.winrm import Fault
 
 OLD, NEW = "10.10.0.254", "10.10.0.1"
@@ -100,7 +100,7 @@ def settle(ansible: Ansible) -> None:
     }
     for host in hosts:
         assert len(gateways(host)) == 1, (host.name, gateways(host))
-        assert not [path for path in host.state["files"] if "aovpn" in path]
+        assert not host.files()
         # Whatever happened, it knows exactly the routes that it was given.
         given = [item for item in host.state["routes"]["persistent"] if item["dest"].startswith("172.16.")]
         memory = find_value(host.state, MARKER_KEY, ADDED_ROUTES)
@@ -214,10 +214,10 @@ def test_what_happens_to_a_server_meanwhile(started: t.Callable[..., Ansible]) -
     # The port by which this one is managed is not known for one, so that its answers leave by the new gateway, and nobody gets them.
     for name in ("cut_off", "psrp_cut_off"):
         hosts[name].state["sessions"][0] |= {"remote_address": "172.16.0.50", "local_port": 8443}
-        hosts[name].state["dead_gateways"] = [NEW]
+        del hosts[name].state["gateways"][NEW]
     # Whereas those of this one go on leaving by the old gateway.
     hosts["kept"].state["sessions"][0] |= {"remote_address": "172.16.0.50"}
-    hosts["kept"].state["dead_gateways"] = [NEW]
+    del hosts["kept"].state["gateways"][NEW]
     hosts["refused"].state["refused_tasks"] = [APPLY, ROLLBACK]
     hosts["armless"].fault(**at("apply"), delay=TIMEOUT + 1.0)  # the rollback has run before the change is made
     hosts["slow"].fault(**at("reconnect"), dark=3.0)
@@ -279,7 +279,7 @@ def test_what_happens_to_a_server_meanwhile(started: t.Callable[..., Ansible]) -
     # The routes that should keep peers reachable are gone again with it.
     assert not [route for route in hosts["cut_off"].state["routes"]["persistent"] if route["dest"] == "172.16.0.9/32"]
     for host in hosts.values():
-        host.state["dead_gateways"] = []
+        host.state["gateways"][NEW] = ["0.0.0.0/0"]
     hosts["refused"].state["refused_tasks"] = []
     converge(ansible)
 
@@ -328,17 +328,7 @@ def test_a_change_under_way_is_reported_and_awaited(started: t.Callable[..., Ans
     ansible = started("rras1", "stuck")
     hosts = t.cast(Servers, ansible.lab).hosts
     for host in hosts.values():
-        host.handlers["arm_rollback.ps1"](
-            host.state,
-            {
-                "Steps": [],
-                "Remember": [],
-                "Seconds": 60,
-                "ChangeScript": (host.folder / "change_routes.ps1").read_text(encoding="utf-8"),
-                "EndScript": (host.folder / "end_change.ps1").read_text(encoding="utf-8"),
-            },
-            False,
-        )
+        host.arm([], 60)
     hosts["stuck"].state["tasks"][ROLLBACK]["due"] = None
     arguments = json.dumps({"state": "gathered"})
     look = ansible.command("ansible", "rras1", "-m", "aovpn.ikev2.rras_default_gateway", "-a", arguments)
@@ -381,8 +371,8 @@ def test_a_restoration_is_as_safe_as_a_change(started: t.Callable[..., Ansible])
         (ansible.folder / file).write_text(yaml.safe_dump([frame]), encoding="utf-8")
     assert ansible.command("ansible-playbook", "look.yml").code == 0
     assert set(play(ansible).changed.values()) == {1}
-    hosts["old"].state["dead_gateways"] = [NEW]
-    hosts["new"].state["dead_gateways"] = [OLD]
+    del hosts["old"].state["gateways"][NEW]
+    del hosts["new"].state["gateways"][OLD]
     for name, script in lost.items():
         hosts[name].fault(partial(is_run_of, script=script), dark=TIMEOUT + 4.0)
     there = {name: (table(host), copy.deepcopy(host.state["registry"])) for name, host in hosts.items()}
@@ -395,7 +385,7 @@ def test_a_restoration_is_as_safe_as_a_change(started: t.Callable[..., Ansible])
     for name in ("new", "apply", "keep"):
         assert (table(hosts[name]), hosts[name].state["registry"]) == there[name]
     assert table(hosts["end"]) in (before, there["end"][0])
-    hosts["new"].state["dead_gateways"] = []
+    hosts["new"].state["gateways"][OLD] = ["0.0.0.0/0"]
     again = ansible.command("ansible-playbook", "back.yml", "--forks", "12", cut_off=True)
     assert again.code == 0, again.output
     assert again.changed["old"] == 0

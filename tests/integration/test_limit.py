@@ -16,10 +16,10 @@ import yaml
 
 from harness import Ansible
 from lab.core import CertificateAuthority, Entry
-from lab.scripts import MARKER_KEY
 from lab.servers import Servers
+from lab.system import find_value
 from lab.whole import Lab
-from lab.windows import IKE_LIMIT, IKEEXT_KEY, WindowsHost, find_value
+from lab.windows import IKE_LIMIT, IKEEXT_KEY, MARKER_KEY, WindowsHost
 
 Results: t.TypeAlias = "dict[str, dict[str, t.Any]]"
 

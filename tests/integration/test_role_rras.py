@@ -15,8 +15,9 @@ import pytest
 import yaml
 
 from harness import Ansible
+from lab.system import find_value
 from lab.whole import Lab
-from lab.windows import IKE_LIMIT, IKEEXT_KEY, find_value, stop_service
+from lab.windows import IKE_LIMIT, IKEEXT_KEY, stop_service
 
 LIMIT = {"rras_ike_limit_enabled": True}
 

@@ -318,11 +318,7 @@ def test_a_snapshot_is_taken_when_an_unfinished_change_has_ended(
         {**keys, "action": action, "store": "ActiveStore", "next_hop": gateway}
         for action, gateway in (("add", "10.10.0.254"), ("remove", "10.10.0.1"))
     ]
-    scripts = {
-        name: (server.folder / script).read_text(encoding="utf-8")
-        for name, script in (("ChangeScript", "change_routes.ps1"), ("EndScript", "end_change.ps1"))
-    }
-    server.handlers["arm_rollback.ps1"](server.state, {"Steps": back, "Remember": [], "Seconds": 6, **scripts}, False)
+    server.arm(back, 6)
     route["next_hop"] = "10.10.0.1"
     assert lab.settings()["rras1"] != before["rras1"]
     remediated = run("remediate")

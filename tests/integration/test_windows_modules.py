@@ -18,14 +18,22 @@ import pytest
 import yaml
 
 from lab.core import CertificateAuthority, Entry
-from lab.windows import IKE_LIMIT, IKEEXT_KEY, CmdletError, WindowsHost
+from lab.system import find_value
+from lab.windows import IKE_LIMIT, IKEEXT_KEY, WindowsHost
 
 Result = dict[str, t.Any]
 
-SCRIPT = """# Adds to a number in the host's files.
+SCRIPT = """# Adds to a number in the host's registry.
 [CmdletBinding(SupportsShouldProcess = $true)]
 param([int]$By)
-$Ansible.Result = @{}  # The lab plays it: see add.
+if (-not $By) { throw 'no By' }
+$before = [int](Get-Item -LiteralPath HKLM:\\SOFTWARE\\Lab -ErrorAction SilentlyContinue | ForEach-Object { $_.GetValue('Sum') })
+if ($PSCmdlet.ShouldProcess('the sum')) {
+    $null = New-Item -Path HKLM:\\SOFTWARE\\Lab -Force
+    $null = New-ItemProperty -LiteralPath HKLM:\\SOFTWARE\\Lab -Name Sum -PropertyType DWord -Value ($before + $By)
+}
+$Ansible.Result = @{ sum = $before + $By; deep = @{ deeper = @{ list = 1, 2 } } }
+$Ansible.Diff.before = "$before"
 """
 PLAIN = "param($Unused)\n$Ansible.Changed = $false\n"
 PLACE = "C:\\Temp\\it's.ps1"
@@ -42,17 +50,6 @@ PLUGINS = {
     "lab_put.py": 'self._connection.put_file(self._task.args["src"], self._task.args["dest"])',
     "lab_keep.py": 'pathlib.Path(self._task.args["dest"]).write_text(json.dumps(self._task.args["results"]))',
 }
-
-
-def add(state: Result, parameters: Result, check_mode: bool) -> Result:
-    """Play SCRIPT."""
-    if "By" not in parameters:
-        raise CmdletError("no By")
-    before = state["files"].get("sum", 0)
-    if not check_mode:
-        state["files"]["sum"] = before + parameters["By"]
-    result = {"sum": before + parameters["By"], "deep": {"deeper": {"list": [1, 2]}}}
-    return {"result": result, "changed": True, "diff": {"before": str(before)}}
 
 
 class Controller:
@@ -92,18 +89,17 @@ class Controller:
 
 @pytest.fixture(scope="module")
 def controller(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Controller]:
-    """Start a host that plays two scripts."""
+    """Start a host."""
     folder = tmp_path_factory.mktemp("windows")
     scripts = folder / "scripts"
     scripts.mkdir()
-    (scripts / "add.ps1").write_text(SCRIPT.replace("\n", "\r\n"), encoding="utf-8", newline="")
     (scripts / "plain.ps1").write_text(PLAIN, encoding="utf-8")
     (folder / "action_plugins").mkdir()
     for name, body in PLUGINS.items():
         (folder / "action_plugins" / name).write_text(PLUGIN.format(body=body), encoding="utf-8")
     ca, path = CertificateAuthority(), folder / "ca.pem"
     ca.write(path)
-    host = WindowsHost("rras1", 1, {"add.ps1": add, "plain.ps1": lambda *_dummy: {"changed": False}}, scripts)
+    host = WindowsHost("rras1", 1)
     host.start(ca)
     yield Controller(folder, host, path)
     host.stop()
@@ -163,10 +159,16 @@ TASKS: list[tuple[str, str, t.Any, Result, Result]] = [
         {"check_mode": True},
         {"changed": True, "result": {"sum": 4, "deep": {"deeper": {"list": [1, 2]}}}},
     ),
-    ("script_throws", "ansible.windows.win_powershell", {"script": SCRIPT}, {}, {"error": [{"output": "no By\r\n"}]}),
+    (
+        "script_throws",
+        "ansible.windows.win_powershell",
+        {"script": SCRIPT},
+        {},
+        {"error": [{"exception": {"message": "no By"}}]},
+    ),
     ("plain", "ansible.windows.win_powershell", {"script": PLAIN}, {}, {"changed": False, "failed": False}),
     ("plain_check", "ansible.windows.win_powershell", {"script": PLAIN}, {"check_mode": True}, SKIPPED),
-    ("other_script", "ansible.windows.win_powershell", {"script": "Get-Date"}, {}, {"failed": True}),
+    ("no_cmdlet", "ansible.windows.win_powershell", {"script": "Get-Nothing"}, {}, {"failed": False}),
     (
         "no_service",
         "ansible.windows.win_service",
@@ -239,7 +241,6 @@ def test_result(whole: Whole, name: str, wanted: Result) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("other_script", "this script is none of those in"),
         ("no_service", "Service 'x' is not installed, need to set 'path' to create a new service"),
         ("bad_option", "Unsupported parameters for (ansible.windows.win_ping) module: dta."),
         (
@@ -269,7 +270,6 @@ def test_log(whole: Whole) -> None:
         ("MODULE win_service", ""),
     ]
     assert [entry.note for entry in whole.log if entry.path == "win_regedit"] == ["check_mode", "", "", ""]
-    assert [entry.query for entry in whole.log if entry.path == "win_powershell"][:2] == [{"script": "add.ps1"}] * 2
     assert next(entry.body for entry in whole.log if entry.path == "win_regedit") == LIMIT
 
 
@@ -279,7 +279,8 @@ def test_state(whole: Whole) -> None:
     assert (ikeext["starts"], ikeext["ike_limit"], ikeext["state"]) == (2, 50000, "running")
     assert IKE_LIMIT not in whole.state["registry"][IKEEXT_KEY]
     assert whole.state["sas"] == []
-    assert whole.state["files"] == {"sum": 2, PLACE: PLAIN}
+    assert whole.state["files"] == {PLACE: PLAIN}
+    assert find_value(whole.state, "HKLM:\\SOFTWARE\\Lab", "Sum") == {"name": "Sum", "type": "dword", "data": 2}
     service = whole.results["info"]["services"][0]
     assert (service["state"], service["process_id"]) == ("started", ikeext["process_id"])
 

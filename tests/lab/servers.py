@@ -10,7 +10,6 @@ from pathlib import Path
 
 from lab.core import Device
 from lab.psrp import PsrpHost
-from lab.scripts import HANDLERS
 from lab.whole import Lab
 from lab.windows import WindowsHost
 
@@ -20,9 +19,7 @@ class Servers(Lab):
 
     def __init__(self, folder: Path, *names: str) -> None:
         super().__init__(folder)
-        self.hosts = {
-            name: (PsrpHost if name.startswith("psrp") else WindowsHost)(name, 1, handlers=HANDLERS) for name in names
-        }
+        self.hosts = {name: (PsrpHost if name.startswith("psrp") else WindowsHost)(name, 1) for name in names}
 
     @property
     def load_balancers(self) -> list[Device]:

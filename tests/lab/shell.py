@@ -37,8 +37,15 @@ Message = dict[str, t.Any]
 
 PROJECT = Path(__file__).resolve().parents[2]
 STAND_INS = Path(__file__).resolve().parent / "powershell"
+UNAVAILABLE = {"message": "The RPC server is unavailable.", "category": "ConnectionError", "id": "HRESULT 0x800706ba"}
+"""The error of a fault that says nothing else."""
+
 EARLIEST = (3, 6, 1)
 """The first ansible.windows whose win_powershell runs outside Windows."""
+
+
+refused = threading.Event()
+"""Whether a script could not be run, since this was cleared."""
 
 
 class NoPowerShell(Exception):
@@ -72,13 +79,15 @@ def ansible_windows() -> Path:
             if tuple(map(int, about["collection_info"]["version"].split("."))) >= EARLIEST:
                 return folder
     wanted = ".".join(map(str, EARLIEST))
-    raise NoPowerShell(f"The lab needs ansible.windows {wanted} or later. LAB_COLLECTIONS has to name its collections root.")
+    raise NoPowerShell(
+        f"The lab needs ansible.windows {wanted} or later. LAB_COLLECTIONS has to name its collections root."
+    )
 
 
 class Machine(t.Protocol):
     """What a PowerShell needs of the host that it is on."""
 
-    name: str
+    id: str
     lock: threading.RLock
     state: State
 
@@ -149,20 +158,20 @@ class Shell:
 
     def environment(self, machine: Machine) -> dict[str, str]:
         """Return the environment of a PowerShell on a host."""
-        self._machines[machine.name] = machine
-        return {**machine.environment, "LAB_HOST": machine.name}
+        self._machines[machine.id] = machine
+        return {**machine.environment, "LAB_HOST": machine.id}
 
     def common(self) -> dict[str, str]:
         """Return the environment of every PowerShell."""
-        pwsh = find_powershell()
-        if pwsh is None:
-            raise NoPowerShell(obstacle())
+        if reason := obstacle():
+            refused.set()
+            raise NoPowerShell(reason)
         types = self.folder.parent / f"lab-types-{os.getuid()}-{_digest()}.dll"
         return {
             **os.environ,
             "LAB_SOCKET": str(self.socket),
             "LAB_TYPES": str(types),
-            "LAB_PWSH": pwsh,
+            "LAB_PWSH": str(find_powershell()),
             "PSModulePath": str(STAND_INS / "Modules"),
             "PSModuleAnalysisCachePath": str(self.folder / "modules"),
             "POWERSHELL_TELEMETRY_OPTOUT": "1",
@@ -184,7 +193,7 @@ class Shell:
         changed = False
         with self._calls:
             process, line = self._warm or self._start()
-            line.write({**call, "host": machine.name, "environment": environment})
+            line.write({**call, "host": machine.id, "environment": environment})
             while message := line.read():
                 if "done" in message:
                     return Done(message["code"], message["output"], message["errors"], changed=changed)
@@ -202,21 +211,23 @@ class Shell:
         environment = self.common()
         self._ready.clear()
         self.started += 1
-        log = (self.folder / "warm.log").open("ab")
         module_utils = Path(ansible.__file__).parent / "module_utils"
         more = ["-ModuleUtils", str(module_utils), "-Collection", str(ansible_windows())]
-        process = subprocess.Popen(
-            [environment["LAB_PWSH"], "-NoProfile", "-NonInteractive", "-File", str(STAND_INS / "warm.ps1"), *more],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
+        with (self.folder / "warm.log").open("ab") as log:
+            process = subprocess.Popen(
+                [environment["LAB_PWSH"], "-NoProfile", "-NonInteractive", "-File", str(STAND_INS / "warm.ps1"), *more],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
         end = time.monotonic() + 120
         while not self._ready.wait(0.1):
             if process.poll() is not None or time.monotonic() > end:
                 process.kill()
-                raise NoPowerShell(f"PowerShell did not start: {(self.folder / 'warm.log').read_text(encoding='utf-8')}")
+                raise NoPowerShell(
+                    f"PowerShell did not start: {(self.folder / 'warm.log').read_text(encoding='utf-8')}"
+                )
         assert self._ready_line is not None
         self._warm = process, self._ready_line
         return self._warm
@@ -263,8 +274,8 @@ class Shell:
         if kind == "die after":
             return None, changed
         if kind in ("error", "error after"):
-            how = {"message": "The RPC server is unavailable.", "category": "ConnectionError", "id": "HRESULT 0x800706ba"}
-            answer = {"output": [], "error": _record(*(fault.get(key, how[key]) for key in how), None)}
+            record = {key: fault.get(key, usual) for key, usual in UNAVAILABLE.items()}
+            answer = {"output": [], "error": {**record, "target": None}}
         return answer, changed
 
 
@@ -272,7 +283,7 @@ def run(state: State, command: str, parameters: Mapping[str, t.Any], set_name: s
     """Carry out a command on a host's state, and return its objects."""
     if command in system.COMMANDS:
         return system.COMMANDS[command](state, parameters)
-    return t.cast("list[t.Any]", cmdlets.run(state, command, parameters, set_name))
+    return cmdlets.run(state, command, parameters, set_name)
 
 
 def _record(message: str, category: str, id: str, target: t.Any) -> Message:
@@ -286,7 +297,9 @@ def _fault(state: State, command: str, parameters: Mapping[str, t.Any]) -> Mappi
     (with message, category, id), ``delay`` by so many seconds, ``die`` and ``die after``.
     """
     for fault in state["cmdlet_faults"]:
-        matches = all(str(parameters.get(key)).lower() == str(value).lower() for key, value in fault.get("match", {}).items())
+        matches = all(
+            str(parameters.get(key)).lower() == str(value).lower() for key, value in fault.get("match", {}).items()
+        )
         if not matches or not fnmatch.fnmatchcase(command.lower(), fault["command"].lower()):
             continue
         if fault.get("skip", 0):

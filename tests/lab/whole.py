@@ -17,8 +17,8 @@ from lab.bigip import BigIp
 from lab.core import CertificateAuthority, Device, Entry
 from lab.loadmaster import LoadMaster
 from lab.netscaler import NetScaler
-from lab.scripts import HANDLERS
-from lab.windows import IKE_LIMIT, IKEEXT_KEY, WindowsHost, find_value
+from lab.system import find_value
+from lab.windows import IKE_LIMIT, IKEEXT_KEY, WindowsHost
 
 
 class Lab:
@@ -29,8 +29,8 @@ class Lab:
         self.bigip = BigIp("bigip")
         self.netscaler = NetScaler("netscaler")
         self.loadmaster = LoadMaster("loadmaster")
-        self.rras1 = WindowsHost("rras1", 1, HANDLERS)
-        self.rras2 = WindowsHost("rras2", 2, HANDLERS)
+        self.rras1 = WindowsHost("rras1", 1)
+        self.rras2 = WindowsHost("rras2", 2)
 
     @property
     def load_balancers(self) -> list[Device]:

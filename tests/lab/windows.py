@@ -4,6 +4,8 @@
 
 """A simulated Windows RRAS server, and what Ansible's modules do to it.
 
+PowerShell is not simulated: a script runs in a real one, in which cmdlets, registry and so on are stand-ins over this host's state (see shell.py).
+
 Facts: options, results and messages are those in the sources of ansible.windows 2.5.0, 3.3.0 and 3.8.0 and of
 ansible-core's Ansible.Basic.cs; stopping and starting services follows PowerShell's own cmdlets.
 Assumptions: IKEEXT reads its limit when it starts; its stop drops all SAs (``stop_drops_sas`` plays the other answer);
@@ -17,33 +19,35 @@ from __future__ import annotations
 
 import copy
 import fnmatch
+import functools
 import ipaddress
+import itertools
 import json
 import re
-import threading
-import time
+import shutil
 import typing as t
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from lab.core import CertificateAuthority, State
-from lab.winrm import Output, WinRMHost, Work
+from lab.errors import CmdletError
+from lab.shell import NoPowerShell, shell
+from lab.system import find_key, find_value, keys_under
+from lab.tasks import TaskScheduler
+from lab.winrm import CHANGED, Died, Output, WinRMHost, Work
 
 Result = dict[str, t.Any]
-Handler = Callable[[State, Result, bool], Result]  # (state, parameters, check mode) -> {"result", "changed", "diff"}
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "plugins" / "plugin_utils" / "powershell"
 IKEEXT_KEY = r"HKLM:\SYSTEM\CurrentControlSet\Services\IKEEXT\Parameters"
 IKE_LIMIT = "IkeNumEstablishedForInitialQuery"
-TASK_HAS_NOT_RUN = 267011
 SYSTEM = r"NT AUTHORITY\SYSTEM"
+# What the collection keeps on a server.
+MARKER_KEY, ADDED_ROUTES = r"HKLM:\SOFTWARE\aovpn.ikev2", "AddedRoutes"
+ROLLBACK, APPLY = "aovpn.ikev2 rollback", "aovpn.ikev2 apply"
 # fmt: off
-HIVES = {
-    "HKEY_LOCAL_MACHINE": "HKLM:", "HKEY_CURRENT_USER": "HKCU:", "HKEY_CLASSES_ROOT": "HKCR:", "HKEY_USERS": "HKU:",
-    "HKEY_CURRENT_CONFIG": "HKCC:",
-}
 KINDS = {  # win_regedit's name of it: .NET's, win_reg_stat's
     "string": ("String", "REG_SZ"), "expandstring": ("ExpandString", "REG_EXPAND_SZ"),
     "multistring": ("MultiString", "REG_MULTI_SZ"), "dword": ("DWord", "REG_DWORD"), "qword": ("QWord", "REG_QWORD"),
@@ -81,10 +85,6 @@ EVERY_SERVICE_INFO: Result = {  # and what win_service_info alone says
     "checkpoint": 0, "controls_accepted": ["stop", "shutdown"], "launch_protection": "none", "preferred_node": None,
     "service_exit_code": 0, "service_flags": [], "triggers": [], "wait_hint_ms": 0, "win32_exit_code": 0,
 }
-EVERY_ERROR: Result = {  # what win_powershell says of a terminating error, beside its message
-    "error_details": None, "script_stack_trace": "at <ScriptBlock>, <No file>: line 1", "pipeline_iteration_info": [],
-    "category_info": {"category": "OperationStopped", "category_id": 14, "reason": "RuntimeException"},
-}
 EVERY_FACT: Result = {
     "system": "Win32NT", "os_family": "Windows", "distribution": "Microsoft Windows Server 2022 Datacenter",
     "distribution_version": "10.0.20348.0", "distribution_major_version": "10", "os_product_type": "server",
@@ -101,10 +101,6 @@ EVERY_INTERFACE: Result = {
 
 class ModuleFailure(Exception):
     """A module gives up in an orderly way: FailJson."""
-
-
-class CmdletError(Exception):
-    """A PowerShell error that ends a module, or a script."""
 
 
 # The state: plain values, which tests read and edit
@@ -124,25 +120,6 @@ def on_link_routes(nics: list[Result]) -> list[Result]:
             route = {"dest": str(ipaddress.IPv4Network(dest)), "next_hop": "0.0.0.0", "if_index": nic["if_index"]}
             routes.append(route | {"metric": 256, "protocol": "Local"})
     return routes
-
-
-def find_key(state: State, path: str) -> str | None:
-    """Find a registry key: case does not matter, HKLM: is HKEY_LOCAL_MACHINE, and a key's parents exist."""
-    hive, *parts = filter(None, path.split("\\"))
-    wanted = "\\".join([HIVES.get(hive.upper(), hive), *parts])
-    under = keys_under(state, wanted)
-    return next((key for key in under if len(key) == len(wanted)), wanted if under else None)
-
-
-def keys_under(state: State, key: str) -> list[str]:
-    """Return the registry keys that lie under this one, and itself."""
-    return [known for known in state["registry"] if f"{known}\\".lower().startswith(f"{key}\\".lower())]
-
-
-def find_value(state: State, path: str, name: str) -> Result | None:
-    """Find a registry value, as ``{"name", "type", "data"}``."""
-    values = state["registry"].get(find_key(state, path), {})
-    return next(({"name": known, **value} for known, value in values.items() if known.lower() == name.lower()), None)
 
 
 def stop_service(state: State, name: str, force: bool = False) -> list[str]:
@@ -175,21 +152,6 @@ def start_service(state: State, name: str) -> None:
     if name == "IKEEXT":
         limit = find_value(state, IKEEXT_KEY, IKE_LIMIT)
         service["ike_limit"] = limit["data"] if limit else None
-
-
-def register_task(
-    state: State,
-    name: str,
-    script: str,
-    parameters: Result,
-    *,
-    seconds: float,
-    at_startup: bool = False,
-    every: float | None = None,
-) -> None:
-    """Register a scheduled task that runs a script of the collection, perhaps ``every`` so many seconds; one of the same name is replaced."""
-    task = {"script": script, "parameters": parameters, "at_startup": at_startup, "every": every}
-    state["tasks"][name] = {**task, "due": time.time() + seconds, "result": TASK_HAS_NOT_RUN}
 
 
 # Options, as Ansible.Basic reads them
@@ -237,13 +199,6 @@ SPECS: dict[str, dict[str, Option]] = {
         ),
     },
     "win_service_info": {"name": Option()},
-    "win_powershell": {
-        "script": Option(required=True),
-        "parameters": Option("dict"),
-        "depth": Option("int", default=2),
-        "error_action": Option(default="continue", choices=("silently_continue", "continue", "stop")),
-        **unplayed("arguments chdir creates executable path remote_src removes sensitive_parameters"),
-    },
     "async_status": {
         "jid": Option(required=True),
         "mode": Option(default="status", choices=("status", "cleanup")),
@@ -364,23 +319,6 @@ def describe_service(name: str, service: Result) -> Result:
     return {**EVERY_SERVICE, **shown, "name": name, "description": service["display_name"], "state": state}
 
 
-def flatten(value: t.Any, depth: int) -> t.Any:
-    """Return what win_powershell keeps of a script's result: below ``depth`` only the text of lists and dictionaries."""
-    if not isinstance(value, (list, dict)):
-        return value
-    if depth < 0:
-        return " ".join(map(text, value)) if isinstance(value, list) else dotnet(value)
-    if isinstance(value, list):
-        return [flatten(item, depth - 1) for item in value]
-    return {key: flatten(item, depth - 1) for key, item in value.items()}
-
-
-def supports_should_process(script: str) -> bool:
-    """Report whether the script's own CmdletBinding declares SupportsShouldProcess."""
-    binding = re.search(r"^\s*\[CmdletBinding\(([^)]*)\)\]", script, re.IGNORECASE | re.MULTILINE)
-    return bool(binding and re.search(r"\bSupportsShouldProcess\b(?!\s*=\s*\$false)", binding[1], re.IGNORECASE))
-
-
 def normal(script: str) -> str:
     """Return a script without what ``lookup`` or an editor may change: line endings, and the end of the last line."""
     return script.replace("\r\n", "\n").rstrip()
@@ -396,22 +334,29 @@ class Call:
     diff: Result = field(default_factory=dict)
 
 
-class WindowsHost(WinRMHost):
-    """RRAS server number 1 or 2. ``handlers`` plays the scripts in ``folder``, by file name; a CmdletError is a throw.
+_numbers = itertools.count(1)
 
-    The log notes the script that a ``win_powershell`` ran in its entry's ``query["script"]``.
+
+@functools.cache
+def scripts() -> dict[str, str]:
+    """Return the names of the collection's scripts by their texts."""
+    return {normal(path.read_text(encoding="utf-8")): path.name for path in sorted(SCRIPTS.glob("*.ps1"))}
+
+
+class WindowsHost(WinRMHost):
+    """RRAS server number 1 or 2. ``own_processes``: a scheduled task has a PowerShell of its own, else it runs in the warm one, which is faster.
+
+    The log notes which of the collection's scripts a ``win_powershell`` ran in its entry's ``query["script"]``.
     """
 
     platform = "windows"
+    own_processes = False
+    untouched = False  # whether what runs PowerShell is executed as it came, with Ansible's own wrappers, in a process of its own
 
-    def __init__(
-        self, name: str, number: int, handlers: Mapping[str, Handler] | None = None, folder: Path = SCRIPTS
-    ) -> None:
+    def __init__(self, name: str, number: int) -> None:
         self.number = number
-        self.handlers = dict(handlers or {})
-        self.folder = folder
-        self._scripts: dict[str, str] = {}
-        self._stopped = threading.Event()
+        self.id = f"{name}-{next(_numbers)}"
+        self.tasks = TaskScheduler(self)
         super().__init__(name)
 
     def initial(self) -> State:
@@ -447,8 +392,11 @@ class WindowsHost(WinRMHost):
             "dns_servers": ["192.168.10.2"],
             "domain_controllers": [],
             "radius_servers": [],
+            "domain": "corp.example.net",  # of which it is a member where it has domain controllers
+            "names": {},  # further names, and their addresses
             "administrator": True,
-            "dead_gateways": [],  # through these, no answer of the host reaches anybody
+            # The routers that live, and what they forward to: an answer that leaves by another one reaches nobody.
+            "gateways": {"10.10.0.254": ["0.0.0.0/0"], "10.10.0.1": ["0.0.0.0/0"], "192.168.10.1": ["192.168.0.0/16"]},
             "sessions": [session],  # the first is Ansible's own
             "services": services,
             "registry": {
@@ -460,6 +408,7 @@ class WindowsHost(WinRMHost):
             "ikev2_ports": 128,
             "tasks": {},
             "refused_tasks": [],  # what an execution policy forbids, say: these end with an error, and nothing done
+            "cmdlet_faults": [],  # see shell.py
             "fired": [],
             "files": {},
         }
@@ -479,59 +428,61 @@ class WindowsHost(WinRMHost):
         }
 
     def start(self, ca: CertificateAuthority) -> None:
-        """Read the scripts, then serve, and let scheduled tasks fire."""
-        self.read_scripts()
+        """Serve, and let scheduled tasks run."""
         super().start(ca)
-        self._stopped.clear()
-        threading.Thread(target=self._watch_tasks, daemon=True, name=f"{self.name} tasks").start()
-
-    def read_scripts(self) -> None:
-        """Read the scripts, so that they are recognised."""
-        self._scripts = {
-            normal(path.read_text(encoding="utf-8")): path.name for path in sorted(self.folder.glob("*.ps1"))
-        }
+        self.tasks.start()
 
     def stop(self) -> None:
         """Stop serving, and scheduled tasks."""
-        self._stopped.set()
+        self.tasks.stop()
         super().stop()
 
-    def _watch_tasks(self) -> None:
-        while not self._stopped.wait(0.05):
-            with self.lock:
-                fired = self.run_due_tasks()
-            if fired:
-                self.tell(None)
+    def reset(self) -> None:
+        """Become a fresh host again, without files."""
+        shutil.rmtree(self.drive, ignore_errors=True)
+        super().reset()
 
-    def run_due_tasks(self) -> list[str]:
-        """Run the scheduled tasks that are due, and name them."""
-        return self._run_tasks(lambda task: task["due"] is not None and task["due"] <= time.time())
+    @property
+    def drive(self) -> Path:
+        """Return the folder that is this host's drive C:."""
+        return shell().folder / self.id
 
-    def _run_tasks(self, is_due: Callable[[Result], bool]) -> list[str]:
-        due = [name for name, task in self.state["tasks"].items() if is_due(task)]
-        for name in due:
-            if not (task := self.state["tasks"].get(name)):
-                continue  # one that ran before it has removed it
-            task["due"] = task["every"] and time.time() + task["every"]
-            self.state["fired"].append(name)
-            try:
-                if name in self.state["refused_tasks"]:
-                    raise CmdletError("running scripts is disabled on this system")
-                self.handlers[task["script"]](self.state, task["parameters"], False)
-                task["result"] = 0
-            except CmdletError:
-                task["result"] = 1
-        return due
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return the environment variables that name folders of this host."""
+        folders = {"ProgramFiles": "Program Files", "SystemRoot": "Windows", "TEMP": "Temp"}
+        for folder in folders.values():
+            (self.drive / folder).mkdir(parents=True, exist_ok=True)
+        paths = {name: str(self.drive / folder) for name, folder in folders.items()}
+        return {**paths, "COMPUTERNAME": self.state["computer_name"]}
+
+    def files(self) -> list[str]:
+        """Return the files that scripts have written, as paths on drive C:."""
+        return [
+            str(path.relative_to(self.drive))
+            for path in sorted(self.drive.glob("Program Files/**/*"))
+            if path.is_file()
+        ]
 
     def is_dark(self) -> bool:
         """Report whether nobody reaches the host now: for a while, or because its answers leave by a dead gateway, or by none."""
         manager = ipaddress.IPv4Address(self.state["sessions"][0]["remote_address"])
-        return super().is_dark() or self.way_to(manager) in (None, *self.state["dead_gateways"])
+        return super().is_dark() or not self.reaches(manager)
+
+    def reaches(self, address: ipaddress.IPv4Address) -> bool:
+        """Report whether packets to an address get there: by a subnet of the host, or by a router that lives and forwards them."""
+        hop = self.way_to(address)
+        forwards = self.state["gateways"].get(hop, [])
+        return hop == "0.0.0.0" or any(address in ipaddress.IPv4Network(prefix) for prefix in forwards)
 
     def way_to(self, address: ipaddress.IPv4Address) -> str | None:
         """Return the next hop by which packets to an address leave, 0.0.0.0 where that is on a subnet of the host; None where there is none."""
         metrics = {nic["if_index"]: nic["metric"] for nic in self.state["nics"]}
-        routes = [(ipaddress.IPv4Network(route["dest"]), route) for route in self.state["routes"]["active"]]
+        routes = [
+            (ipaddress.IPv4Network(route["dest"]), route)
+            for route in self.state["routes"]["active"]
+            if route["if_index"] in metrics or route["next_hop"] == "0.0.0.0"
+        ]
         best = min(
             (
                 (-network.prefixlen, route["metric"] + metrics.get(route["if_index"], 0), route["next_hop"])
@@ -542,19 +493,24 @@ class WindowsHost(WinRMHost):
         )
         return best[2] if best else None
 
-    def reboot(self, dark: float = 0.0) -> None:
-        """Restart the server, which is ``dark`` for so many seconds: what stood in the active store alone is gone."""
+    def reboot(self, dark: float = 0.0, indexes: Mapping[int, int] | None = None) -> None:
+        """Restart the server, which is ``dark`` for so many seconds: what stood in the active store alone is gone.
+
+        ``indexes``: interfaces that have another index afterwards; what is persistent follows them.
+        """
         with self.lock:
             self.go_dark(dark, forget_shells=True)
             state = self.state
             state["booted_at"] = now()
+            for item in (*state["nics"], *state["routes"]["persistent"]):
+                item["if_index"] = (indexes or {}).get(item["if_index"], item["if_index"])
             state["routes"]["active"] = on_link_routes(state["nics"]) + copy.deepcopy(state["routes"]["persistent"])
             for name in state["services"]:
                 stop_service(state, name, force=True)
             for name, service in state["services"].items():
                 if service["start_mode"] in ("auto", "delayed"):
                     start_service(state, name)
-            self._run_tasks(lambda task: task["at_startup"])
+            self.tasks.restarted()
         self.tell(None)
 
     # What WinRM hands over
@@ -571,13 +527,27 @@ class WindowsHost(WinRMHost):
         """Keep a file as text."""
         self.state["files"][path] = data.decode("utf-8", "backslashreplace")
 
+    def executes(self, work: Work) -> bool:
+        """Report whether PowerShell runs this."""
+        return (work.method, work.path) == ("MODULE", "win_powershell")
+
+    def execute(self, work: Work) -> tuple[Output, bool] | None:
+        """Execute a command as it came, if that is wanted."""
+        if not self.untouched:
+            return None
+        before = copy.deepcopy(self.state)
+        done = self.tasks.process(work.line, work.stdin)
+        return Output(done.returncode, done.stdout.decode(), done.stderr.decode()), self.state != before
+
     def labels(self, work: Work) -> dict[str, str]:
         """Note which script is run."""
-        script = self._scripts.get(normal(str(work.arguments.get("script"))))
+        script = scripts().get(normal(str(work.arguments.get("script"))))
         return {"script": script} if script else {}
 
     def module(self, name: str, arguments: Result) -> Result:
-        """Run a module in the frame that Ansible.Basic and module_wrapper give it."""
+        """Run a module in the frame that Ansible.Basic and module_wrapper give it; win_powershell is Ansible's own."""
+        if name == "win_powershell":
+            return self._win_powershell(arguments)
         internal = {key.removeprefix("_ansible_"): arguments[key] for key in arguments if key.startswith("_ansible_")}
         given = {key: value for key, value in arguments.items() if not key.startswith("_ansible_")}
         call = Call(given, bool(internal.get("check_mode")))
@@ -716,27 +686,26 @@ class WindowsHost(WinRMHost):
             for name in found
         ]
 
-    def _win_powershell(self, call: Call) -> None:
-        script, depth = call.params["script"], call.params["depth"]
-        if not (name := self._scripts.get(normal(script))):
-            raise ModuleFailure(f"the lab executes no PowerShell, and this script is none of those in {self.folder}")
-        if name not in self.handlers:
-            raise ModuleFailure(f"the lab has no handler for the script {name}")
-        lists = ("output", "error", "warning", "verbose", "debug", "information")
-        call.result |= {"result": {}, "host_out": "", "host_err": "", **{key: [] for key in lists}, "changed": True}
-        if call.check and not supports_should_process(script):
-            call.result["msg"] = "skipped, running in check mode"
-            return
+    def _win_powershell(self, arguments: Result) -> Result:
         try:
-            outcome = self.handlers[name](self.state, call.params["parameters"] or {}, call.check)
-        except CmdletError as error:
-            exception = {"message": str(error), "type": "System.Management.Automation.RuntimeException"}
-            record = {"output": f"{error}\r\n", "exception": exception, "fully_qualified_error_id": str(error)}
-            call.result |= {"failed": True, "error": [EVERY_ERROR | record]}
-            return
-        call.result |= {"failed": False, "changed": outcome.get("changed", True)}
-        call.result["result"] = flatten(outcome.get("result", {}), depth)
-        call.diff = {key: flatten(value, depth) for key, value in outcome.get("diff", {}).items()}
+            done = shell().module(self, arguments)
+        except NoPowerShell as error:
+            return {"failed": True, "msg": str(error)}
+        if done.died or not done.output:
+            raise Died(done.errors)
+        return {**json.loads(done.output), CHANGED: done.changed}
+
+    def powershell(self, script: str, **parameters: t.Any) -> Result:
+        """Run one of the collection's scripts as Ansible does, and return win_powershell's result."""
+        text = (SCRIPTS / script).read_text(encoding="utf-8")
+        return self.module("win_powershell", {"script": text, "parameters": parameters, "depth": 5})
+
+    def arm(self, steps: list[Result], seconds: int) -> None:
+        """Arm a rollback, as a run of the collection does."""
+        texts = {name: (SCRIPTS / name).read_text(encoding="utf-8") for name in ("change_routes.ps1", "end_change.ps1")}
+        more = {"ChangeScript": texts["change_routes.ps1"], "EndScript": texts["end_change.ps1"]}
+        done = self.powershell("arm_rollback.ps1", Steps=steps, Remember=[], Seconds=seconds, **more)
+        assert not done["failed"], done
 
     def _async_status(self, call: Call) -> None:
         job, folder = call.params["jid"], call.params["_async_dir"]

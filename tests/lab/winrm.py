@@ -6,7 +6,7 @@
 
 Facts: the six operations are MS-WSMV's as pywinrm 0.5 sends and reads them; fault codes are winerror.h's
 ``ERROR_WSMAN_*``; the payloads are what ansible-core 2.16, 2.19, 2.20 and 2.21 were seen to send (see its
-executor/powershell/module_manifest.py and plugins/connection/winrm.py). Nothing that is sent here is executed.
+executor/powershell/module_manifest.py and plugins/connection/winrm.py).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import traceback
 import typing as t
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
 
@@ -50,6 +50,7 @@ SHELL_ID = "s:Header/w:SelectorSet/w:Selector[@Name='ShellId']"
 STDIN_IS_CONSOLE = "s:Header/w:OptionSet/w:Option[@Name='WINRS_CONSOLEMODE_STDIN']"
 SPLITS_INPUT = "`0`0`0`0"  # how PowerShell writes the four null bytes by which every core's bootstrap splits its input
 PLAYED = {"async_wrapper", "async_watchdog", "module_powershell_wrapper", "module_wrapper"}  # the steps of a payload
+CHANGED = "_lab_changed"  # in a module's result: whether it changed the host, for the log alone
 REWRITTEN = {"copy", "file", "ping", "stat"}  # what Ansible itself asks for by these names is win_copy and so on
 
 
@@ -68,6 +69,10 @@ class Fault(core.Fault):
     def __post_init__(self) -> None:
         if self.answer is not None:
             raise ValueError("a module's run has no HTTP answer to replace")
+
+
+class Died(Exception):
+    """The process that ran a module is gone, without an answer."""
 
 
 class WSManFault(Exception):
@@ -99,6 +104,8 @@ class Work:
     data: bytes = b""
     job: tuple[str, str] | None = None  # for a background job: the id that Ansible drew, and the folder of its result
     numbers: bool = False  # core 2.16 says started 1 and finished 0, later ones true and false
+    line: str = field(default="", compare=False)  # the command as it came, with its input
+    stdin: bytes = field(default=b"", compare=False, repr=False)
 
     @property
     def check(self) -> bool:
@@ -228,6 +235,14 @@ class WinRMHost(core.Device):
     @abc.abstractmethod
     def upload(self, path: str, data: bytes) -> None:
         """Keep a file."""
+
+    def executes(self, work: Work) -> bool:
+        """Report whether this is executed for real, and not at one go."""
+        return False
+
+    def execute(self, work: Work) -> tuple[Output, bool] | None:
+        """Execute a command as it came, and say whether that changed the host; None: its module is to be run alone."""
+        return None
 
     def labels(self, work: Work) -> dict[str, str]:
         """Return what the log is to note as the entry's ``query``."""
@@ -418,7 +433,9 @@ class WinRMHost(core.Device):
     def _perform(self, command: Command) -> None:
         try:
             try:
-                work = decode(command.line, bytes(command.stdin))
+                work = replace(
+                    decode(command.line, bytes(command.stdin)), line=command.line, stdin=bytes(command.stdin)
+                )
             except (ValueError, KeyError, IndexError, TypeError) as error:
                 command.output = Output(1, stderr=f"invalid payload: {error!r}")
             else:
@@ -459,10 +476,8 @@ class WinRMHost(core.Device):
         if fault.reset != "before":
             for hook in self.before:
                 hook(entry)
+            output, entry.writes = self._take_effect(work)
             with self.lock:
-                before = copy.deepcopy(self.state)
-                output, changed = self._effect(work)
-                entry.writes = changed or self.state != before
                 entry.status = output.rc
                 if self.logfile:
                     with self.logfile.open("a", encoding="utf-8") as out:
@@ -473,6 +488,17 @@ class WinRMHost(core.Device):
         output.cut = bool(fault.reset)
         return output
 
+    def _take_effect(self, work: Work) -> tuple[Output, bool]:
+        """Do the work, and say whether that changed the host."""
+        if self.executes(work):  # what it does to the host, it does step by step, and others beside it
+            if (untouched := self.execute(work)) is None:
+                return self._effect(work)
+            return untouched
+        with self.lock:
+            before = copy.deepcopy(self.state)
+            output, changed = self._effect(work)
+            return output, changed or self.state != before
+
     def _effect(self, work: Work) -> tuple[Output, bool]:
         """Do the work, and say whether it reports a change that it made itself."""
         if work.method == "RAW":
@@ -480,7 +506,11 @@ class WinRMHost(core.Device):
         if work.method == "PUT":
             self.upload(work.path, work.data)
             return Output(stdout=json.dumps({"sha1": hashlib.sha1(work.data).hexdigest()})), True
-        result = self.module(work.path, work.arguments)
+        try:
+            result = self.module(work.path, work.arguments)
+        except Died as death:
+            return Output(1, stderr=str(death)), True
         # What async_status reports is the job's change, not its own.
         changed = bool(result.get("changed")) and not work.check and work.path != "async_status"
+        changed = result.pop(CHANGED, False) or changed
         return Output(int(bool(result.get("failed"))), json.dumps(result) + "\r\n"), changed

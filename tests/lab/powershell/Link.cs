@@ -14,6 +14,7 @@ using System.Management.Automation.Provider;
 using System.Management.Automation.Runspaces;
 using System.Net;
 using System.Net.Sockets;
+using System.Reflection;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
@@ -184,7 +185,9 @@ namespace Lab
             var isCim = element.TryGetProperty("namespace", out var space) || new[] { "MSFT_", "Win32_", "PS_", "CIM_" }.Any(type.StartsWith);
             if (isCim)
             {
-                var texts = new List<string> { $"#{type}", "" };
+                var texts = new List<string> { $"#{type}" };
+                if (element.TryGetProperty("bases", out var bases)) { texts.AddRange(bases.EnumerateArray().Select(item => $"#{item.GetString()}")); }
+                texts.Add("");
                 if (space.ValueKind == JsonValueKind.String) { texts.Insert(0, $"#{space.GetString()}/{type}"); }
                 foreach (var text in texts) { shown.TypeNames.Add("Microsoft.Management.Infrastructure.CimInstance" + text); }
             }
@@ -251,22 +254,24 @@ namespace Lab
     // Stands in for the class of that name: a session has the registry, too.
     public static class Session
     {
-        public static string Functions = "";  // where the text of functions lies that replace cmdlets which Linux has
+        private static Hashtable functions;  // what replaces cmdlets that Linux has, too: name and text
 
         public static InitialSessionState CreateDefault2()
         {
             var made = InitialSessionState.CreateDefault2();
             made.Providers.Add(new SessionStateProviderEntry("Registry", typeof(RegistryProvider), null));
-            made.Commands.Add(new SessionStateFunctionEntry("Get-Process", Functions));
+            foreach (DictionaryEntry function in functions) { made.Commands.Add(new SessionStateFunctionEntry((string)function.Key, (string)function.Value)); }
             return made;
         }
 
-        public static void Install(string functions)
+        public static void Install(Hashtable replacements)
         {
-            Functions = functions;
+            functions = replacements;
             var accelerators = typeof(PSObject).Assembly.GetType("System.Management.Automation.TypeAccelerators");
             var add = accelerators.GetMethod("Add");
-            accelerators.GetMethod("Remove").Invoke(null, new object[] { "initialsessionstate" });
+            // An accelerator that is built in cannot be replaced by Add.
+            var builtIn = accelerators.GetField("builtinTypeAccelerators", BindingFlags.NonPublic | BindingFlags.Static);
+            ((Dictionary<string, Type>)builtIn.GetValue(null)).Remove("initialsessionstate");
             var names = new Dictionary<string, Type>
             {
                 { "initialsessionstate", typeof(Session) }, { "System.Net.Dns", typeof(Dns) }, { "Net.Dns", typeof(Dns) },

@@ -11,12 +11,19 @@ if (-not ('Lab.Link' -as [type])) {
         Move-Item -LiteralPath $new -Destination $env:LAB_TYPES -Force
     }
     Add-Type -Path $env:LAB_TYPES
-    [Lab.Session]::Install(@'
-[CmdletBinding(DefaultParameterSetName = 'Name')]
-param(
-    [Parameter(ParameterSetName = 'Name', Position = 0)] [Alias('ProcessName')] [string[]]$Name,
-    [Parameter(ParameterSetName = 'Id', Mandatory = $true, ValueFromPipelineByPropertyName = $true)] [Alias('PID')] [int[]]$Id
-)
-process { Invoke-LabCommand -Command 'Get-Process' -Cmdlet $PSCmdlet -Bound $PSBoundParameters }
-'@)
+    # Linux has cmdlets of these names: the stand-ins have to be in the session before they are called.
+    $functions = @{}
+    foreach ($path in "$PSScriptRoot/replacements.ps1", "$PSScriptRoot/Modules/WindowsPowerShell/WindowsPowerShell.psm1") {
+        if (-not (Test-Path -LiteralPath $path)) { continue }
+        $tree = [System.Management.Automation.Language.Parser]::ParseFile($path, [ref]$null, [ref]$null)
+        foreach ($function in $tree.FindAll({ $args[0] -is [System.Management.Automation.Language.FunctionDefinitionAst] }, $false)) {
+            $functions[$function.Name] = $function.Body.Extent.Text.Trim().TrimStart('{').TrimEnd('}')
+        }
+    }
+    [Lab.Session]::Install($functions)
+}
+# A session that is there already has what CreateDefault2 gives a new one.
+if (-not (Get-PSDrive -Name HKLM -ErrorAction Ignore)) {
+    Import-Module -Name $env:LAB_TYPES -Global
+    foreach ($function in $functions.GetEnumerator()) { Set-Item -Path "function:global:$($function.Key)" -Value $function.Value }
 }

@@ -17,39 +17,26 @@ from pathlib import Path
 import pytest
 import requests
 import winrm.exceptions
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from winrm.protocol import Protocol
 
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.network import Network
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.steps import Step, predict
 from lab.core import CertificateAuthority
-from lab.scripts import HANDLERS, ROLLBACK
-from lab.windows import (
-    IKE_LIMIT,
-    IKEEXT_KEY,
-    CmdletError,
-    WindowsHost,
-    find_key,
-    find_value,
-    flatten,
-    stop_service,
-    supports_should_process,
-)
+from lab.system import find_key, find_value
+from lab.windows import IKE_LIMIT, IKEEXT_KEY, ROLLBACK, WindowsHost, stop_service
 from lab.winrm import Work, decode
 
 Result = dict[str, t.Any]
 LIMIT = {"path": IKEEXT_KEY, "name": IKE_LIMIT, "data": 50000, "type": "dword"}
-SCRIPT = "[CmdletBinding(SupportsShouldProcess)]\nparam($By)\n"
-
-
-def count(state: Result, parameters: Result, check_mode: bool) -> Result:
-    """Play SCRIPT."""
-    if "By" not in parameters:
-        raise CmdletError("no By")
-    if not check_mode:
-        state["files"]["count"] = parameters["By"]
-    return {"result": parameters, "diff": {"before": 1, "after": 2}}
+SCRIPT = """[CmdletBinding(SupportsShouldProcess)]
+param([int]$By)
+if (-not $By) { throw 'no By' }
+if ($PSCmdlet.ShouldProcess('the count')) { $null = New-ItemProperty -LiteralPath HKLM:\\SOFTWARE -Name Count -PropertyType DWord -Value $By -Force }
+$Ansible.Result = @{ By = $By }
+$Ansible.Diff = @{ before = 1; after = 2 }
+"""
 
 
 @pytest.fixture(scope="module")
@@ -62,11 +49,9 @@ def ca(tmp_path_factory: pytest.TempPathFactory) -> tuple[CertificateAuthority, 
 
 
 @pytest.fixture
-def host(ca: tuple[CertificateAuthority, Path], tmp_path: Path) -> Iterator[WindowsHost]:
-    """Start a host that plays one script and knows another."""
-    (tmp_path / "count.ps1").write_text(SCRIPT.replace("\n", "\r\n"), encoding="utf-8", newline="")
-    (tmp_path / "plain.ps1").write_text("Get-Item\n", encoding="utf-8")
-    made = WindowsHost("rras1", 1, {"count.ps1": count}, tmp_path)
+def host(ca: tuple[CertificateAuthority, Path]) -> Iterator[WindowsHost]:
+    """Start a host."""
+    made = WindowsHost("rras1", 1)
     made.start(ca[0])
     yield made
     made.stop()
@@ -352,8 +337,11 @@ def test_job(host: WindowsHost) -> None:
             {"script": SCRIPT, "parameters": [1]},
             "is of type System.Object[] and we were unable to convert",
         ),
-        ("win_powershell", {"script": "Get-Date"}, "this script is none of those in"),
-        ("win_powershell", {"script": "Get-Item"}, "no handler for the script plain.ps1"),
+        (
+            "win_powershell",
+            {"script": "Get-Date", "unknown": 1},
+            "Unsupported parameters for (ansible.windows.win_powershell) module",
+        ),
         ("win_shell", {}, "does not know the module win_shell"),
     ],
 )
@@ -454,7 +442,12 @@ def test_service_info(host: WindowsHost) -> None:
 
 
 def test_powershell(host: WindowsHost) -> None:
-    """A known script is played, a throw is an error record, and check mode reaches only who declares it."""
+    """A script runs, a throw is an error record, and check mode reaches only who declares it."""
+
+    def count() -> t.Any:
+        value = find_value(host.state, "HKLM:\\SOFTWARE", "Count")
+        return value and value["data"]
+
     ran = module(host, "win_powershell", script=SCRIPT, parameters={"By": 3}, _ansible_diff=True)
     assert (ran["result"], ran["changed"], ran["failed"], ran["diff"]) == (
         {"By": 3},
@@ -462,36 +455,13 @@ def test_powershell(host: WindowsHost) -> None:
         False,
         {"before": 1, "after": 2},
     )
-    assert host.state["files"] == {"count": 3}
+    assert count() == 3
     module(host, "win_powershell", script=SCRIPT, parameters='{"By": 4}', _ansible_check_mode=True)
-    assert host.state["files"] == {"count": 3}
+    assert count() == 3
     thrown = module(host, "win_powershell", script=SCRIPT.strip())
     assert (thrown["failed"], thrown["error"][0]["exception"]["message"]) == (True, "no By")
-    host.handlers["plain.ps1"] = count
     skipped = module(host, "win_powershell", script="Get-Item\r\n", _ansible_check_mode=True)
     assert (skipped["changed"], skipped["msg"]) == (True, "skipped, running in check mode")
-
-
-@pytest.mark.parametrize(
-    ("script", "declared"),
-    [
-        ("[CmdletBinding(SupportsShouldProcess)]\nparam()", True),
-        ("# [CmdletBinding(SupportsShouldProcess)]\nparam()", False),
-        ("[cmdletbinding(ConfirmImpact = 'High', supportsshouldprocess = $true)]\nparam()", True),
-        ("[CmdletBinding(SupportsShouldProcess=$false)]\nparam()", False),
-        ("[CmdletBinding()]\nparam()\n# SupportsShouldProcess", False),
-    ],
-)
-def test_supports_should_process(script: str, declared: bool) -> None:
-    """Only the script's own declaration counts."""
-    assert supports_should_process(script) is declared
-
-
-def test_flatten() -> None:
-    """Below the depth only text is left, as ConvertTo-Json leaves it."""
-    value = {"a": {"b": {"c": {"d": 1}}, "l": [[1, "x"], None]}}
-    assert flatten(value, 9) == value
-    assert flatten(value, 2) == {"a": {"b": {"c": "System.Collections.Hashtable"}, "l": ["1 x", None]}}
 
 
 def test_facts(host: WindowsHost) -> None:
@@ -546,53 +516,56 @@ STEPS = st.lists(
 )
 
 
+def look(host: WindowsHost) -> Network:
+    """Read a host's network by the collection's script."""
+    return Network.parse(host.powershell("read_network.ps1")["result"])
+
+
+def change(host: WindowsHost, steps: list[Result]) -> None:
+    """Change a host's routes by the collection's script."""
+    done = host.powershell("change_routes.ps1", Steps=steps)
+    assert not done["failed"], done
+
+
+@settings(max_examples=25)
 @given(STEPS)
 def test_routes_change_as_the_plan_predicts(steps: list[Step]) -> None:
-    """What the plan predicts, and what the lab makes of the script, come from two hands."""
-    host = WindowsHost("rras1", 1, HANDLERS)
-    before = Network.parse(HANDLERS["read_network.ps1"](host.state, {}, True)["result"])
-    HANDLERS["change_routes.ps1"](host.state, {"Steps": [step.as_dict() for step in steps]}, False)
-    after = Network.parse(HANDLERS["read_network.ps1"](host.state, {}, True)["result"])
+    """What the plan predicts is what the script does."""
+    host = WindowsHost("rras1", 1)
+    before = look(host)
+    change(host, [step.as_dict() for step in steps])
+    after = look(host)
     assert set(predict(before, steps).routes) == set(after.routes)
 
 
 def test_a_rollback_that_fails_is_tried_again(ca: tuple[CertificateAuthority, Path]) -> None:
     """It also is at the next start, and it removes itself once it has succeeded."""
-    host = WindowsHost("rras1", 1, HANDLERS)
+    host = WindowsHost("rras1", 1)
     host.start(ca[0])
 
     def wait(until: t.Callable[[], t.Any]) -> None:
-        end = time.monotonic() + 5
+        end = time.monotonic() + 30
         while not until():
             assert time.monotonic() < end
             time.sleep(0.02)
 
     try:
-        before = Network.parse(HANDLERS["read_network.ps1"](host.state, {}, True)["result"])
+        before = look(host)
         old = Step("add", "ActiveStore", "0.0.0.0/0", "10.10.0.254", 4).as_dict()
         new = Step("remove", "ActiveStore", "0.0.0.0/0", "10.10.0.1", 4).as_dict()
-        texts = {
-            key: (host.folder / name).read_text(encoding="utf-8")
-            for key, name in (("ChangeScript", "change_routes.ps1"), ("EndScript", "end_change.ps1"))
-        }
-        with host.lock:
-            HANDLERS["arm_rollback.ps1"](
-                host.state, {"Steps": [old, new], "Remember": [], "Seconds": 0, **texts}, False
-            )
-            host.state["refused_tasks"] = [ROLLBACK]
-            undo = [{**old, "action": "remove"}, {**new, "action": "add"}]
-            HANDLERS["change_routes.ps1"](host.state, {"Steps": undo}, False)
-        wait(lambda: host.state["fired"])
-        assert host.state["tasks"][ROLLBACK]["result"] == 1
+        host.state["refused_tasks"] = [ROLLBACK]
+        host.arm([old, new], 1)
+        undo = [{**old, "action": "remove"}, {**new, "action": "add"}]
+        change(host, undo)
+        wait(lambda: host.state["tasks"][ROLLBACK]["result"] == 1)
         assert 50 < host.state["tasks"][ROLLBACK]["due"] - time.time() <= 60
         host.reboot()
-        assert host.state["fired"] == [ROLLBACK] * 2
-        with host.lock:
-            HANDLERS["change_routes.ps1"](host.state, {"Steps": undo}, False)
-            host.state["refused_tasks"] = []
-            host.state["tasks"][ROLLBACK]["due"] = time.time()
+        wait(lambda: host.state["fired"] == [ROLLBACK] * 2)
+        change(host, undo)
+        host.state["refused_tasks"] = []
+        host.state["tasks"][ROLLBACK]["due"] = time.time()
         wait(lambda: not host.state["tasks"])
-        after = Network.parse(HANDLERS["read_network.ps1"](host.state, {}, True)["result"])
+        after = look(host)
         assert set(after.routes) == set(before.routes)
     finally:
         host.stop()
