@@ -30,10 +30,17 @@ def run(state: State, command: str, parameters: Parameters, set_name: str) -> li
     for name in ("CimSession", "AsJob", "ComputerName"):
         if parameters.get(name) and command != "Test-Connection":
             raise refuse(f"does not play {command} -{name}")
-    parameters = {
-        name: value for name, value in parameters.items() if name not in ("CimSession", "AsJob", "ThrottleLimit")
+    handed = {
+        name: untagged(value)
+        for name, value in parameters.items()
+        if name not in ("CimSession", "AsJob", "ThrottleLimit")
     }
-    return COMMANDS[command](state, parameters, set_name)
+    return COMMANDS[command](state, handed, set_name)
+
+
+def untagged(value: t.Any) -> t.Any:
+    """Return a date as ISO text and a time span in seconds, which come with a tag: JSON has neither."""
+    return value["v"] if isinstance(value, dict) and "$" in value else value
 
 
 def _endpoints(state: State) -> str:

@@ -71,6 +71,7 @@ BY_VALUE = {
 HIGH = {"Remove-NetRoute", "Unregister-ScheduledTask"}
 # PowerShell 7 has cmdlets of these names itself: their module has to be imported, and takes precedence then.
 OWN = "WindowsPowerShell"
+COMPILED = {"CimCmdlets", "Microsoft.PowerShell.Management", "Microsoft.PowerShell.Security"}
 Facts = dict[str, t.Any]
 
 
@@ -151,6 +152,8 @@ def function(name: str, facts: Facts) -> tuple[str, dict[str, list[str]]]:
         if facts.get("should_process")
         else ""
     )
+    # A compiled cmdlet sees the caller's $ErrorActionPreference, a function of a module does not.
+    compiled = " -Compiled" if facts["module"] in COMPILED else ""
     text = f"""# {facts["page"]}
 function {name} {{
     [CmdletBinding({", ".join(binding)})]
@@ -158,7 +161,7 @@ function {name} {{
 {parameters}
     )
     process {{
-{asks}        Invoke-LabCommand -Command '{name}' -Cmdlet $PSCmdlet -Bound $PSBoundParameters
+{asks}        Invoke-LabCommand -Command '{name}' -Cmdlet $PSCmdlet -Bound $PSBoundParameters{compiled}
     }}
 }}
 """

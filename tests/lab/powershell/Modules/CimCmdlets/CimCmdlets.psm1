@@ -119,6 +119,6 @@ function Get-CimInstance {
         $Shallow
     )
     process {
-        Invoke-LabCommand -Command 'Get-CimInstance' -Cmdlet $PSCmdlet -Bound $PSBoundParameters
+        Invoke-LabCommand -Command 'Get-CimInstance' -Cmdlet $PSCmdlet -Bound $PSBoundParameters -Compiled
     }
 }

@@ -43,7 +43,7 @@ function Get-ExecutionPolicy {
         $Scope
     )
     process {
-        Invoke-LabCommand -Command 'Get-ExecutionPolicy' -Cmdlet $PSCmdlet -Bound $PSBoundParameters
+        Invoke-LabCommand -Command 'Get-ExecutionPolicy' -Cmdlet $PSCmdlet -Bound $PSBoundParameters -Compiled
     }
 }
 
@@ -140,6 +140,6 @@ function Test-Connection {
         $WsmanAuthentication
     )
     process {
-        Invoke-LabCommand -Command 'Test-Connection' -Cmdlet $PSCmdlet -Bound $PSBoundParameters
+        Invoke-LabCommand -Command 'Test-Connection' -Cmdlet $PSCmdlet -Bound $PSBoundParameters -Compiled
     }
 }
