@@ -206,25 +206,26 @@ def find_route(state: State, parameters: Parameters, set_name: str) -> list[Obje
 
 
 def neighbors(state: State) -> dict[str, str]:
-    """Return the link-layer addresses of the neighbours that answer: ``state["neighbors"]``, and every next hop that is not dead."""
-    hops = {route["next_hop"] for route in state["routes"]["active"] if route["next_hop"] != "0.0.0.0"}
-    known = {hop: "00-00-5E-00-53-" + format(int(hop.rpartition(".")[2]), "02X") for hop in hops}
-    known |= state.get("neighbors", {})
-    return {address: mac for address, mac in known.items() if address not in state["dead_gateways"]}
+    """Return the link-layer addresses of the neighbours that answer: the routers that live, and ``state["neighbors"]``."""
+    routers = {hop: "00-00-5E-00-53-" + format(int(hop.rpartition(".")[2]), "02X") for hop in state["gateways"]}
+    return routers | dict(state.get("neighbors", {}))
 
 
 def answers(state: State, address: ipaddress.IPv4Address) -> bool:
-    """Report whether an echo request is answered: by a neighbour itself, or through a gateway that is one."""
+    """Report whether an echo request is answered: by a neighbour itself, or through a router that lives and forwards it."""
     route = best_route(state, address)
     if route is None:
         return False
-    return (str(address) if route["next_hop"] == "0.0.0.0" else route["next_hop"]) in neighbors(state)
+    if route["next_hop"] == "0.0.0.0":
+        return str(address) in neighbors(state)
+    return any(address in ipaddress.IPv4Network(prefix) for prefix in state["gateways"].get(route["next_hop"], []))
 
 
 def get_neighbor(state: State, parameters: Parameters, set_name: str) -> list[Object]:
     """List the neighbours of each interface."""
     live, found = neighbors(state), []
-    gone = dict.fromkeys(state["dead_gateways"], "00-00-00-00-00-00")
+    hops = {route["next_hop"] for route in state["routes"]["active"]} - {"0.0.0.0"}
+    gone = dict.fromkeys(sorted(hops), "00-00-00-00-00-00")
     for nic in state["nics"]:
         for address, mac in {**gone, **live}.items():
             if ipaddress.IPv4Address(address) in ipaddress.IPv4Interface(nic["address"]).network:

@@ -9,5 +9,5 @@ function Get-Process {
         [Parameter(ParameterSetName = 'Name', Position = 0)] [Alias('ProcessName')] [string[]]$Name,
         [Parameter(ParameterSetName = 'Id', Mandatory = $true, ValueFromPipelineByPropertyName = $true)] [Alias('PID')] [int[]]$Id
     )
-    process { Invoke-LabCommand -Command 'Get-Process' -Cmdlet $PSCmdlet -Bound $PSBoundParameters }
+    process { Invoke-LabCommand -Command 'Get-Process' -Cmdlet $PSCmdlet -Bound $PSBoundParameters -Compiled }
 }

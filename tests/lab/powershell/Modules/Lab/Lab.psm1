@@ -11,7 +11,9 @@ function Invoke-LabCommand {
     param(
         [Parameter(Mandatory = $true)] [string]$Command,
         [Parameter(Mandatory = $true)] [System.Management.Automation.PSCmdlet]$Cmdlet,
-        [Parameter(Mandatory = $true)] [System.Collections.IDictionary]$Bound
+        [Parameter(Mandatory = $true)] [System.Collections.IDictionary]$Bound,
+        # One that Windows has as a compiled cmdlet: it sees its caller's $ErrorActionPreference, which a function of a module does not.
+        [switch]$Compiled
     )
     $given = @{}
     foreach ($name in $Bound.Keys) {
@@ -19,8 +21,11 @@ function Invoke-LabCommand {
     }
     $reply = [Lab.Link]::Ask($Command, $given, $Cmdlet.ParameterSetName)
     foreach ($item in $reply.Output) { $Cmdlet.WriteObject($item) }
-    # Not terminating, as cmdlets made from CDXML fail.
-    if ($reply.Error) { $Cmdlet.WriteError($reply.Error) }
+    if (-not $reply.Error) { return }
+    $preference = if ($Compiled -and -not $Bound.ContainsKey('ErrorAction')) { [string]$Cmdlet.GetVariableValue('ErrorActionPreference') }
+    # Not terminating by itself, as cmdlets fail.
+    if ($preference -eq 'Stop') { $Cmdlet.ThrowTerminatingError($reply.Error) }
+    if ($preference -notin 'SilentlyContinue', 'Ignore') { $Cmdlet.WriteError($reply.Error) }
 }
 
 function Get-Service {
@@ -33,5 +38,5 @@ function Get-Service {
         [string[]]$Include,
         [string[]]$Exclude
     )
-    process { Invoke-LabCommand -Command 'Get-Service' -Cmdlet $PSCmdlet -Bound $PSBoundParameters }
+    process { Invoke-LabCommand -Command 'Get-Service' -Cmdlet $PSCmdlet -Bound $PSBoundParameters -Compiled }
 }
