@@ -19,7 +19,9 @@ from lab.errors import CmdletError
 
 Object = dict[str, t.Any]  # {"type", "namespace", "bases", "properties", "cim"}
 Parameters = dict[str, t.Any]
-Command = Callable[[State, Parameters, str], list[Object]]  # (state, parameters, parameter set)
+Command = Callable[
+    [State, Parameters, str], list[t.Any]
+]  # (state, parameters, parameter set) -> objects, or plain values
 STANDARD = "root/StandardCimv2"
 
 

@@ -23,7 +23,7 @@ REMOTE_ACCESS = "Root/Microsoft/Windows/RemoteAccess"
 CIMV2 = "root/cimv2"
 
 
-def run(state: State, command: str, parameters: Parameters, set_name: str) -> list[Object]:
+def run(state: State, command: str, parameters: Parameters, set_name: str) -> list[t.Any]:
     """Run a stand-in's command. A CmdletError is the error that it writes, and nothing has been done then."""
     if command not in COMMANDS:
         raise refuse(f"has no command {command}")
