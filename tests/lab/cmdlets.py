@@ -5,7 +5,7 @@
 """What the stand-ins of Windows' cmdlets do: they read and change the state of a simulated server.
 
 A parameter that the real cmdlet does not have has been refused by PowerShell before; one that the lab would have to guess about is refused here,
-as is a command without an entry. docs/not-yet-confirmed.md lists what nobody has seen on a server.
+as is a command without an entry. docs/not-yet-confirmed.md lists what has not been seen on a server.
 """
 
 from __future__ import annotations

@@ -356,7 +356,7 @@ def start(state: State, parameters: Parameters, set_name: str) -> list[Object]:
 
 
 def stop(state: State, parameters: Parameters, set_name: str) -> list[Object]:
-    """End the runs of a task; that there is none is no error."""
+    """End the runs of a task. It does not fail where there is none."""
     require_administrator(state, "HRESULT 0x80070005")
     task = state["tasks"][_one(state, parameters)]
     task["queued"] = False

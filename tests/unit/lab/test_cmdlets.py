@@ -185,11 +185,11 @@ def test_the_way_to_an_address_is_the_longest_prefix(state: State) -> None:
     assert refused(state, "Find-NetRoute", RemoteIPAddress="198.51.100.7")[1] == "Windows System Error 1232"
 
 
-def test_a_gateway_answers_unless_it_is_dead(state: State) -> None:
+def test_a_gateway_that_lives_answers_and_forwards(state: State) -> None:
     assert cmdlets.run(state, "Test-Connection", {"ComputerName": ["198.51.100.7"], "Quiet": True}, "Quiet") == [True]
     (neighbor,) = run(state, "Get-NetNeighbor", IPAddress=["10.10.0.254"])
     assert (neighbor["State"], neighbor["InterfaceIndex"]) == ("Reachable", 4)
-    state["dead_gateways"] = ["10.10.0.254"]
+    del state["gateways"]["10.10.0.254"]
     assert cmdlets.run(state, "Test-Connection", {"ComputerName": ["198.51.100.7"], "Quiet": True}, "Quiet") == [False]
     assert refused(state, "Test-Connection", ComputerName=["198.51.100.7"]) == (
         "ResourceUnavailable",
@@ -244,7 +244,7 @@ def test_a_time_that_has_passed_is_due_at_its_next_repetition(state: State) -> N
     assert run(state, "Get-ScheduledTaskInfo", "Name", TaskName="a task")[0]["NextRunTime"] is None
 
 
-def test_a_trigger_ends_when_it_is_told(state: State) -> None:
+def test_a_trigger_ends_at_its_end_boundary(state: State) -> None:
     once = {"Once": True, "At": "2026-01-05T06:00:00+00:00", "RepetitionInterval": 60}
     (trigger,) = cmdlets.run(state, "New-ScheduledTaskTrigger", once, "Once")
     task(state, "goes on", Trigger=[trigger])
@@ -278,7 +278,7 @@ def test_a_task_that_cannot_be_registered(state: State, more: Properties, expect
     assert (caught.value.id, state["tasks"]) == (expected, {})
 
 
-def test_a_task_that_is_to_be_deleted_when_it_expires_needs_an_end(state: State) -> None:
+def test_a_task_that_deletes_itself_when_it_expires_needs_an_end(state: State) -> None:
     (settings,) = cmdlets.run(state, "New-ScheduledTaskSettingsSet", {"DeleteExpiredTaskAfter": 60}, "")
     with pytest.raises(CmdletError, match="EndBoundary"):
         task(state, Settings=settings)
