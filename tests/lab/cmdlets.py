@@ -13,6 +13,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import typing as t
+from collections.abc import Mapping
 
 from lab import cmdlets_network, cmdlets_tasks
 from lab.cim import STANDARD, Command, Object, Parameters, instance, only, query, refuse
@@ -23,7 +24,7 @@ REMOTE_ACCESS = "Root/Microsoft/Windows/RemoteAccess"
 CIMV2 = "root/cimv2"
 
 
-def run(state: State, command: str, parameters: Parameters, set_name: str) -> list[t.Any]:
+def run(state: State, command: str, parameters: Mapping[str, t.Any], set_name: str) -> list[t.Any]:
     """Run a stand-in's command. A CmdletError is the error that it writes, and nothing has been done then."""
     if command not in COMMANDS:
         raise refuse(f"has no command {command}")

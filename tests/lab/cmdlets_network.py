@@ -35,10 +35,7 @@ LOOPBACK = {
 }
 STORES = {"ActiveStore": "active", "PersistentStore": "persistent"}
 BY_INTERFACE = {"InterfaceIndex": "InterfaceIndex", "InterfaceAlias": "InterfaceAlias"}
-ROUTE_PROPERTIES = {
-    **BY_INTERFACE,
-    **{name: name for name in ("DestinationPrefix", "NextHop", "AddressFamily", "RouteMetric", "Protocol", "Publish")},
-}
+ROUTE_PROPERTIES = ("DestinationPrefix", "NextHop", "AddressFamily", "RouteMetric", "Protocol", "Publish")
 
 
 def _store(parameters: Parameters) -> str | None:
@@ -50,6 +47,17 @@ def _store(parameters: Parameters) -> str | None:
     if not found:
         raise windows_error(87, f"Invalid parameter PolicyStore {store}", "InvalidArgument", "PolicyStore")
     return found
+
+
+def _select(kind: str, objects: list[Object], parameters: Parameters, *properties: str) -> list[Object]:
+    """Return the objects that fit, among others those of the interface of an object that came through the pipeline."""
+    parameters.pop("IncludeAllCompartments", None)
+    for name in [name for name in parameters if name.startswith("Associated")]:
+        shown = parameters.pop(name)["properties"]
+        parameters["InterfaceIndex"] = [shown["InterfaceIndex"]]
+        if "AddressFamily" in shown:
+            parameters["AddressFamily"] = [shown["AddressFamily"]]
+    return query(kind, objects, parameters, {**BY_INTERFACE, **{name: name for name in properties}})
 
 
 def _alias(state: State, index: int) -> str:
@@ -90,8 +98,7 @@ def routes(state: State, store: str) -> list[Object]:
 def get_route(state: State, parameters: Parameters, set_name: str) -> list[Object]:
     """List routes, of the active store unless another one is named."""
     store = _store(parameters) or "ActiveStore"
-    parameters.pop("IncludeAllCompartments", None)
-    return query("MSFT_NetRoute", routes(state, store), parameters, ROUTE_PROPERTIES)
+    return _select("MSFT_NetRoute", routes(state, store), parameters, *ROUTE_PROPERTIES)
 
 
 def new_route(state: State, parameters: Parameters, set_name: str) -> list[Object]:
@@ -160,18 +167,13 @@ def remove_route(state: State, parameters: Parameters, set_name: str) -> list[Ob
         doomed = [(each["properties"]["Store"], each["properties"]) for each in as_list(parameters["InputObject"])]
     else:
         store = _store(parameters)
-        parameters.pop("IncludeAllCompartments", None)
         # Those of both stores are one query: what is in one of them has been found.
-        found = query(
-            "MSFT_NetRoute",
-            [each for name in ([store] if store else STORES) for each in routes(state, name)],
-            parameters,
-            ROUTE_PROPERTIES,
-        )
+        both = [each for name in ([store] if store else STORES) for each in routes(state, name)]
+        found = _select("MSFT_NetRoute", both, parameters, *ROUTE_PROPERTIES)
         doomed = [(each["properties"]["Store"], each["properties"]) for each in found]
+    if any(route["AddressFamily"] == "IPv6" for _store, route in doomed):
+        raise refuse("removes no routes of IPv6")
     for store, route in doomed:
-        if route["AddressFamily"] == "IPv6":
-            raise refuse("removes no routes of IPv6")
         key = {"dest": route["DestinationPrefix"], "next_hop": route["NextHop"], "if_index": route["InterfaceIndex"]}
         kept = [
             known
@@ -242,14 +244,13 @@ def get_neighbor(state: State, parameters: Parameters, set_name: str) -> list[Ob
     if _store(parameters) == "PersistentStore":
         raise refuse("knows no permanent neighbours")
     names = ("IPAddress", "LinkLayerAddress", "State", "AddressFamily")
-    return query("MSFT_NetNeighbor", found, parameters, {**BY_INTERFACE, **{name: name for name in names}})
+    return _select("MSFT_NetNeighbor", found, parameters, *names)
 
 
 def get_interface(state: State, parameters: Parameters, set_name: str) -> list[Object]:
     """List the interfaces of both address families, the loopback among them."""
     if _store(parameters) == "PersistentStore":
         raise refuse("knows no persistent settings of interfaces")
-    parameters.pop("IncludeAllCompartments", None)
     found = [
         instance(
             "MSFT_NetIPInterface",
@@ -271,7 +272,7 @@ def get_interface(state: State, parameters: Parameters, set_name: str) -> list[O
         for nic in (*state["nics"], LOOPBACK)
     ]
     names = ("AddressFamily", "InterfaceMetric", "Dhcp", "ConnectionState", "Forwarding")
-    return query("MSFT_NetIPInterface", found, parameters, {**BY_INTERFACE, **{name: name for name in names}})
+    return _select("MSFT_NetIPInterface", found, parameters, *names)
 
 
 def get_adapter(state: State, parameters: Parameters, set_name: str) -> list[Object]:
@@ -327,9 +328,8 @@ def get_address(state: State, parameters: Parameters, set_name: str) -> list[Obj
     """List addresses."""
     if _store(parameters) == "PersistentStore":
         raise refuse("knows no persistent addresses")
-    parameters.pop("IncludeAllCompartments", None)
     names = ("IPAddress", "AddressFamily", "PrefixLength", "PrefixOrigin", "AddressState", "Type")
-    return query("MSFT_NetIPAddress", addresses(state), parameters, {**BY_INTERFACE, **{name: name for name in names}})
+    return _select("MSFT_NetIPAddress", addresses(state), parameters, *names)
 
 
 def get_connection(state: State, parameters: Parameters, set_name: str) -> list[Object]:
@@ -366,7 +366,7 @@ def get_dns_servers(state: State, parameters: Parameters, set_name: str) -> list
                 "ServerAddresses": list(own),
             }
             found.append(instance("MSFT_DNSClientServerAddress", STANDARD, properties))
-    return query("MSFT_DNSClientServerAddress", found, parameters, {**BY_INTERFACE, "AddressFamily": "AddressFamily"})
+    return _select("MSFT_DNSClientServerAddress", found, parameters, "AddressFamily")
 
 
 def _profiles(state: State) -> list[Object]:
@@ -388,15 +388,12 @@ def _profiles(state: State) -> list[Object]:
     ]
 
 
-PROFILE_PROPERTIES = {
-    **BY_INTERFACE,
-    **{name: name for name in ("Name", "NetworkCategory", "IPv4Connectivity", "IPv6Connectivity")},
-}
+PROFILE_PROPERTIES = ("Name", "NetworkCategory", "IPv4Connectivity", "IPv6Connectivity")
 
 
 def get_profile(state: State, parameters: Parameters, set_name: str) -> list[Object]:
     """List the networks that the cards are connected to."""
-    return query("MSFT_NetConnectionProfile", _profiles(state), parameters, PROFILE_PROPERTIES)
+    return _select("MSFT_NetConnectionProfile", _profiles(state), parameters, *PROFILE_PROPERTIES)
 
 
 def set_profile(state: State, parameters: Parameters, set_name: str) -> list[Object]:
@@ -407,7 +404,7 @@ def set_profile(state: State, parameters: Parameters, set_name: str) -> list[Obj
     if set_name == "InputObject":
         found = as_list(parameters["InputObject"])
     else:
-        found = query("MSFT_NetConnectionProfile", _profiles(state), parameters, PROFILE_PROPERTIES)
+        found = _select("MSFT_NetConnectionProfile", _profiles(state), parameters, *PROFILE_PROPERTIES)
     if category == "DomainAuthenticated":
         message = "Unable to set the NetworkCategory to 'DomainAuthenticated': it is set by itself where a domain controller is reached."
         raise CmdletError(message, "InvalidArgument", "MI RESULT 4", "MSFT_NetConnectionProfile")

@@ -144,8 +144,7 @@ def function(name: str, facts: Facts) -> tuple[str, dict[str, list[str]]]:
     if "default_set" in facts:
         binding.insert(0, f"DefaultParameterSetName = '{facts['default_set']}'")
     parameters = ",\n\n".join(
-        "\n".join(f"        {line}" for line in parameter(name, each, known, enums))
-        for each, known in facts["parameters"].items()
+        "\n".join(f"        {line}" for line in parameter(name, facts, each, enums)) for each in facts["parameters"]
     )
     asks = (
         "        if (-not $PSCmdlet.ShouldProcess((@($PSBoundParameters.Values) -join ' '))) { return }\n"
@@ -168,16 +167,16 @@ function {name} {{
     return text, enums
 
 
-def parameter(cmdlet: str, name: str, facts: Facts, enums: dict[str, list[str]]) -> list[str]:
+def parameter(cmdlet: str, known: Facts, name: str, enums: dict[str, list[str]]) -> list[str]:
     """Return the declaration of a parameter, and add its enumeration if it has one."""
-    lines = []
-    for title, known in facts["sets"].items():
+    facts, lines = known["parameters"][name], []
+    for title, place in facts["sets"].items():
         words = [f"ParameterSetName = '{title}'"] if title else []
-        words += ["Mandatory = $true"] if known.get("mandatory") else []
-        words += [f"Position = {known['position']}"] if "position" in known else []
+        words += ["Mandatory = $true"] if place.get("mandatory") else []
+        words += [f"Position = {place['position']}"] if "position" in place else []
         words += [
             {"ByValue": "ValueFromPipeline = $true", "ByPropertyName": "ValueFromPipelineByPropertyName = $true"}[kind]
-            for kind in known.get("pipeline", ())
+            for kind in place.get("pipeline", ())
         ]
         lines += [f"[Parameter({', '.join(words)})]"] if words else []
     if "aliases" in facts:
@@ -197,6 +196,11 @@ def parameter(cmdlet: str, name: str, facts: Facts, enums: dict[str, list[str]])
         if kind == "String" and "values" in facts:
             values = ", ".join(f"'{value}'" for value in facts["values"])
             lines.append(f"[ValidateSet({values})]")
+    elif module_of(known) == OWN:
+        # Its functions are taken out of the module one by one.
+        values = ", ".join(f"'{value}'" for value in facts["values"])
+        lines.append(f"[ValidateSet({values})]")
+        declared = "[string]"
     else:
         enum = noun + kind.removesuffix("Enum")
         if enums.setdefault(enum, facts["values"]) != facts["values"]:
