@@ -11,7 +11,7 @@ from collections.abc import Generator
 
 import pytest
 
-from lab.shell import obstacle, refused
+from lab.shell import find_powershell, obstacle, refused
 
 
 @pytest.hookimpl(wrapper=True)
@@ -26,3 +26,11 @@ def pytest_runtest_makereport(
     if call.when == "teardown":
         refused.clear()
     return report
+
+
+@pytest.fixture(scope="session")
+def pwsh() -> str:
+    """Return PowerShell, for tests that start it themselves."""
+    if reason := obstacle():
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+    return str(find_powershell())

@@ -176,6 +176,7 @@ class Shell:
             "PSModuleAnalysisCachePath": str(self.folder / "modules"),
             "POWERSHELL_TELEMETRY_OPTOUT": "1",
             "POWERSHELL_UPDATECHECK": "Off",
+            "DOTNET_TieredPGO": "0",  # what it costs is more than what it brings in so short a life
         }
 
     # The warm process
