@@ -153,8 +153,16 @@ def judge(server: Server, result: dict[str, t.Any], before: t.Any, now: t.Any) -
     return True
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("at", range(10))
+def cases(calls: int, everyday: str) -> list[t.Any]:
+    """Return each fault at each call; all but one kind of fault are for the whole matrix."""
+    return [
+        pytest.param(fault, at, marks=() if fault == everyday else pytest.mark.matrix)
+        for at in range(calls)
+        for fault in FAULTS
+    ]
+
+
+@pytest.mark.parametrize(("fault", "at"), cases(10, "gone"))
 def test_a_gateway(started: Starter, fault: str, at: int) -> None:
     server = started(fault, at)
     before = server.table()
@@ -199,8 +207,7 @@ def test_a_rollback_that_does_not_end_is_reported(started: Starter) -> None:
 
 
 @pytest.mark.parametrize("limit", [None, 10])
-@pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("at", range(7))
+@pytest.mark.parametrize(("fault", "at"), cases(7, "after"))
 def test_a_limit(started: Starter, fault: str, at: int, limit: int | None) -> None:
     server = started(fault, at)
     if limit is not None:

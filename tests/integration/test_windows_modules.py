@@ -266,6 +266,7 @@ def test_log(whole: Whole) -> None:
         ("MODULE win_regedit", ""),
         ("MODULE win_powershell", ""),
         ("MODULE win_powershell", ""),  # the one that throws: what it changed until then is not known
+        ("MODULE win_powershell", ""),  # and one that says nothing
         (f"PUT {PLACE}", ""),
         ("MODULE win_service", ""),
     ]
