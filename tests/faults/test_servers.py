@@ -195,9 +195,7 @@ def test_a_gateway(started: Starter, fault: str, at: int) -> None:
 def test_a_rollback_that_does_not_end_is_reported(started: Starter) -> None:
     """The task that changes the routes and the rollback are both refused."""
     server = started()
-    server.host.state["cmdlet_faults"] = [
-        {"command": "Stop-ScheduledTask", "kind": "error", "times": 99, "category": "PermissionDenied"}
-    ]
+    server.host.state["cmdlet_faults"] = [{"command": "Remove-NetRoute", "kind": "error", "times": 99}]
     server.host.state["refused_tasks"] = [APPLY]
     before = server.table()
     result = server.run(rras_default_gateway, **GATEWAY)

@@ -127,7 +127,7 @@ class Line:
 
     def close(self) -> None:
         """End the connection; the other side ends with it."""
-        self.connection.shutdown(socket.SHUT_RDWR)
+        self._reader.close()
         self.connection.close()
 
 
@@ -205,6 +205,7 @@ class Shell:
                 line.write(answer)
             process.kill()
             process.wait()
+            line.close()
             self._warm = None
             return Done(1, errors="PowerShell has died", died=True, changed=changed)
 
@@ -248,9 +249,9 @@ class Shell:
                 return
             answer, _dummy = self._answer(message)
             if answer is None:
-                line.close()
-                return
+                break
             line.write(answer)
+        line.close()
 
     def _answer(self, message: Message) -> tuple[Message | None, bool]:
         """Return the answer to a command, None where its process is to die, and whether it changed the host."""
@@ -298,9 +299,7 @@ def _fault(state: State, command: str, parameters: Mapping[str, t.Any]) -> Mappi
     (with message, category, id), ``delay`` by so many seconds, ``die`` and ``die after``.
     """
     for fault in state["cmdlet_faults"]:
-        matches = all(
-            str(parameters.get(key)).lower() == str(value).lower() for key, value in fault.get("match", {}).items()
-        )
+        matches = all(_is(parameters.get(key), value) for key, value in fault.get("match", {}).items())
         if not matches or not fnmatch.fnmatchcase(command.lower(), fault["command"].lower()):
             continue
         if fault.get("skip", 0):
@@ -309,6 +308,11 @@ def _fault(state: State, command: str, parameters: Mapping[str, t.Any]) -> Mappi
             fault["seen"] = fault.get("seen", 0) + 1
             return t.cast("Mapping[str, t.Any]", fault)
     return {}
+
+
+def _is(given: t.Any, wanted: t.Any) -> bool:
+    """Report whether a parameter has a value, perhaps as one of several; the case of a text does not matter."""
+    return str(wanted).lower() in (str(item).lower() for item in (given if isinstance(given, list) else [given]))
 
 
 def _digest() -> str:
