@@ -23,7 +23,8 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows import routes
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.network import Network
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.steps import Plan, Step
 from lab.shell import shell
-from lab.windows import APPLY, ROLLBACK, SCRIPTS, WindowsHost
+from lab.system import find_value
+from lab.windows import ADDED_ROUTES, APPLY, MARKER_KEY, ROLLBACK, SCRIPTS, WindowsHost
 
 Result = dict[str, t.Any]
 
@@ -78,7 +79,7 @@ def plain(steps: t.Iterable[Step]) -> list[Result]:
     return [step.as_dict() for step in steps]
 
 
-def step(action: str, store: str, gateway: str) -> Result:
+def step(action: t.Literal["add", "remove"], store: str, gateway: str) -> Result:
     """Return a step of the default gateway."""
     return Step(action, store, "0.0.0.0/0", gateway, 4, 256).as_dict()
 
@@ -117,13 +118,22 @@ def broken(reason: str) -> pytest.MarkDecorator:
 # What holds
 
 
-def test_the_registered_command_lines_run(watched: Server) -> None:
-    """A change is made and rolled back by tasks in processes of their own, and leaves nothing behind."""
+def memory(server: Server) -> t.Any:
+    """Return the routes that a server knows as the collection's own."""
+    return (find_value(server.host.state, MARKER_KEY, ADDED_ROUTES) or {"data": None})["data"]
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["warm", "own"])
+def test_the_registered_command_lines_run(watched: Server, own: bool) -> None:
+    """A change is made and rolled back by tasks, and leaves nothing behind; a process of its own does what the warm one does."""
+    watched.host.own_processes = own
+    watched.does("change_routes.ps1", Steps=[], Remember=["a b c"])
     watched.arm(3)
     watched.does("apply_detached.ps1", Steps=plain(watched.plan.switch))
     wait(lambda: watched.gateways("active") == [NEW])
     wait(lambda: not watched.host.state["tasks"] and not watched.host.files())
     assert watched.host.state["fired"] == [APPLY, ROLLBACK]
+    assert memory(watched) == []
     assert (watched.gateways("active"), watched.gateways("persistent")) == ([OLD], [OLD])
 
 

@@ -31,6 +31,8 @@ foreach ($name in [regex]::Matches($module, '(?m)^#AnsibleRequires -PowerShell \
         $functions[$function.Name] = "$usings`n" + $text.Substring(1, $text.Length - 2)
     }
 }
+# As a function, it is compiled once, too.
+$functions['win_powershell'] = $module
 $compiled = [System.Collections.Generic.HashSet[string]]::new()
 $state = [InitialSessionState]::CreateDefault2()
 foreach ($function in $functions.GetEnumerator()) {
@@ -54,9 +56,9 @@ while ($null -ne ($line = [Lab.Link]::Read())) {
             $ps.Runspace.SessionStateProxy.SetVariable('complex_args', $call.module)
             $ps.Runspace.SessionStateProxy.SetVariable('Compiled', $compiled)
             $ps.Runspace.SessionStateProxy.SetVariable('AddTypeText', $addTypeText)
-            [void]$ps.AddScript($module).Invoke()
+            [void]$ps.AddCommand('win_powershell').Invoke()
         } else {
-            $ps.Runspace = [RunspaceFactory]::CreateRunspace([InitialSessionState]::CreateDefault2())
+            $ps.Runspace = [RunspaceFactory]::CreateRunspace([Lab.Session]::CreateDefault2())
             $ps.Runspace.Open()
             # As -File does: the script is dot-sourced in the global scope, and an error that ends it is the exit code 1.
             [void]$ps.AddScript(". '$($call.file.Replace("'", "''"))' $($call.arguments)").Invoke()
