@@ -13,6 +13,7 @@ PYTHON = exec env \
 	PATH="$(CURDIR)/.nox/lab/bin:$$PATH" \
 	PYTHONPATH="$(CURDIR)/tests:$(CURDIR)/.nox/lab/collections" \
 	ANSIBLE_COLLECTIONS_PATH="$(CURDIR)/.nox/lab/collections" \
+	LAB_COLLECTIONS="$(CURDIR)/.nox/collections/2.21" \
 	.nox/lab/bin/python
 LAB = $(PYTHON) -m lab --dir .lab
 

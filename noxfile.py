@@ -29,6 +29,9 @@ HOME = WORK / "home"
 sys.path.insert(0, str(TOOLS.parent))
 from tools.checkout import copy_checkout, link_collections, link_path  # noqa: E402
 
+LAB_CORE = "2.21"
+"""Of which ansible-core the lab has its ansible.windows, whatever core is tested: its win_powershell has to run outside Windows."""
+
 # The supported ansible-core versions with the Pythons that each runs on, oldest first.
 SUPPORTED = {
     "2.16": ("3.11", "3.12"),
@@ -53,6 +56,16 @@ def find_python(minor: str) -> str:
     return found.stdout.strip()
 
 
+# The lab runs scripts in PowerShell: that from PATH, else the one beside the project.
+BESIDE = CHECKOUT.parent / "shared" / "pwsh"
+if not shutil.which("pwsh") and (BESIDE / "pwsh").exists():
+    os.environ["PATH"] = f"{BESIDE}{os.pathsep}{os.environ['PATH']}"
+NO_POWERSHELL = (
+    ""
+    if shutil.which("pwsh")
+    else "PowerShell 7 is missing, so what needs it does NOT run. Install Microsoft's package powershell, so that pwsh is on the PATH."
+)
+
 PYTHONS = {minor: find_python(minor) for minor in ("3.11", "3.12", "3.13")}
 USABLE = {core: [minor for minor in minors if PYTHONS[minor]] for core, minors in SUPPORTED.items()}
 # Each core that can run here, with the newest Python that both it and this machine have.
@@ -71,6 +84,7 @@ ran: list[str] = []  # the results of the test sessions, for the session `report
 def lab(session: nox.Session) -> None:
     """Prepare the environment that `make demo` and `make lab` run in."""
     install(session, NEWEST, "lab")
+    peers(session, LAB_CORE)
     # Links, not a copy: while `make lab` is up, it runs what is edited in the checkout.
     root = WORK / "lab" / "collections"
     link_collections(root, peers(session, NEWEST))
@@ -115,6 +129,9 @@ def test(session: nox.Session, core: str, minor: str) -> None:
     versions = "ansible-core {} on Python {}".format(*exact)
     ran.append(f"{versions}: failed")
     tree = Tree(session, core, core)
+    if NO_POWERSHELL:
+        session.warn(NO_POWERSHELL)
+        tree.failed += ["PowerShell, which has to be there in CI"] if os.environ.get("CI") else []
     sanity, units = f"ansible-test sanity --venv --python {minor}", "pytest tests/unit"
     # A file's tests run in one process, unless another one is idle: some share a lab that takes time to start.
     whole_runs, left_out = "pytest tests/integration -n 3 --dist worksteal", ""
@@ -133,7 +150,7 @@ def test(session: nox.Session, core: str, minor: str) -> None:
         else:
             tree.run_at_once(whole_runs, "pytest tests/ikev2")
     tree.finish()
-    ran[-1] = f"{versions}: passed{left_out}"
+    ran[-1] = f"{versions}: passed{left_out}{NO_POWERSHELL and f' ({NO_POWERSHELL})'}"
 
 
 def real_ikev2(tree: Tree) -> str:
@@ -210,6 +227,7 @@ class Tree:
         self.copy = copy_checkout(CHECKOUT, self.root)
         self.failed: list[str] = []
         link_collections(self.root, peers(session, core))
+        session.env["LAB_COLLECTIONS"] = str(peers(session, LAB_CORE))
         HOME.mkdir(exist_ok=True)
         session.env["HOME"] = str(HOME)
         session.env["ANSIBLE_COLLECTIONS_PATH"] = str(self.root)

@@ -17,6 +17,7 @@ from lab.bigip import BigIp
 from lab.core import CertificateAuthority, Device, Entry
 from lab.loadmaster import LoadMaster
 from lab.netscaler import NetScaler
+from lab.shell import obstacle
 from lab.system import find_value
 from lab.windows import IKE_LIMIT, IKEEXT_KEY, WindowsHost
 
@@ -89,6 +90,18 @@ class Lab:
 
         groups = {"ikev2_load_balancers": hosts(self.load_balancers), "rras": hosts(self.servers)}
         self.inventory.write_text(yaml.safe_dump({"all": {"children": groups}}, sort_keys=False), encoding="utf-8")
+
+    def leave_out_what_cannot_run(self) -> str | None:
+        """Without PowerShell, leave the VPN servers out of the inventory, and return in one line what to install."""
+        if missing := obstacle():
+            # What would be read from the servers is then given by hand.
+            gateways = {
+                nic["address"].split("/")[0]: "10.10.0.1" for host in self.servers for nic in host.state["nics"][:1]
+            }
+            given = {device.name: {"load_balancer_return_path": gateways} for device in self.load_balancers}
+            self.write_inventory(given, without=[server.name for server in self.servers])
+            return f"{missing} The VPN servers are left out until then."
+        return None
 
     def stop(self) -> None:
         """Stop all stand-ins."""

