@@ -14,6 +14,7 @@ import re
 import subprocess
 import threading
 import typing as t
+from base64 import b64encode
 from pathlib import Path
 
 from lab import clock
@@ -140,7 +141,9 @@ class TaskScheduler:
         return code if code >= 0 else TERMINATED
 
     def process(self, line: str, stdin: bytes) -> subprocess.CompletedProcess[bytes]:
-        """Run a command line with this input, as a shell of the host does."""
+        """Run a command line with this input, as a shell of the host does; a script, which psrp sends, is wrapped in one."""
+        if not line.lower().startswith("powershell"):
+            line = f"powershell.exe -NoProfile -NonInteractive -EncodedCommand {b64encode(line.encode('utf-16-le')).decode()}"
         process = self._start(line, subprocess.PIPE)
         stdout, stderr = process.communicate(stdin)
         return subprocess.CompletedProcess(line, process.returncode, stdout, stderr)
@@ -190,5 +193,5 @@ def make_powershell(folder: Path) -> None:
         encoding="utf-8",
     )
     program.chmod(0o755)
-    for name in ("PowerShell", "PowerShell.exe"):
+    for name in ("powershell", "PowerShell", "PowerShell.exe"):
         (folder / name).symlink_to(program)
