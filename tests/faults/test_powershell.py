@@ -224,7 +224,7 @@ def test_a_reader_fails_where_a_query_without_more_fails(server: Server, command
 # A confirmation that is none
 
 
-@broken("a failed Unregister-ScheduledTask is not looked at, and the script of the task that is left is deleted")
+@broken("a failure of Unregister-ScheduledTask is ignored, and the script of the task that is left is deleted")
 def test_a_change_whose_rollback_cannot_be_removed_is_not_confirmed(server: Server) -> None:
     server.arm()
     server.switch()
@@ -255,7 +255,7 @@ def test_a_rollback_that_begins_beside_the_confirmation_is_not_confirmed(watched
 # A change that is not undone
 
 
-@broken("the state of the rollback is looked at first, and the change is started last")
+@broken("the state of the rollback is read first, and the change is started last")
 def test_a_change_that_starts_beside_the_rollback_is_undone(watched: Server) -> None:
     watched.arm()
     watched.fails("Register-ScheduledTask", "delay", match={"TaskName": APPLY}, seconds=8)
@@ -308,7 +308,7 @@ def test_a_rollback_after_a_restart_with_other_indexes(server: Server, indexes: 
     assert server.host.state["tasks"] == {}
 
 
-# A route that is to be replaced is never missing
+# A route that is replaced is never missing
 
 
 @broken(

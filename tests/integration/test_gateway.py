@@ -43,7 +43,7 @@ STEPS = {
     "look": ("read_network.ps1", 2),
 }
 """The script of each step, and how many runs of the same script come before it."""
-TIMEOUT = 25
+TIMEOUT = 45
 ROUTE = {"store": "ActiveStore", "destination": "0.0.0.0/0", "interface_index": 4, "metric": 256}
 
 

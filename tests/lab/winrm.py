@@ -241,7 +241,7 @@ class WinRMHost(core.Device):
         return False
 
     def execute(self, work: Work) -> tuple[Output, bool] | None:
-        """Execute a command as it came, and say whether that changed the host; None: its module is to be run alone."""
+        """Execute a command as it came, and say whether that changed the host; None: run its module alone."""
         return None
 
     def labels(self, work: Work) -> dict[str, str]:
