@@ -11,10 +11,6 @@ import subprocess
 import typing as t
 from pathlib import Path
 
-import pytest
-
-from lab.shell import find_powershell, obstacle
-
 REPOSITORY = Path(__file__).parents[3]
 FOLDER = REPOSITORY / "tests" / "powershell"
 SCRIPTS = sorted((REPOSITORY / "plugins" / "plugin_utils" / "powershell").glob("*.ps1"))
@@ -67,14 +63,11 @@ PLANTED = {
     '$a = "``e"; $b = 10kb; $c = 1.5d': "",
 }
 
-pytestmark = pytest.mark.skipif(bool(obstacle()), reason=str(obstacle()))
 
-
-def check(*paths: Path, syntax_only: bool = False) -> list[dict[str, t.Any]]:
+def check(pwsh: str, *paths: Path, syntax_only: bool = False) -> list[dict[str, t.Any]]:
     """Return what the static check finds in these scripts."""
     files = ",".join(f"'{path}'" for path in paths)
     command = f"& '{FOLDER / 'check.ps1'}' -Path {files}{' -SyntaxOnly' if syntax_only else ''}"
-    pwsh = str(find_powershell())
     done = subprocess.run(
         [pwsh, "-NoProfile", "-NonInteractive", "-Command", command], capture_output=True, text=True, check=False
     )
@@ -82,20 +75,20 @@ def check(*paths: Path, syntax_only: bool = False) -> list[dict[str, t.Any]]:
     return t.cast("list[dict[str, t.Any]]", json.loads(done.stdout))
 
 
-def test_the_scripts_are_of_windows_powershell_and_use_what_is_published() -> None:
-    assert check(*SCRIPTS) == []
+def test_the_scripts_are_of_windows_powershell_and_use_what_is_published(pwsh: str) -> None:
+    assert check(pwsh, *SCRIPTS) == []
 
 
-def test_their_tests_run_in_windows_powershell_too() -> None:
-    assert check(*FOLDER.glob("*.Tests.ps1"), syntax_only=True) == []
+def test_their_tests_run_in_windows_powershell_too(pwsh: str) -> None:
+    assert check(pwsh, *FOLDER.glob("*.Tests.ps1"), syntax_only=True) == []
 
 
-def test_each_kind_of_mistake_is_found(tmp_path: Path) -> None:
+def test_each_kind_of_mistake_is_found(pwsh: str, tmp_path: Path) -> None:
     names = {tmp_path / f"{number}.ps1": text for number, text in enumerate(PLANTED)}
     for path, text in names.items():
         path.write_text(text, encoding="utf-8")
     found: dict[str, set[str]] = {text: set() for text in PLANTED}
-    for each in check(*names):
+    for each in check(pwsh, *names):
         found[names[Path(each["file"])]].add(each["code"])
     missed = {text: codes for text, codes in found.items() if PLANTED[text] not in (codes or {""})}
     assert missed == {}
