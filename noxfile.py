@@ -114,6 +114,15 @@ def lint(session: nox.Session) -> None:
     tree.finish()
 
 
+@nox.session(python=PYTHONS[CORES[NEWEST]])
+def pester(session: nox.Session) -> None:
+    """Run the PowerShell scripts' own tests, on the lab's stand-ins for Windows."""
+    install(session, NEWEST, "lab")
+    tree = Tree(session, NEWEST, "pester")
+    tree.run("python tests/powershell/run.py")
+    tree.finish()
+
+
 def test(session: nox.Session, core: str, minor: str) -> None:
     """Sanity, units and whole runs with one ansible-core. With arguments, only these pytest paths."""
     install(session, core, "lab", "test")
