@@ -224,7 +224,7 @@ Describe 'end_change.ps1' {
 Describe 'the scripts that read' {
     It '<_> changes nothing, gives a result and hides no error, on this very machine' -ForEach 'read_network.ps1', 'read_vpn.ps1' {
         & "$scripts/$_" -ErrorVariable failed
-        # That something is not there is an answer.
+        # What does not exist is an answer.
         $failed | Where-Object { $_.CategoryInfo.Category -ne 'ObjectNotFound' } | Should -BeNullOrEmpty
         $Ansible.Changed | Should -BeFalse
         { ConvertTo-Json -InputObject $Ansible.Result -Depth 5 } | Should -Not -Throw

@@ -25,7 +25,7 @@ MISSING = {
 
 
 def missing(what: str) -> int:
-    """Say what is missing, and return the exit code."""
+    """Report what is missing, and return the exit code."""
     print(f"LEFT OUT: the Pester tests. {what} is missing. {MISSING[what]}", file=sys.stderr)
     return 1 if os.environ.get("CI") else 0
 
@@ -37,7 +37,9 @@ def main() -> int:
     host = WindowsHost("pester", 1)
     environment = {**shell().common(), **shell().environment(host)}
     pwsh = [environment["LAB_PWSH"], "-NoProfile", "-NonInteractive", "-Command"]
-    found = subprocess.run([*pwsh, "exit [int](-not (Get-Module -ListAvailable -Name Pester))"], env=environment, check=False)
+    found = subprocess.run(
+        [*pwsh, "exit [int](-not (Get-Module -ListAvailable -Name Pester))"], env=environment, check=False
+    )
     if found.returncode:
         return missing("Pester")
     command = f". '{STAND_INS / 'start.ps1'}'; & '{FOLDER / 'run.ps1'}'; exit $LASTEXITCODE"
