@@ -69,6 +69,7 @@ BY_VALUE = {
     "DayOfWeek",
 }
 # The reference says which cmdlets ask (-Confirm), not from which impact on. These ask unless told not to; the others are Medium, the default.
+DEFAULT_SETS = {"Test-NetConnection": "ICMP"}  # its page names none
 HIGH = {"Remove-NetRoute", "Unregister-ScheduledTask"}
 # PowerShell 7 has cmdlets of these names itself: their module has to be imported, and takes precedence then.
 OWN = "WindowsPowerShell"
@@ -151,8 +152,8 @@ def function(name: str, facts: Facts, enums: Enums) -> str:
             f"ConfirmImpact = '{'High' if name in HIGH else 'Medium'}'",
             *binding,
         ]
-    if "default_set" in facts:
-        binding.insert(0, f"DefaultParameterSetName = '{facts['default_set']}'")
+    if default := facts.get("default_set", DEFAULT_SETS.get(name)):
+        binding.insert(0, f"DefaultParameterSetName = '{default}'")
     parameters = ",\n\n".join(
         "\n".join(f"        {line}" for line in parameter(name, facts, each, enums)) for each in facts["parameters"]
     )

@@ -688,3 +688,62 @@ function Remove-NetRoute {
         Invoke-LabCommand -Command 'Remove-NetRoute' -Cmdlet $PSCmdlet -Bound $PSBoundParameters
     }
 }
+
+# https://learn.microsoft.com/powershell/module/nettcpip/test-netconnection
+function Test-NetConnection {
+    [CmdletBinding(DefaultParameterSetName = 'ICMP', PositionalBinding = $false)]
+    param(
+        [Parameter(ParameterSetName = 'CommonTCPPort', Mandatory = $true, Position = 1)]
+        [ValidateNotNull()]
+        [ValidateSet('HTTP', 'RDP', 'SMB', 'WINRM')]
+        [string]
+        $CommonTCPPort,
+
+        [Parameter(ParameterSetName = 'ICMP', Position = 0, ValueFromPipeline = $true, ValueFromPipelineByPropertyName = $true)]
+        [Parameter(ParameterSetName = 'CommonTCPPort', Position = 0, ValueFromPipeline = $true, ValueFromPipelineByPropertyName = $true)]
+        [Parameter(ParameterSetName = 'RemotePort', Position = 0, ValueFromPipeline = $true, ValueFromPipelineByPropertyName = $true)]
+        [Parameter(ParameterSetName = 'NetRouteDiagnostics', Position = 0, ValueFromPipeline = $true, ValueFromPipelineByPropertyName = $true)]
+        [Alias('RemoteAddress', 'cn')]
+        [ValidateNotNull()]
+        [string]
+        $ComputerName,
+
+        [Parameter(ParameterSetName = 'NetRouteDiagnostics')]
+        [uint32]
+        $ConstrainInterface,
+
+        [Parameter(ParameterSetName = 'NetRouteDiagnostics')]
+        [ValidateNotNull()]
+        [string]
+        $ConstrainSourceAddress,
+
+        [Parameter(ParameterSetName = 'NetRouteDiagnostics')]
+        [switch]
+        $DiagnoseRouting,
+
+        [Parameter(ParameterSetName = 'ICMP')]
+        [int]
+        $Hops,
+
+        [Parameter(ParameterSetName = 'ICMP')]
+        [Parameter(ParameterSetName = 'CommonTCPPort')]
+        [Parameter(ParameterSetName = 'RemotePort')]
+        [Parameter(ParameterSetName = 'NetRouteDiagnostics')]
+        [ValidateNotNull()]
+        [ValidateSet('Quiet', 'Detailed')]
+        [string]
+        $InformationLevel,
+
+        [Parameter(ParameterSetName = 'RemotePort', Mandatory = $true, ValueFromPipelineByPropertyName = $true)]
+        [Alias('RemotePort')]
+        [int]
+        $Port,
+
+        [Parameter(ParameterSetName = 'ICMP')]
+        [switch]
+        $TraceRoute
+    )
+    process {
+        Invoke-LabCommand -Command 'Test-NetConnection' -Cmdlet $PSCmdlet -Bound $PSBoundParameters
+    }
+}
