@@ -29,7 +29,7 @@ def run(state: State, command: str, parameters: Mapping[str, t.Any], set_name: s
     if command not in COMMANDS:
         raise refuse(f"has no command {command}")
     for name in ("CimSession", "AsJob", "ComputerName"):
-        if parameters.get(name) and command != "Test-Connection":
+        if parameters.get(name) and command not in ("Test-Connection", "Test-NetConnection"):
             raise refuse(f"does not play {command} -{name}")
     handed = {
         name: untagged(value)

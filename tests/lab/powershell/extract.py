@@ -38,7 +38,8 @@ STAND_INS = {
 }
 EVERYWHERE = {
     "Microsoft.PowerShell.Core": "ForEach-Object Out-Null Set-StrictMode Where-Object",
-    "Microsoft.PowerShell.Management": "Get-ChildItem Get-Content Get-Item Get-ItemProperty Get-ItemPropertyValue Get-Process Get-Service Join-Path New-Item New-ItemProperty "
+    "Microsoft.PowerShell.Management": "Get-ChildItem Get-Content Get-Item Get-ItemProperty Get-ItemPropertyValue Get-Process Get-Service "
+    "Join-Path New-Item New-ItemProperty "
     "Remove-Item Remove-ItemProperty Set-Content Set-ItemProperty Split-Path Test-Path",
     "Microsoft.PowerShell.Utility": "ConvertFrom-Json ConvertTo-Json Get-Date Group-Object New-Object New-TimeSpan Select-Object "
     "Sort-Object Start-Sleep Write-Error Write-Verbose Write-Warning",
