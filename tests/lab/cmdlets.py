@@ -29,7 +29,7 @@ def run(state: State, command: str, parameters: Mapping[str, t.Any], set_name: s
     if command not in COMMANDS:
         raise refuse(f"has no command {command}")
     for name in ("CimSession", "AsJob", "ComputerName"):
-        if parameters.get(name) and command != "Test-Connection":
+        if parameters.get(name) and command not in ("Test-Connection", "Test-NetConnection"):
             raise refuse(f"does not play {command} -{name}")
     handed = {
         name: untagged(value)
@@ -277,6 +277,26 @@ def test_connection(state: State, parameters: Parameters, set_name: str) -> list
     ]
 
 
+def test_net_connection(state: State, parameters: Parameters, set_name: str) -> list[t.Any]:
+    """Test a connection: an echo request, and a TCP connection that every host accepts, except at ``state["closed_ports"]`` ("address:port")."""
+    only(parameters, "ComputerName", "Port", "InformationLevel")
+    try:
+        address = ipaddress.IPv4Address(parameters["ComputerName"])
+    except (KeyError, ValueError) as error:
+        raise refuse("tests connections to IPv4 addresses") from error
+    answered, port = cmdlets_network.answers(state, address), parameters.get("Port")
+    accepted = answered and f"{address}:{port}" not in state.get("closed_ports", [])
+    if parameters.get("InformationLevel") == "Quiet":
+        return [answered if port is None else accepted]
+    properties = {
+        "ComputerName": str(address),
+        "RemoteAddress": {"$": "ip", "v": str(address)},
+        "PingSucceeded": answered,
+    }
+    more = {} if port is None else {"RemotePort": port, "TcpTestSucceeded": accepted}
+    return [{"type": "TestNetConnectionResult", "properties": {**properties, **more}}]
+
+
 COMMANDS: dict[str, Command] = {
     **cmdlets_network.COMMANDS,
     **cmdlets_tasks.COMMANDS,
@@ -288,4 +308,5 @@ COMMANDS: dict[str, Command] = {
     "Get-CimInstance": get_cim_instance,
     "Get-ExecutionPolicy": get_execution_policy,
     "Test-Connection": test_connection,
+    "Test-NetConnection": test_net_connection,
 }

@@ -287,6 +287,7 @@ def get_adapter(state: State, parameters: Parameters, set_name: str) -> list[Obj
                 "InterfaceIndex": nic["if_index"],
                 "ifIndex": nic["if_index"],
                 "InterfaceDescription": "Microsoft Hyper-V Network Adapter",
+                "InterfaceGuid": f"{{00000000-0000-0000-0000-{nic['if_index']:012d}}}",
                 "MacAddress": nic["mac"],
                 "Status": nic.get("status", "Up"),
                 "LinkSpeed": "10 Gbps",

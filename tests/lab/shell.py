@@ -328,7 +328,9 @@ def _is(given: t.Any, wanted: t.Any) -> bool:
 
 def _digest() -> str:
     """Return a name for the compiled types."""
-    return hashlib.sha256((STAND_INS / "Link.cs").read_bytes()).hexdigest()[:16]
+    return hashlib.sha256(b"".join((STAND_INS / name).read_bytes() for name in ("Link.cs", "Types.cs"))).hexdigest()[
+        :16
+    ]
 
 
 @functools.cache

@@ -13,14 +13,14 @@ $ErrorActionPreference = 'Stop'
 
 if ((Get-ScheduledTask -TaskName 'aovpn.ikev2 rollback').State -eq 'Running') { throw 'The rollback is already running.' }
 
-$folder = Join-Path $env:ProgramFiles 'aovpn.ikev2'
-$file = Join-Path $folder 'apply.json'
+$folder = Join-Path -Path $env:ProgramFiles -ChildPath 'aovpn.ikev2'
+$file = Join-Path -Path $folder -ChildPath 'apply.json'
 Set-Content -LiteralPath $file -Value (ConvertTo-Json -InputObject @{ steps = $Steps } -Depth 5) -Encoding UTF8
 $task = @{
     TaskName = 'aovpn.ikev2 apply'
     Description = 'Makes the load balancer the default gateway of this server.'
     Action = New-ScheduledTaskAction -Execute "$env:SystemRoot\System32\WindowsPowerShell\v1.0\powershell.exe" -Argument (
-        '-NoProfile -NonInteractive -ExecutionPolicy Bypass -File "{0}" -Path "{1}"' -f (Join-Path $folder 'change_routes.ps1'), $file)
+        '-NoProfile -NonInteractive -ExecutionPolicy Bypass -File "{0}" -Path "{1}"' -f (Join-Path -Path $folder -ChildPath 'change_routes.ps1'), $file)
     Principal = New-ScheduledTaskPrincipal -UserId 'SYSTEM' -LogonType ServiceAccount -RunLevel Highest
     Settings = New-ScheduledTaskSettingsSet -AllowStartIfOnBatteries -DontStopIfGoingOnBatteries
 }

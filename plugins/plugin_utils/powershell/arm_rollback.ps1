@@ -24,19 +24,19 @@ Set-StrictMode -Version 3
 $ErrorActionPreference = 'Stop'
 
 # Only administrators may write there, so that no one else can change what SYSTEM runs.
-$folder = Join-Path $env:ProgramFiles 'aovpn.ikev2'
+$folder = Join-Path -Path $env:ProgramFiles -ChildPath 'aovpn.ikev2'
 $null = New-Item -ItemType Directory -Path $folder -Force
-Set-Content -LiteralPath (Join-Path $folder 'change_routes.ps1') -Value $ChangeScript -Encoding UTF8
-Set-Content -LiteralPath (Join-Path $folder 'end_change.ps1') -Value $EndScript -Encoding UTF8
+Set-Content -LiteralPath (Join-Path -Path $folder -ChildPath 'change_routes.ps1') -Value $ChangeScript -Encoding UTF8
+Set-Content -LiteralPath (Join-Path -Path $folder -ChildPath 'end_change.ps1') -Value $EndScript -Encoding UTF8
 $json = ConvertTo-Json -InputObject @{ steps = $Steps; remember = $Remember } -Depth 5
-Set-Content -LiteralPath (Join-Path $folder 'rollback.json') -Value $json -Encoding UTF8
+Set-Content -LiteralPath (Join-Path -Path $folder -ChildPath 'rollback.json') -Value $json -Encoding UTF8
 
 $once = @{ Once = $true; At = (Get-Date).AddSeconds($Seconds); RepetitionInterval = New-TimeSpan -Minutes 1; RepetitionDuration = New-TimeSpan -Days 1 }
 $task = @{
     TaskName = 'aovpn.ikev2 rollback'
     Description = 'Restores the former default gateway, unless Ansible reaches this server by the new one.'
     Action = New-ScheduledTaskAction -Execute "$env:SystemRoot\System32\WindowsPowerShell\v1.0\powershell.exe" -Argument (
-        '-NoProfile -NonInteractive -ExecutionPolicy Bypass -File "{0}" -RollBack' -f (Join-Path $folder 'end_change.ps1'))
+        '-NoProfile -NonInteractive -ExecutionPolicy Bypass -File "{0}" -RollBack' -f (Join-Path -Path $folder -ChildPath 'end_change.ps1'))
     Trigger = @((New-ScheduledTaskTrigger @once), (New-ScheduledTaskTrigger -AtStartup))
     Principal = New-ScheduledTaskPrincipal -UserId 'SYSTEM' -LogonType ServiceAccount -RunLevel Highest
     Settings = New-ScheduledTaskSettingsSet -AllowStartIfOnBatteries -DontStopIfGoingOnBatteries -StartWhenAvailable

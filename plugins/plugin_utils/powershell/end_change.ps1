@@ -11,20 +11,20 @@ param(
 Set-StrictMode -Version 3
 $ErrorActionPreference = 'Stop'
 
-$folder = Join-Path $env:ProgramFiles 'aovpn.ikev2'
+$folder = Join-Path -Path $env:ProgramFiles -ChildPath 'aovpn.ikev2'
 if ($RollBack) {
     # The change must not continue while it is being ended.
     Stop-ScheduledTask -TaskName 'aovpn.ikev2 apply' -ErrorAction SilentlyContinue
-    $change = Join-Path $folder 'change_routes.ps1'
-    $plan = Join-Path $folder 'rollback.json'
+    $change = Join-Path -Path $folder -ChildPath 'change_routes.ps1'
+    $plan = Join-Path -Path $folder -ChildPath 'rollback.json'
     & $change -Path $plan
     # Only the routes matter: nothing else is a reason to stay armed.
     try {
         & $change -Steps @() -Remember @((Get-Content -LiteralPath $plan -Raw -Encoding UTF8 | ConvertFrom-Json).remember)
     } catch {
-        Write-Verbose $_
+        Write-Verbose -Message $_
     }
-} elseif (Get-ScheduledTask -TaskName 'aovpn.ikev2 rollback' -ErrorAction SilentlyContinue | Where-Object State -eq 'Running') {
+} elseif (Get-ScheduledTask -TaskName 'aovpn.ikev2 rollback' -ErrorAction SilentlyContinue | Where-Object -Property State -EQ -Value 'Running') {
     throw 'The rollback is already running: it is too late to confirm the change.'
 }
 

@@ -45,12 +45,12 @@ $ipv6 = foreach ($route in Get-NetRoute -AddressFamily IPv6 -PolicyStore ActiveS
 }
 
 # Who has to stay reachable: management, DNS, domain controllers (by the domain's own name) and RADIUS.
-$peers = @(Get-NetTCPConnection -State Established -LocalPort $Ports -ErrorAction SilentlyContinue | ForEach-Object { $_.RemoteAddress })
-$peers += @(Get-DnsClientServerAddress -AddressFamily IPv4 | ForEach-Object { $_.ServerAddresses })
-$names = @(Get-CimInstance -ClassName Win32_ComputerSystem | Where-Object PartOfDomain | ForEach-Object { $_.Domain })
-try { $names += @(Get-RemoteAccessRadius | ForEach-Object { $_.ServerName }) } catch { Write-Verbose $_ }
+$peers = @(Get-NetTCPConnection -State Established -LocalPort $Ports -ErrorAction SilentlyContinue | ForEach-Object -Process { $_.RemoteAddress })
+$peers += @(Get-DnsClientServerAddress -AddressFamily IPv4 | ForEach-Object -Process { $_.ServerAddresses })
+$names = @(Get-CimInstance -ClassName Win32_ComputerSystem | Where-Object -Property PartOfDomain | ForEach-Object -Process { $_.Domain })
+try { $names += @(Get-RemoteAccessRadius | ForEach-Object -Process { $_.ServerName }) } catch { Write-Verbose -Message $_ }
 foreach ($name in $names) {
-    try { $peers += @([System.Net.Dns]::GetHostAddresses($name) | ForEach-Object { $_.IPAddressToString }) } catch { Write-Verbose $_ }
+    try { $peers += @([System.Net.Dns]::GetHostAddresses($name) | ForEach-Object -Process { $_.IPAddressToString }) } catch { Write-Verbose -Message $_ }
 }
 
 $user = [Security.Principal.WindowsPrincipal][Security.Principal.WindowsIdentity]::GetCurrent()
@@ -64,7 +64,7 @@ $Ansible.Result = @{
     interfaces = @($interfaces)
     routes = @($routes)
     ipv6_defaults = @($ipv6)
-    peers = @($peers | Where-Object { $_ } | Sort-Object -Unique)
+    peers = @($peers | Where-Object -FilterScript { $_ } | Sort-Object -Unique)
     administrator = $user.IsInRole([Security.Principal.WindowsBuiltInRole]::Administrator)
     remote_access = if ($remoteAccess) { ([string]$remoteAccess.StartType).ToLowerInvariant() } else { $null }
     pending = if ($rollback) {

@@ -24,7 +24,7 @@ foreach ($name in 'IKEEXT', 'RemoteAccess') {
     $services[$name] = @{
         state = ([string]$service.Status).ToLowerInvariant()
         start = ([string]$service.StartType).ToLowerInvariant()
-        dependents = @($service.DependentServices | Where-Object Status -eq 'Running' | ForEach-Object { $_.Name })
+        dependents = @($service.DependentServices | Where-Object -Property Status -EQ -Value 'Running' | ForEach-Object -Process { $_.Name })
     }
 }
 
@@ -52,19 +52,19 @@ try {
     $tunnels = @(Get-RemoteAccessConnectionStatistics).Count
     $ports = [int](Get-VpnServerConfiguration).Ikev2Ports
 } catch {
-    Write-Verbose $_
+    Write-Verbose -Message $_
 }
 
 $user = [Security.Principal.WindowsPrincipal][Security.Principal.WindowsIdentity]::GetCurrent()
 
 $Ansible.Changed = $false
 $Ansible.Result = @{
-    now = Get-UtcText (Get-Date)
+    now = Get-UtcText -Time (Get-Date)
     services = $services
-    ikeext_started = if ($process) { Get-UtcText $process.StartTime } else { $null }
-    ike_limit = Get-RegistryValue 'HKLM:\SYSTEM\CurrentControlSet\Services\IKEEXT\Parameters' 'IkeNumEstablishedForInitialQuery'
-    restart_owed_since = Get-RegistryValue 'HKLM:\SOFTWARE\aovpn.ikev2' 'IkeextRestartOwedSince'
-    fragmentation = Get-RegistryValue 'HKLM:\SYSTEM\CurrentControlSet\Services\RemoteAccess\Parameters\Ikev2' 'EnableServerFragmentation'
+    ikeext_started = if ($process) { Get-UtcText -Time $process.StartTime } else { $null }
+    ike_limit = Get-RegistryValue -Path 'HKLM:\SYSTEM\CurrentControlSet\Services\IKEEXT\Parameters' -Name 'IkeNumEstablishedForInitialQuery'
+    restart_owed_since = Get-RegistryValue -Path 'HKLM:\SOFTWARE\aovpn.ikev2' -Name 'IkeextRestartOwedSince'
+    fragmentation = Get-RegistryValue -Path 'HKLM:\SYSTEM\CurrentControlSet\Services\RemoteAccess\Parameters\Ikev2' -Name 'EnableServerFragmentation'
     ikev2_ports = $ports
     tunnels = $tunnels
     associations = @($associations.Values)

@@ -22,7 +22,8 @@ WINDOWS = "docset/winserver2016-ps"
 POWERSHELL = "reference/5.1"
 # The modules that have stand-ins, and the cmdlets that PowerShell has everywhere: of those the scripts may use these.
 STAND_INS = {
-    "NetTCPIP": "Find-NetRoute Get-NetIPAddress Get-NetIPInterface Get-NetNeighbor Get-NetRoute Get-NetTCPConnection New-NetRoute Remove-NetRoute",
+    "NetTCPIP": "Find-NetRoute Get-NetIPAddress Get-NetIPInterface Get-NetNeighbor Get-NetRoute Get-NetTCPConnection New-NetRoute Remove-NetRoute "
+    "Test-NetConnection",
     "NetAdapter": "Get-NetAdapter",
     "NetConnection": "Get-NetConnectionProfile Set-NetConnectionProfile",
     "DnsClient": "Get-DnsClientServerAddress",
@@ -37,8 +38,9 @@ STAND_INS = {
 }
 EVERYWHERE = {
     "Microsoft.PowerShell.Core": "ForEach-Object Out-Null Set-StrictMode Where-Object",
-    "Microsoft.PowerShell.Management": "Get-Content Get-Item Get-ItemProperty Get-Process Get-Service Join-Path New-Item New-ItemProperty "
-    "Remove-Item Remove-ItemProperty Set-Content Test-Path",
+    "Microsoft.PowerShell.Management": "Get-ChildItem Get-Content Get-Item Get-ItemProperty Get-ItemPropertyValue Get-Process Get-Service "
+    "Join-Path New-Item New-ItemProperty "
+    "Remove-Item Remove-ItemProperty Set-Content Set-ItemProperty Split-Path Test-Path",
     "Microsoft.PowerShell.Utility": "ConvertFrom-Json ConvertTo-Json Get-Date Group-Object New-Object New-TimeSpan Select-Object "
     "Sort-Object Start-Sleep Write-Error Write-Verbose Write-Warning",
 }

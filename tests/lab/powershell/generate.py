@@ -10,6 +10,7 @@ usage: generate.py        after reference.json, or this file, has changed
 from __future__ import annotations
 
 import json
+import re
 import typing as t
 import uuid
 from pathlib import Path
@@ -68,11 +69,16 @@ BY_VALUE = {
     "DayOfWeek",
 }
 # The reference says which cmdlets ask (-Confirm), not from which impact on. These ask unless told not to; the others are Medium, the default.
+DEFAULT_SETS = {"Test-NetConnection": "ICMP"}  # its page names none
 HIGH = {"Remove-NetRoute", "Unregister-ScheduledTask"}
 # PowerShell 7 has cmdlets of these names itself: their module has to be imported, and takes precedence then.
 OWN = "WindowsPowerShell"
 COMPILED = {"CimCmdlets", "Microsoft.PowerShell.Management", "Microsoft.PowerShell.Security"}
+GENERATED = "Microsoft.PowerShell.Cmdletization.GeneratedTypes"
+# https://learn.microsoft.com/windows/win32/fwp/wmi/nettcpipprov/msft-netroute. The numbers of the other names are not those of Windows.
+NUMBERS = {"IPv4": 2, "IPv6": 23}
 Facts = dict[str, t.Any]
+Enums = dict[str, list[str]]
 
 
 def reference() -> dict[str, dict[str, Facts]]:
@@ -95,11 +101,23 @@ def modules() -> dict[str, dict[str, Facts]]:
 
 def files() -> dict[str, str]:
     """Return the text of every generated file by its path below this folder."""
-    texts = {}
+    texts: dict[str, str] = {}
+    enums: Enums = {}
     for module, cmdlets in modules().items():
         texts[f"Modules/{module}/{module}.psd1"] = manifest(module, sorted(cmdlets))
-        texts[f"Modules/{module}/{module}.psm1"] = script(cmdlets)
-    return texts
+        texts[f"Modules/{module}/{module}.psm1"] = script(cmdlets, enums)
+    return {**texts, "Types.cs": types(enums)}
+
+
+def types(enums: Enums) -> str:
+    """Return the enumerations in C#: types of a session, not of a module, as the real ones are. A mock of a command needs them, too."""
+    head = re.sub("^#", "//", LICENSE, flags=re.MULTILINE)
+    spaces: dict[str, list[str]] = {}
+    for name, values in sorted(enums.items()):
+        space, _dot, short = name.rpartition(".")
+        members = ", ".join(f"{value} = {NUMBERS[value]}" if value in NUMBERS else value for value in values)
+        spaces.setdefault(space, []).append(f"    public enum {short} {{ {members} }}\n")
+    return head + "".join(f"namespace {space}\n{{\n{''.join(texts)}}}\n" for space, texts in spaces.items())
 
 
 def manifest(module: str, names: list[str]) -> str:
@@ -120,20 +138,13 @@ def manifest(module: str, names: list[str]) -> str:
 """
 
 
-def script(cmdlets: dict[str, Facts]) -> str:
-    """Return a module's text."""
-    functions = [function(name, facts) for name, facts in sorted(cmdlets.items())]
-    enums = {name: values for _text, found in functions for name, values in found.items()}
-    texts = [
-        f"enum {name} {{\n" + "".join(f"    {value}\n" for value in values) + "}\n"
-        for name, values in sorted(enums.items())
-    ]
-    return "\n".join([LICENSE, *texts, *(text for text, _found in functions)])
+def script(cmdlets: dict[str, Facts], enums: Enums) -> str:
+    """Return a module's text, and add the enumerations that it needs."""
+    return "\n".join([LICENSE, *(function(name, facts, enums) for name, facts in sorted(cmdlets.items()))])
 
 
-def function(name: str, facts: Facts) -> tuple[str, dict[str, list[str]]]:
-    """Return a cmdlet's stand-in, and the enumerations that its parameters have."""
-    enums: dict[str, list[str]] = {}
+def function(name: str, facts: Facts, enums: Enums) -> str:
+    """Return a cmdlet's stand-in."""
     binding = ["PositionalBinding = $false"]
     if facts.get("should_process"):
         binding = [
@@ -141,8 +152,8 @@ def function(name: str, facts: Facts) -> tuple[str, dict[str, list[str]]]:
             f"ConfirmImpact = '{'High' if name in HIGH else 'Medium'}'",
             *binding,
         ]
-    if "default_set" in facts:
-        binding.insert(0, f"DefaultParameterSetName = '{facts['default_set']}'")
+    if default := facts.get("default_set", DEFAULT_SETS.get(name)):
+        binding.insert(0, f"DefaultParameterSetName = '{default}'")
     parameters = ",\n\n".join(
         "\n".join(f"        {line}" for line in parameter(name, facts, each, enums)) for each in facts["parameters"]
     )
@@ -153,7 +164,7 @@ def function(name: str, facts: Facts) -> tuple[str, dict[str, list[str]]]:
     )
     # A compiled cmdlet sees the caller's $ErrorActionPreference, a function of a module does not.
     compiled = " -Compiled" if facts["module"] in COMPILED else ""
-    text = f"""# {facts["page"]}
+    return f"""# {facts["page"]}
 function {name} {{
     [CmdletBinding({", ".join(binding)})]
     param(
@@ -164,10 +175,9 @@ function {name} {{
     }}
 }}
 """
-    return text, enums
 
 
-def parameter(cmdlet: str, known: Facts, name: str, enums: dict[str, list[str]]) -> list[str]:
+def parameter(cmdlet: str, known: Facts, name: str, enums: Enums) -> list[str]:
     """Return the declaration of a parameter, and add its enumeration if it has one."""
     facts, lines = known["parameters"][name], []
     for title, place in facts["sets"].items():
@@ -202,7 +212,8 @@ def parameter(cmdlet: str, known: Facts, name: str, enums: dict[str, list[str]])
         lines.append(f"[ValidateSet({values})]")
         declared = "[string]"
     else:
-        enum = noun + kind.removesuffix("Enum")
+        owner = "ScheduledTask" if known["module"] == "ScheduledTasks" else noun
+        enum = f"{GENERATED}.{owner}.{kind}"
         if enums.setdefault(enum, facts["values"]) != facts["values"]:
             raise ValueError(f"{cmdlet}: two enumerations by the name {enum}")
         declared = f"[{enum}]"

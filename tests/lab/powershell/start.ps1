@@ -7,7 +7,7 @@
 if (-not ('Lab.Link' -as [type])) {
     if (-not (Test-Path -LiteralPath $env:LAB_TYPES)) {
         $new = "$env:LAB_TYPES.$PID.dll"
-        Add-Type -Path "$PSScriptRoot/Link.cs" -OutputAssembly $new
+        Add-Type -Path "$PSScriptRoot/Link.cs", "$PSScriptRoot/Types.cs" -OutputAssembly $new
         Move-Item -LiteralPath $new -Destination $env:LAB_TYPES -Force
     }
     Add-Type -Path $env:LAB_TYPES

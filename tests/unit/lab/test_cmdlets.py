@@ -100,6 +100,7 @@ def test_case_does_not_matter_and_values_are_alternatives(state: State) -> None:
         ("Get-CimInstance", {"ClassName": "Win32_Service", "Filter": "Nane='IKEEXT'"}),
         ("Restart-Computer", {}),
         ("Test-Connection", {"ComputerName": ["dc1"]}),
+        ("Test-NetConnection", {"ComputerName": "dc1", "Port": 443}),
         ("New-NetRoute", {**ROUTE, "Publish": "Yes"}),
         ("New-NetRoute", {**ROUTE, "DestinationPrefix": "2001:db8::/32"}),
     ],
@@ -197,6 +198,20 @@ def test_a_gateway_that_lives_answers_and_forwards(state: State) -> None:
     )
     (neighbor,) = run(state, "Get-NetNeighbor", IPAddress=["10.10.0.254"])
     assert (neighbor["State"], neighbor["LinkLayerAddress"]) == ("Unreachable", "00-00-00-00-00-00")
+
+
+def test_a_tcp_connection_goes_through_a_gateway_that_lives(state: State) -> None:
+    def accepted(**more: t.Any) -> list[t.Any]:
+        given = {"ComputerName": "198.51.100.7", "Port": 443, "InformationLevel": "Quiet", **more}
+        return cmdlets.run(state, "Test-NetConnection", given, "RemotePort")
+
+    assert accepted() == [True]
+    (result,) = run(state, "Test-NetConnection", "RemotePort", ComputerName="198.51.100.7", Port=443)
+    assert (result["TcpTestSucceeded"], result["PingSucceeded"]) == (True, True)
+    state["closed_ports"] = ["198.51.100.7:443"]
+    assert (accepted(), accepted(Port=80)) == ([False], [True])
+    del state["gateways"]["10.10.0.254"]
+    assert accepted(Port=80) == [False]
 
 
 # Scheduled tasks

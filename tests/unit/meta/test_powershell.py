@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The PowerShell scripts, which cannot run here, can be parsed and follow the rules for them."""
+"""The PowerShell scripts can be parsed, also where there is no PowerShell, and follow the rules for them."""
 
 from __future__ import annotations
 

@@ -16,7 +16,8 @@
         'Get-NetRoute',
         'Get-NetTCPConnection',
         'New-NetRoute',
-        'Remove-NetRoute'
+        'Remove-NetRoute',
+        'Test-NetConnection'
     )
     CmdletsToExport = @()
     VariablesToExport = @()
