@@ -42,9 +42,9 @@ class Adapter(abc.ABC):
     def __init__(self, endpoint: Endpoint) -> None:
         self.host = endpoint.host
         self.label = f"{self.title} {endpoint.host}"
-        self.progress: list[str] = []
-        """What the task waited for, and what the device reported meanwhile."""
         self._http = Http(endpoint, self.label)
+        self.progress = self._http.progress
+        """What the task waited for, and what the device reported meanwhile."""
 
     @classmethod
     def of(cls, endpoint: Endpoint, options: dict[str, t.Any], snapshot: Snapshot | None) -> t.Self:
@@ -58,7 +58,7 @@ class Adapter(abc.ABC):
 
     def shield(self) -> None:
         """Let no interruption come between this and the end, as for a rollback and the log-out."""
-        self._http.shielded = True
+        self._http.shield()
 
     # What is wanted, in the device's own settings
 

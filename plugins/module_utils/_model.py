@@ -82,8 +82,19 @@ NOT_UNDERSTOOD: tuple[type[Exception], ...] = (
 """What reading an object raises if its fields are missing, or not of the expected type."""
 
 
+TRANSIENT = frozenset({429, 500, 502, 503, 504})
+"""The HTTP statuses of a device that is busy, or about to restart: the same request may succeed a moment later."""
+
+
 class DeviceError(Exception):
-    """An error that an administrator sees. Its text names the device, the object, and what to do next."""
+    """An error that an administrator sees. Its text names the device, the object, and what to do next.
+
+    ``transient``: the same request may succeed a moment later.
+    """
+
+    def __init__(self, message: str, *, transient: bool = False) -> None:
+        super().__init__(message)
+        self.transient = transient
 
 
 class InvalidInput(DeviceError):
@@ -91,7 +102,10 @@ class InvalidInput(DeviceError):
 
 
 class Unreachable(DeviceError):
-    """There was no answer, so the request may or may not have taken effect."""
+    """There was no answer, so the request may or may not have taken effect. ``dropped``: because the connection was lost."""
+
+    def __init__(self, message: str, *, dropped: bool = False) -> None:
+        super().__init__(message, transient=dropped)
 
 
 class AccessDenied(DeviceError):
@@ -104,8 +118,8 @@ class Refused(DeviceError):
     ``status`` is the HTTP status, ``code`` the device's own error code (0 if it gave none).
     """
 
-    def __init__(self, message: str, *, status: int = 0, code: int = 0) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, status: int = 0, code: int = 0, transient: bool = False) -> None:
+        super().__init__(message, transient=transient or status in TRANSIENT)
         self.status = status
         self.code = code
 

@@ -80,7 +80,7 @@ class BigIp(Adapter):
         # The name becomes part of a command line on the device.
         if sync_group is not None and not re.fullmatch(r"[\w./-]+", sync_group):
             raise InvalidInput(f"Option 'sync_group' is {sync_group!r}, which is not the name of a device group.")
-        self._api = Session(self._http, self.progress, username, password, login_provider)
+        self._api = Session(self._http, username, password, login_provider)
         self._partition = partition
         self._save = save
         self._sync_group = sync_group

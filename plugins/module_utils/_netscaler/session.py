@@ -187,7 +187,12 @@ class Session:
         if code == NOT_AUTHORIZED or answer.status in (401, 403):
             raise AccessDenied(f"{self._label} does not let {self._who} do this ({doing}): {message}")
         advice = f" {ADVICE[code]}" if code in ADVICE else ""
-        raise Refused(f"{self._label} refused {doing}: {message}{advice}", status=answer.status, code=code)
+        raise Refused(
+            f"{self._label} refused {doing}: {message}{advice}",
+            status=answer.status,
+            code=code,
+            transient=code == IN_PROGRESS,
+        )
 
 
 def _is_bulk(body: Mapping[str, t.Any]) -> bool:
