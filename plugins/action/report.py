@@ -19,6 +19,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible.utils.unsafe_proxy import wrap_var
 
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import visible
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils import _lock, _snapshots
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._files import create_file, replace_file
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._lock import Locked
@@ -28,7 +29,6 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report.page import re
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.hostvars import probed, read_site
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.orders import restored
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._snapshots import SnapshotError
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._text import visible
 
 ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "state": {"type": "str", "choices": ["started", "finished"], "default": "finished"},

@@ -60,6 +60,11 @@ class Adapter(abc.ABC):
         """Let no interruption come between this and the end, as for a rollback and the log-out."""
         self._http.shield()
 
+    @property
+    def saves(self) -> bool:
+        """Report whether ``keep`` saves anything."""
+        return False
+
     # What is wanted, in the device's own settings
 
     @property

@@ -31,6 +31,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     UnexpectedAnswer,
     Unreachable,
     Value,
+    visible,
 )
 from ansible_collections.aovpn.ikev2.plugins.module_utils._network import plain_addresses
 
@@ -138,7 +139,7 @@ def run(adapter: Adapter, order: Order, *, check_mode: bool) -> Result:
         finally:
             _close(adapter, result)
             result.requests = adapter.requests
-            result.progress = tuple(adapter.progress)
+            result.progress = tuple(map(visible, adapter.progress))
     except BaseException as error:
         # A time-out and Ctrl-C, too: who ends the run otherwise would not know what is true of the device.
         result.failed = True
@@ -287,6 +288,12 @@ def _change(
             left = _keep_again(adapter, result)
         if left is None:
             raise DeviceError(f"{reported} Everything is as it was before.") from raised
+        if adapter.saves and result.changes:
+            left += (
+                " What of this is saved is not known: save it when it is right."
+                if keeping and not answered
+                else " None of this is saved: a restart of the device brings back the configuration from before the change."
+            )
         raise DeviceError(f"{reported} The rollback failed too: {left}") from raised
     return after
 

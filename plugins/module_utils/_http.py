@@ -40,6 +40,9 @@ INTERRUPTIONS = {signal.SIGALRM, signal.SIGINT, signal.SIGTERM}
 LARGEST = 32 * 2**20
 """How many bytes of an answer are read at most; the largest that devices send have a few million."""
 
+NO_COMMON_TLS = ("PROTOCOL", "VERSION", "CIPHER", "HANDSHAKE_FAILURE", "DH_KEY_TOO_SMALL", "EE_KEY_TOO_SMALL")
+"""What OpenSSL's reasons contain where the certificate is not what is wrong."""
+
 HIDDEN = "…"
 """What stands in place of a secret."""
 
@@ -303,6 +306,11 @@ class Http:
         # The library's own words stay out: they hold the URL, and a URL may hold a token.
         exceptions = libraries.requests.exceptions
         where = f"{self.device}, port {self._endpoint.port}"
+        if isinstance(error, exceptions.SSLError) and any(reason in repr(error) for reason in NO_COMMON_TLS):
+            return Unreachable(
+                f"{where}: no TLS connection, since the device and this controller have no version or cipher of TLS in common,"
+                " or the device does not speak TLS at this port. Check option 'port', the device's TLS settings and OpenSSL's on the controller."
+            )
         if isinstance(error, exceptions.SSLError):
             return Unreachable(
                 f"{where}: the TLS certificate was not accepted. Give the certificate authority that signed it as 'ca_path'"

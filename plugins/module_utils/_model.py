@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import typing as t
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -82,6 +83,18 @@ NOT_UNDERSTOOD: tuple[type[Exception], ...] = (
 """What reading an object raises if its fields are missing, or not of the expected type."""
 
 
+_BLANK = {"\n", "\r", "\t"}
+_INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+
+def visible(value: str) -> str:
+    """Write control characters, and those that change the direction of writing, as their number, so that no text can hide or mislead."""
+    return "".join(
+        " " if sign in _BLANK else f"<U+{ord(sign):04X}>" if unicodedata.category(sign) in _INVISIBLE else sign
+        for sign in value
+    )
+
+
 TRANSIENT = frozenset({429, 500, 502, 503, 504})
 """The HTTP statuses of a device that is busy, or about to restart: the same request may succeed a moment later."""
 
@@ -93,7 +106,7 @@ class DeviceError(Exception):
     """
 
     def __init__(self, message: str, *, transient: bool = False) -> None:
-        super().__init__(message)
+        super().__init__(visible(message))
         self.transient = transient
 
 
@@ -253,6 +266,10 @@ class Finding:
     object: str
     message: str
     remedy: str
+
+    def __post_init__(self) -> None:
+        for name in ("object", "message", "remedy"):
+            object.__setattr__(self, name, visible(getattr(self, name)))
 
     def as_dict(self) -> dict[str, str]:
         """Return plain values."""

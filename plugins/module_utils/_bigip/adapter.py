@@ -97,6 +97,10 @@ class BigIp(Adapter):
     def of(cls, endpoint: Endpoint, options: dict[str, t.Any], snapshot: Snapshot | None) -> t.Self:
         return cls(endpoint, restores=snapshot.services.values() if snapshot else (), **options)
 
+    @property
+    def saves(self) -> bool:
+        return self._save
+
     def open(self) -> None:
         self._api.open()
 

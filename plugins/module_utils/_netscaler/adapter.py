@@ -96,6 +96,10 @@ class NetScaler(Adapter):
     def settings(self, value: Value) -> Mapping[str, Value]:
         return objects.settings(value)
 
+    @property
+    def saves(self) -> bool:
+        return self._save
+
     def open(self) -> None:
         self._session.open()
 
