@@ -10,6 +10,7 @@ import abc
 import typing as t
 from collections.abc import Iterable, Mapping, Sequence
 
+from ansible_collections.aovpn.ikev2.plugins.module_utils import _http
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint, Http
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     Change,
@@ -43,6 +44,8 @@ class Adapter(abc.ABC):
         self.host = endpoint.host
         self.label = f"{self.title} {endpoint.host}"
         self._http = Http(endpoint, self.label)
+        self.save_pending = False
+        """Whether an earlier run may have left a change unsaved."""
         self.progress = self._http.progress
         """What the task waited for, and what the device reported meanwhile."""
 
@@ -55,6 +58,15 @@ class Adapter(abc.ABC):
     def requests(self) -> int:
         """Count the HTTP requests so far."""
         return self._http.requests
+
+    @property
+    def pauses(self) -> tuple[float | None, ...]:
+        """Return how many seconds to wait after each try; None after the last one."""
+        return (*_http.PAUSES, None)
+
+    def pause(self, seconds: float, note: str) -> None:
+        """Wait, and note why."""
+        self._http.pause(seconds, note)
 
     def shield(self) -> None:
         """Let no interruption come between this and the end, as for a rollback and the log-out."""

@@ -6,13 +6,11 @@
 
 from __future__ import annotations
 
-import time
 import traceback
 import typing as t
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils import _http as http
 from ansible_collections.aovpn.ikev2.plugins.module_utils import _plan as plan
 from ansible_collections.aovpn.ikev2.plugins.module_utils import _select as select
 from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import Adapter
@@ -211,8 +209,13 @@ def _run(adapter: Adapter, order: Order, result: Result, *, check_mode: bool) ->
         result.findings.extend(plan.family_findings(guarded.services, changes, order, adapter))
         result.findings.extend(plan.return_path_findings(guarded.services, changes, order, adapter))
     result.findings.extend(plan.pair_findings(result.before, changes, order, adapter))
+    saving = adapter.save_pending and not (check_mode or gathering)
+    if adapter.save_pending:
+        result.findings.append(plan.unsaved_finding(adapter.label, saved=saving))
     if not changes or gathering:
         result.changes = tuple(changes)
+        if saving:
+            _keep(adapter)
         return
 
     blockers = [
@@ -299,12 +302,12 @@ def _change(
 
 
 def _settle(adapter: Adapter, changes: Sequence[Change], selected: Sequence[Service]) -> Reading:
-    """Apply, and again what the device has not taken because it was busy, lost the answer or took a part. The device decides what stands.
+    """Apply, and again what the device has not taken because it was busy, lost the answer or took a part. The device decides what is in effect.
 
     :raises DeviceError: where it refuses, and where it stays busy.
     """
     left = changes
-    for pause in (*http.PAUSES, None):
+    for pause in adapter.pauses:
         busy = None
         try:
             adapter.apply(left)
@@ -319,8 +322,7 @@ def _settle(adapter: Adapter, changes: Sequence[Change], selected: Sequence[Serv
         if pause is None or (busy and not busy.transient):
             break
         if busy:
-            adapter.progress.append(f"The change was not taken, so it was sent again after {pause} s: {busy}")
-            time.sleep(pause)
+            adapter.pause(pause, f"The change was not taken, so it was sent again after {pause} s: {busy}")
     if busy:
         raise busy
     return after
@@ -328,14 +330,13 @@ def _settle(adapter: Adapter, changes: Sequence[Change], selected: Sequence[Serv
 
 def _keep(adapter: Adapter) -> None:
     """Save, and again while the device is busy: saving twice is the same as saving once."""
-    for pause in (*http.PAUSES, None):
+    for pause in adapter.pauses:
         try:
             adapter.keep()
         except DeviceError as error:
             if not error.transient or pause is None:
                 raise
-            adapter.progress.append(f"Saving was tried again after {pause} s: {error}")
-            time.sleep(pause)
+            adapter.pause(pause, f"Saving was tried again after {pause} s: {error}")
         else:
             return
 

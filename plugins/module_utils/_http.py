@@ -153,7 +153,7 @@ class Http:
         self.device = device
         self.requests = 0
         self.progress: list[str] = []
-        """What was waited for."""
+        """What the task waited for."""
         self.shielded = False
         """Whether interruptions have to wait until the module ends, because a rollback or the log-out is under way."""
         self._secrets: set[str] = set()
@@ -184,7 +184,7 @@ class Http:
     ) -> Answer:
         """Send one request, and again where the device is busy or has lost the connection; ``content`` is as of ``_send``.
 
-        ``repeat``: whether it may be sent again whatever became of it; by default that is so for GET alone. ``idle``: whether an answer
+        ``repeat``: whether it may be sent again whatever happened to it; by default that is so for GET alone. ``idle``: whether an answer
         of a busy device says that nothing was done, so that anything may be sent again. ``pause``: how many seconds to wait
         at least. ``patience``: how many seconds the answer may take, if that is more than the endpoint's time-out.
         An interruption comes through before the request, and while a read waits for its answer. What a write has done is never left open.
@@ -269,6 +269,11 @@ class Http:
             raise Unreachable(
                 f"{self.device} cannot be asked: option 'host' or {self._files()} is not usable (no such file, or not a host name)."
             ) from None
+
+    def pause(self, seconds: float, note: str) -> None:
+        """Wait, and note why in ``progress``."""
+        self.progress.append(note)
+        time.sleep(seconds)
 
     def hide(self, *secrets: str) -> None:
         """Never show these, such as the id of a session, whatever the device answers. Each is hidden with and without percent-encoding."""

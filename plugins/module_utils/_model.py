@@ -66,6 +66,7 @@ FINDING_CODES: t.Final[Mapping[str, str]] = {
     "snat_pool_needed": "A rollback needs a SNAT pool that nothing else may refer to after the change.",
     "subnet_originating": "The load balancer may send from an address of its own in the servers' subnet.",
     "unsupported_mode": "The service works in a mode in which this setting cannot keep the source address.",
+    "unsaved_change": "A run that was killed may have left a change unsaved, which a reboot would undo.",
     "unsynced_changes": "The other unit does not have all changes.",
 }
 """Every code that a finding can have, and that ``accept`` takes. The table in docs/findings.md says the same at length."""

@@ -186,7 +186,7 @@ class Row:
         assert not [secret for secret in self.secrets() if secret in shown], where
         assert "Traceback" not in shown, where
         assert "\x1b" not in str(came), where
-        # A log-in whose answer is lost leaves a session that nobody knows, and a log-out that is refused for good leaves it open.
+        # A log-in whose answer is lost leaves a session whose id is lost, and a log-out that is refused for good leaves it open.
         struck = [
             *self.wire.sent[at : at + times],
             *(item for n, m, _kind in more for item in self.wire.sent[n : n + m]),

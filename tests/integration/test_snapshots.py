@@ -340,6 +340,48 @@ def test_what_a_killed_run_has_changed_is_rolled_back(
     assert content(snapshot)["used"].keys() == hosts
 
 
+@pytest.mark.parametrize(
+    ("device", "number"),
+    [("bigip", 4), pytest.param("netscaler", 2, marks=pytest.mark.matrix)],
+    ids=["bigip", "netscaler"],
+)
+def test_what_a_killed_run_has_not_saved_is_saved_by_the_next(
+    run: t.Callable[..., Run], ansible: Ansible, lab: Lab, device: str, number: int
+) -> None:
+    """Killed between the change and its save: what runs is right, and a restart of the device would bring the fault back."""
+    lab.write_inventory(without=ALL - {device, "rras1"})
+    balancer = lab.bigip if device == "bigip" else lab.netscaler
+
+    def kept() -> t.Any:
+        return lab.bigip.state["saved"]["virtual"] if device == "bigip" else lab.netscaler.state["saved"]["default"]
+
+    def running() -> t.Any:
+        return lab.bigip.state["virtual"] if device == "bigip" else lab.netscaler.config
+
+    def changed() -> bool:
+        return len([entry for entry in balancer.writing() if "login" not in entry.path]) >= number
+
+    kill(ansible, lab, when=changed)
+    assert kept() != running()
+    told = run("audit", "-e", "fail_on_drift=true").report()
+    assert told["verdict"]["status"] == "clean"
+    assert ("unsaved_change", "warning") in [
+        (finding["code"], finding["severity"]) for finding in told["load_balancers"][device]["findings"]
+    ]
+    wanted = running()
+    again = run("remediate", cut_off=True).report()
+    assert kept() == running() == wanted
+    assert again["changes"] == []
+    assert ("unsaved_change", "info") in [
+        (finding["code"], finding["severity"]) for finding in again["load_balancers"][device]["findings"]
+    ]
+    assert len(ansible.snapshots()) == 1
+    written = len(lab.writing())
+    third = run("remediate").report()
+    assert [entry for entry in lab.writing()[written:] if "log" not in entry.path] == []
+    assert "unsaved_change" not in str(third)
+
+
 # -- of a settled state only
 
 

@@ -72,6 +72,7 @@ class BigIp(Adapter):
         login_provider: str = "tmos",
         partition: str | None = None,
         save: bool = True,
+        save_pending: bool = False,
         sync_group: str | None = None,
         clear_connections: bool = False,
         restores: Collection[Value] = (),
@@ -83,6 +84,7 @@ class BigIp(Adapter):
         self._api = Session(self._http, username, password, login_provider)
         self._partition = partition
         self._save = save
+        self.save_pending = save and save_pending
         self._sync_group = sync_group
         self._clear_connections = clear_connections
         self._restores = restores

@@ -59,6 +59,7 @@ class NetScaler(Adapter):
         proxy_port_in_value: bool | None = None,
         admin_partition: str | None = None,
         save: bool = True,
+        save_pending: bool = False,
     ) -> None:
         super().__init__(endpoint)
         self._session = Session(
@@ -75,6 +76,7 @@ class NetScaler(Adapter):
             self._wanted[objects.PROXY_PORT] = "YES" if use_proxy_port else "NO"
         self._proxy_port = use_proxy_port is not None if proxy_port_in_value is None else proxy_port_in_value
         self._save = save
+        self.save_pending = save and save_pending
         self._topology: joins.Topology | None = None
         self._carriers: dict[str, objects.Carrier] = {}
         self._groups: dict[objects.Carrier, objects.Group] = {}
