@@ -37,6 +37,9 @@ Auth: t.TypeAlias = "tuple[str, str] | None"
 INTERRUPTIONS = {signal.SIGALRM, signal.SIGINT, signal.SIGTERM}
 """The signals of a task's time limit, and of Ctrl-C and the end of the controller."""
 
+LET_THROUGH: set[signal.Signals] = set()
+"""The signals that are not held back any more: a second Ctrl-C ends the task at once."""
+
 LARGEST = 32 * 2**20
 """How many bytes of an answer are read at most; the largest that devices send have a few million."""
 
@@ -143,7 +146,7 @@ def _interruptible(allowed: bool) -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTIONS if allowed else ())
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+        signal.pthread_sigmask(signal.SIG_SETMASK, former - LET_THROUGH)
 
 
 class Http:

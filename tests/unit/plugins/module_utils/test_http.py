@@ -194,7 +194,9 @@ def _old_version(context: ssl.SSLContext) -> None:
     ],
     ids=["cipher", "certificate"],
 )
-def test_a_tls_version_and_a_certificate_are_reported_apart(setting: t.Callable[[ssl.SSLContext], None], words: str) -> None:
+def test_a_tls_version_and_a_certificate_are_reported_apart(
+    setting: t.Callable[[ssl.SSLContext], None], words: str
+) -> None:
     context = CertificateAuthority().context()
     setting(context)
     with socket.create_server(("127.0.0.1", 0)) as server:
