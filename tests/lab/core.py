@@ -24,6 +24,7 @@ from pathlib import Path
 import trustme
 from flask import Flask, Request, Response, g, request
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+from werkzeug.test import run_wsgi_app
 
 State = dict[str, t.Any]
 
@@ -99,6 +100,23 @@ class _Handler(WSGIRequestHandler):
     disable_nagle_algorithm = (
         True  # head and body are written apart, and the second would wait 40 ms for the first's ACK
     )
+
+    def run_wsgi(self) -> None:
+        """Answer one request, and keep the connection: Werkzeug's own would close it after every answer."""
+        self.environ = self.make_environ()
+        try:
+            body, status, headers = run_wsgi_app(self.server.app, self.environ)
+            code, _space, reason = status.partition(" ")
+            self.send_response(int(code), reason)
+            for name, value in headers:
+                self.send_header(name, value)
+            if "Content-Length" not in headers and code not in ("204", "304"):
+                self.send_header("Connection", "close")  # nothing else shows where the answer ends
+            self.end_headers()
+            for part in body:
+                self.wfile.write(part)
+        except (ConnectionError, TimeoutError) as error:
+            self.connection_dropped(error, self.environ)
 
     def log(self, type: str, message: str, *args: t.Any) -> None:
         """Keep quiet about requests, which the lab logs itself, and loud about its own mistakes."""
