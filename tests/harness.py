@@ -21,6 +21,7 @@ from prefork import Prefork
 
 COMMANDS = Path(sys.executable).parent
 REPOSITORY = Path(__file__).resolve().parents[1]
+FORKED = [str(COMMANDS / name) for name in ("ansible", "ansible-playbook")]
 LONGEST = 300
 """How many seconds a run may take at most."""
 
@@ -99,7 +100,8 @@ class Ansible:
 
     def _start(self, command: t.Sequence[str], environment: t.Mapping[str, str]) -> tuple[int, str]:
         """Run a command to its end: in a fork, unless that may make a difference."""
-        if not environment and not self.within and (forks := prefork()).serves(inherited(), self.folder):
+        plain = not environment and not self.within and command[0] in FORKED
+        if plain and (forks := prefork()).serves(inherited(), self.folder):
             return forks.run(command, self.folder, LONGEST)
         done = subprocess.run(
             [*self.within, *command],

@@ -2,10 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Starts Ansible's commands in forks of a process that has imported ansible-core, which is most of what a start costs.
+"""Starts Ansible's commands in forks of a process that has imported what they import: that costs more than a short run.
 
 A fork runs the real command, in its own folder, with its own standard streams, in the same process group, and ends as Python
 does. ansible-core reads its settings as it is imported, so a run whose settings may differ has to start the command itself.
+Ansible compiles a collection's code for every run, so this collection's is imported as well, by Ansible's own loader.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ import socket
 import subprocess
 import sys
 import typing as t
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 IMPORTED = ("ansible.cli.adhoc", "ansible.cli.playbook", "requests", "winrm")
+COLLECTION = Path(__file__).resolve().parents[1]
 
 
 class Prefork:
@@ -92,13 +95,27 @@ def forks(channel: socket.socket) -> list[str]:
         return command
 
 
+def import_all() -> None:
+    """Import ansible-core, libraries, and with Ansible's loader this collection and the one that it needs."""
+    for name in IMPORTED:
+        importlib.import_module(name)
+    loader: t.Any = importlib.import_module("ansible.plugins.loader")
+    loader.init_plugin_loader()
+    warnings.filterwarnings("ignore", "AnsibleCollectionFinder has already been configured")
+    importlib.import_module("ansible_collections.ansible.windows.plugins")
+    for path in sorted(
+        [*COLLECTION.glob("plugins/action/*.py"), *COLLECTION.glob("plugins/module_utils/_*/adapter.py")]
+    ):
+        name = ".".join(path.relative_to(COLLECTION).with_suffix("").parts)
+        importlib.import_module(f"ansible_collections.aovpn.ikev2.{name}")
+
+
 def main() -> None:
-    """Import ansible-core, wait for commands, and become one in each fork."""
+    """Import, wait for commands, and become one in each fork."""
     # As the command has it; and no folder of the tests hides a package.
     sys.path[0] = str(Path(sys.executable).parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for name in IMPORTED:
-        importlib.import_module(name)
+    import_all()
     constants: t.Any = importlib.import_module("ansible.constants")
     paths: t.Any = importlib.import_module("ansible.utils.path")
     # The folder for temporary files was made with the settings. Every run has its own.
