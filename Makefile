@@ -17,7 +17,7 @@ PYTHON = exec env \
 LAB = $(PYTHON) -m lab --dir .lab
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-ikev2 lab lab-down lab-ikev2 test bench clean
+.PHONY: help demo demo-ikev2 lab lab-down lab-ikev2 test test-all bench clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
@@ -40,6 +40,9 @@ demo-ikev2: .nox/lab/.ready ## as root: the demo with real IKEv2 clients and ser
 
 test: .venv/.ready ## lint, sanity, units and whole runs on the oldest and newest ansible-core; T=<path>: that test only
 	@$(NOX) $(if $(T),--tags newest -- $(T))
+
+test-all: .venv/.ready ## what `make test` leaves out: the other versions of ansible-core, and every combination
+	@$(NOX) --tags all
 
 bench: .nox/lab/.ready ## measure, BIG-IP beside f5_modules, in 40 minutes; B="--only bigip --pairs 1 10 --others 0" for a part of it
 	@$(PYTHON) -m benchmark $(B)
