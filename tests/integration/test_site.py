@@ -22,7 +22,6 @@ from lab.whole import Lab
 ALL = {"bigip", "netscaler", "loadmaster", "rras1", "rras2"}
 PAIR = {"netscaler", "rras1"}
 """One load balancer, with a setting of the whole device, and one server: what takes least time."""
-WAYS = ("remediate", "rollback", "workaround")
 LIMIT = "rras_ike_limit_enabled=true rras_restart_with_sessions=true load_balancer_accept=return_path_unverified"
 """The other server is not in the inventory."""
 

@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 import typing as t
+import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -151,6 +152,9 @@ class Device(abc.ABC):
         self.before: list[t.Callable[[Entry], None]] = []  # told of each request, before it takes effect
         self.after: list[t.Callable[[Entry | None], None]] = []  # and after it; None: the device changed by itself
         self.port = 0
+        self.delay = 0.0
+        """How far away the device is: the seconds that a round trip takes."""
+        self._connections: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._servers: list[BaseWSGIServer] = []
         self.app.before_request(self._arrive)
         self.app.after_request(self._leave)
@@ -234,6 +238,8 @@ class Device(abc.ABC):
             self.log.append(entry)
             fault = next((fault for fault in self.faults if fault.due(entry)), None)
         g.fault = fault
+        if self.delay:
+            self._travel(request.environ["werkzeug.socket"])
         if fault is not None:
             time.sleep(fault.delay)
             if fault.reset == "before":
@@ -243,6 +249,11 @@ class Device(abc.ABC):
         for hook in self.before:
             hook(entry)
         return None
+
+    def _travel(self, connection: socket.socket) -> None:
+        """Wait as long as the way there and back takes: once for a request, twice before for a new connection and its TLS."""
+        time.sleep(self.delay * (1 if connection in self._connections else 3))
+        self._connections.add(connection)
 
     def _leave(self, response: Response) -> Response:
         entry: Entry = g.entry
