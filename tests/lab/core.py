@@ -154,7 +154,7 @@ class Device(abc.ABC):
         self.port = 0
         self.delay = 0.0
         """How far away the device is: the seconds that a round trip takes."""
-        self._connections: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self._travelled: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._servers: list[BaseWSGIServer] = []
         self.app.before_request(self._arrive)
         self.app.after_request(self._leave)
@@ -252,8 +252,8 @@ class Device(abc.ABC):
 
     def _travel(self, connection: socket.socket) -> None:
         """Wait as long as the way there and back takes: once for a request, twice before for a new connection and its TLS."""
-        time.sleep(self.delay * (1 if connection in self._connections else 3))
-        self._connections.add(connection)
+        time.sleep(self.delay * (1 if connection in self._travelled else 3))
+        self._travelled.add(connection)
 
     def _leave(self, response: Response) -> Response:
         entry: Entry = g.entry
