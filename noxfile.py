@@ -80,6 +80,14 @@ def lab(session: nox.Session) -> None:
     link_path(root / "ansible_collections" / "aovpn" / "ikev2", CHECKOUT)
 
 
+@nox.session(python=PYTHONS[CORES[NEWEST]], default=False)
+def plots(session: nox.Session) -> None:
+    """Plot what `make bench` has measured."""
+    install(session, NEWEST, "lab", "plots")
+    session.env["PYTHONPATH"] = str(CHECKOUT / "tests")
+    session.run("python", "-m", "benchmark.plots", str(WORK / "bench.json"), str(CHECKOUT / "docs" / "performance.svg"))
+
+
 @nox.session(python=PYTHONS[CORES[NEWEST]])
 def lint(session: nox.Session) -> None:
     """Linters, types, documentation, and the contents of the built archive."""

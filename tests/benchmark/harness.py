@@ -25,6 +25,9 @@ from statistics import median
 from lab.core import CertificateAuthority, Device
 
 COMMANDS = Path(sys.executable).parent
+OWN = "{{ ansible_playbook_python }}"
+OTHER = f"{{{{ ['{COMMANDS}/python', '{COMMANDS}/python3'] | reject('eq', ansible_playbook_python) | first }}}}"
+"""The controller's Python, and the same one by another name, with which tasks run as modules."""
 GATEWAYS = {"10.10.0.11": "10.10.0.1", "10.10.0.12": "10.10.0.1"}
 
 Tasks: t.TypeAlias = "list[dict[str, t.Any]]"
@@ -112,7 +115,7 @@ class Job:
         """Run the tasks in one play, see that the job is done, and note what it has cost."""
         self.prepare()
         hosts: dict[str, dict[str, str]] = {f"host{number}": {} for number in range(self.hosts)}
-        variables = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, **self.variables}
+        variables = {"ansible_connection": "local", "ansible_python_interpreter": OWN, **self.variables}
         inventory, playbook = folder / "inventory.json", folder / "play.json"
         inventory.write_text(json.dumps({"all": {"hosts": hosts, "vars": variables}}), encoding="utf-8")
         play = {"hosts": "all", "gather_facts": False, "tasks": self.tasks()}
@@ -121,9 +124,17 @@ class Job:
         log.clear()
         with tempfile.TemporaryFile() as output:
             started = time.monotonic()
-            command = ["ansible-playbook", "-i", str(inventory), "-f", str(self.forks), str(playbook)]
+            command = [
+                sys.executable,
+                str(COMMANDS / "ansible-playbook"),
+                "-i",
+                str(inventory),
+                "-f",
+                str(self.forks),
+                str(playbook),
+            ]
             process = subprocess.Popen(
-                [str(COMMANDS / command[0]), *command[1:]],
+                command,
                 env={**os.environ, "ANSIBLE_PIPELINING": "1", **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -6,14 +6,13 @@
 
 from __future__ import annotations
 
-import sys
 import typing as t
 from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 
 from benchmark.bigip import BigIpBench
-from benchmark.harness import COMMANDS, Bench, Job
+from benchmark.harness import OTHER, Bench, Job
 from benchmark.loadmaster import LoadMasterBench
 from benchmark.netscaler import NetScalerBench
 from lab.core import CertificateAuthority
@@ -108,10 +107,7 @@ class Jobs:
                 job = partial(self._ours, DEVICES, f"{count}, {forks} forks", self.loadmaster, hosts=count, forks=forks)
                 jobs.append(job(runs=5 if self.long or forks == 20 else 3))
                 if count == 200 and (self.long or forks == 20):
-                    other = next(name for name in ("python", "python3") if str(COMMANDS / name) != sys.executable)
-                    as_module = job(
-                        variables={"ansible_python_interpreter": str(COMMANDS / other)}, runs=5 if self.long else 1
-                    )
+                    as_module = job(variables={"ansible_python_interpreter": OTHER}, runs=5 if self.long else 1)
                     as_module.way = MODULES
                     jobs.append(as_module)
         return jobs
