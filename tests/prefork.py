@@ -35,7 +35,7 @@ class Prefork:
 
     def __init__(self, environment: t.Mapping[str, str]) -> None:
         self.environment = dict(environment)
-        self.channel, theirs = socket.socketpair()
+        self.channel, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, __file__, str(theirs.fileno())],
@@ -63,10 +63,11 @@ class Prefork:
             reading = [pool.submit(_read, pipe) for pipe, _dummy in pipes]
             try:
                 code = int(self.channel.recv(64))
-                return code, "".join(one.result(timeout) for one in reading)
             except TimeoutError:
                 os.kill(number, signal.SIGKILL)
+                self.channel.recv(64)
                 raise
+            return code, "".join(one.result() for one in reading)
 
 
 def _read(pipe: int) -> str:
