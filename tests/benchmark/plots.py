@@ -43,7 +43,8 @@ def main(source: Path, target: Path) -> None:
             axes.fill_between(xs, least, most, alpha=0.15)
         axes.set(title=title, xlabel="pairs" if part == COMPARED else part.split(",")[0], ylabel="seconds")
         axes.set_ylim(bottom=0)
-        axes.legend(fontsize=7)
+        if axes.has_data():
+            axes.legend(fontsize=7)
         axes.grid(alpha=0.3)
     figure.savefig(target, metadata={"Date": None})
 
