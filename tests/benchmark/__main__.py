@@ -69,7 +69,7 @@ def _table(jobs: list[Job], machine: str) -> Table:
             cells.append(f"{job.of(name):.2f} ({least:.2f}-{most:.2f})")
         table.add_row(job.what, job.way, str(len(job.samples)), *cells, f"{job.of('memory'):.0f}")
         if job.published:
-            table.add_row("", f"[dim]published, not measured: {job.published}")
+            table.add_row("", f"[dim]{job.published}")
     return table
 
 

@@ -10,6 +10,7 @@ No figure counts unless the job was done: every pair ends as it has to.
 from __future__ import annotations
 
 import abc
+import contextlib
 import json
 import os
 import subprocess
@@ -18,6 +19,7 @@ import tempfile
 import time
 import typing as t
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -69,7 +71,7 @@ class Bench(abc.ABC):
 
 @dataclass(frozen=True)
 class Sample:
-    """What one run cost: requests, seconds, seconds of processor time on the controller, and MiB of its largest process."""
+    """What one run cost: requests, seconds, seconds of processor time on the controller, and the most MiB that ansible-playbook itself had."""
 
     requests: int
     wall: float
@@ -122,7 +124,7 @@ class Job:
         playbook.write_text(json.dumps([play]), encoding="utf-8")
         log = self.bench.device.log if self.bench else []
         log.clear()
-        with tempfile.TemporaryFile() as output:
+        with tempfile.TemporaryFile() as output, ThreadPoolExecutor(1) as pool:
             started = time.monotonic()
             command = [
                 sys.executable,
@@ -140,6 +142,7 @@ class Job:
                 stdout=output,
                 stderr=output,
             )
+            memory = pool.submit(_peak, process.pid)
             # With what its workers and modules used.
             _pid, status, used = os.wait4(process.pid, 0)
             wall = time.monotonic() - started
@@ -148,7 +151,18 @@ class Job:
             if process.returncode or left:
                 output.seek(0)
                 raise SystemExit(f"{self.way} has not done its job ({left[:3]}):\n{output.read().decode()[-3000:]}")
-        self.samples.append(Sample(len(log), wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024))
+        self.samples.append(Sample(len(log), wall, used.ru_utime + used.ru_stime, memory.result()))
+
+
+def _peak(number: int) -> float:
+    """Return the most MiB that a process has had when it ends. (``ru_maxrss`` counts what its parent had when it was started.)"""
+    peak = 0.0
+    with contextlib.suppress(OSError, IndexError):
+        while True:
+            status = Path(f"/proc/{number}/status").read_text(encoding="utf-8")
+            peak = int(status.split("VmHWM:")[1].split()[0]) / 1024
+            time.sleep(0.05)
+    return peak
 
 
 def addresses(count: int, first: int) -> list[str]:

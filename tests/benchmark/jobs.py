@@ -26,7 +26,10 @@ COMPARED, PAIRS, OTHERS, DEVICES, DISTANCE = (
 )
 DEBUG, PEER, MODULES = "ansible.builtin.debug", "f5_modules.bigip_virtual_server", "as modules"
 OURS = ("bigip_snat", "netscaler_usip", "loadmaster_transparency")
-NETSCALER_ADC = {"unchanged": "netscaler.adc 2.18: 13 requests", "changed": "netscaler.adc 2.18: 15 requests"}
+NETSCALER_ADC = {
+    "unchanged": "netscaler.adc 2.18, published: 13 requests",
+    "changed": "netscaler.adc 2.18, published: 15 requests",
+}
 """Its published figures for one pair and the mode: it is not on PyPI, so not measured here."""
 
 
