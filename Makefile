@@ -18,7 +18,7 @@ PYTHON = exec env \
 LAB = $(PYTHON) -m lab --dir .lab
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-ikev2 lab lab-down lab-ikev2 test pester bench clean
+.PHONY: help demo demo-ikev2 lab lab-down lab-ikev2 test test-all pester bench plots clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
@@ -45,8 +45,14 @@ test: .venv/.ready ## lint, sanity, units and whole runs on the oldest and newes
 pester: .venv/.ready ## the PowerShell scripts' own tests, with Pester, and the lines of the scripts that they reach; part of test
 	@$(NOX) --session pester
 
-bench: .nox/lab/.ready ## measure, BIG-IP beside f5_modules, in 40 minutes; B="--only bigip --pairs 1 10 --others 0" for a part of it
-	@$(PYTHON) -m benchmark $(B)
+test-all: .venv/.ready ## what `make test` leaves out: the other versions of ansible-core, and every combination
+	@$(NOX) --tags all
+
+bench: .nox/lab/.ready ## measure requests, time and memory, in about 6 minutes; B=--long: all curves, B="--only devices": a part
+	@$(PYTHON) -m benchmark --json .nox/bench.json $(B)
+
+plots: .venv/.ready ## plot what `make bench` has measured: docs/performance.svg
+	@$(NOX) --session plots
 
 clean: ## stop the lab and remove everything that these commands made
 	@if [ -e .lab ] && [ -e .nox/lab/.ready ]; then $(MAKE) --no-print-directory lab-down || true; fi

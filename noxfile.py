@@ -5,7 +5,7 @@
 
 Every session works on a copy of the checkout in .nox/trees, with .nox/home as HOME: nothing is written into the checkout or
 into the user's home. Environments are kept, and reinstalled only when their requirements change; `make clean` removes them.
-For more than `make test`: `.venv/bin/nox --list`, then for example `.venv/bin/nox -s test-2.20`.
+`make test-all` runs the sessions with the tag `all`. One of them alone: `.venv/bin/nox --list`, then for example `.venv/bin/nox -s test-2.20`.
 """
 
 from __future__ import annotations
@@ -74,6 +74,9 @@ if not CORES:
     sys.exit(f"No Python on this machine runs a supported ansible-core. They need: {SUPPORTED}.")
 OLDEST, NEWEST = next(iter(CORES)), next(reversed(CORES))
 
+# A file's tests run in one process, unless another one is idle: some share a lab that takes time to start.
+WHOLE_RUNS = "pytest tests/integration -n 3 --dist worksteal"
+
 ran: list[str] = []  # the results of the test sessions, for the session `report`
 
 
@@ -89,6 +92,14 @@ def lab(session: nox.Session) -> None:
     root = WORK / "lab" / "collections"
     link_collections(root, peers(session, NEWEST))
     link_path(root / "ansible_collections" / "aovpn" / "ikev2", CHECKOUT)
+
+
+@nox.session(python=PYTHONS[CORES[NEWEST]], default=False)
+def plots(session: nox.Session) -> None:
+    """Plot what `make bench` has measured."""
+    install(session, NEWEST, "lab", "plots")
+    session.env["PYTHONPATH"] = str(CHECKOUT / "tests")
+    session.run("python", "-m", "benchmark.plots", str(WORK / "bench.json"), str(CHECKOUT / "docs" / "performance.svg"))
 
 
 @nox.session(python=PYTHONS[CORES[NEWEST]])
@@ -142,18 +153,19 @@ def test(session: nox.Session, core: str, minor: str) -> None:
         session.warn(NO_POWERSHELL)
         tree.failed += ["PowerShell, which has to be there in CI"] if os.environ.get("CI") else []
     # pslint would run wherever there is a pwsh, and fail without PSScriptAnalyzer. A workflow of its own runs that.
-    sanity, units = f"ansible-test sanity --venv --python {minor} --skip-test pslint", "pytest tests/unit"
-    # A file's tests run in one process, unless another one is idle: some share a lab that takes time to start.
-    whole_runs, left_out = "pytest tests/integration -n 3 --dist worksteal", ""
+    sanity, units = f"ansible-test sanity --venv --python {minor} --skip-test pslint", "pytest tests/unit -m not(matrix)"
+    whole_runs, left_out = f"{WHOLE_RUNS} -m not(matrix)", ""
     if core != NEWEST:
+        if core == OLDEST:
+            sanity += " --skip-test pylint"  # takes half of the time; the session pylint runs it
         # What depends only on the lab, on a module's options, or on no Ansible at all runs with the newest core.
-        units += " --ignore=tests/unit/plugins/module_utils --ignore=tests/unit/lab"
-        tree.run_at_once(sanity, units, f"{whole_runs} -m each_core")
+        units += "".join(f" --ignore=tests/unit/{path}" for path in ("meta", "lab", "plugins/module_utils"))
+        tree.run_at_once(sanity, units, f"{whole_runs}and(each_core)")
     else:
         # Adapters against the lab, and the report's page in a browser: without Ansible, so once is enough.
-        tree.run_at_once(sanity, units, "pytest tests/faults tests/browser -n 2 --dist loadfile")
+        tree.run_at_once(sanity, units, "pytest tests/faults tests/browser -n 2 --dist loadfile -m not(matrix)")
         if core != OLDEST:
-            whole_runs += " -m not(oldest)"
+            whole_runs += "and(not(oldest))"
         if obstacle := real_ikev2(tree):
             tree.run(whole_runs)
             left_out = f" (tests/ikev2 did not run: {obstacle})"
@@ -161,6 +173,26 @@ def test(session: nox.Session, core: str, minor: str) -> None:
             tree.run_at_once(whole_runs, "pytest tests/ikev2")
     tree.finish()
     ran[-1] = f"{versions}: passed{left_out}{NO_POWERSHELL and f' ({NO_POWERSHELL})'}"
+
+
+@nox.session(python=PYTHONS[CORES[NEWEST]], default=False, tags=["all"])
+def matrix(session: nox.Session) -> None:
+    """Every combination of what `make test` runs some of."""
+    install(session, NEWEST, "lab", "test")
+    tree = Tree(session, NEWEST, "matrix")
+    tree.run("pytest tests/unit tests/faults tests/integration -n 3 --dist worksteal -m matrix")
+    tree.finish()
+    ran.append("every combination: passed")
+
+
+@nox.session(python=PYTHONS[CORES[OLDEST]], default=False, tags=["all"])
+def pylint(session: nox.Session) -> None:
+    """What the session of the oldest ansible-core leaves out of sanity."""
+    install(session, OLDEST)
+    tree = Tree(session, OLDEST, "pylint")
+    tree.run(f"ansible-test sanity --venv --python {CORES[OLDEST]} --test pylint")
+    tree.finish()
+    ran.append("pylint with the oldest ansible-core: passed")
 
 
 def real_ikev2(tree: Tree) -> str:
@@ -185,8 +217,8 @@ def real_ikev2(tree: Tree) -> str:
 
 
 def add_test(core: str, minor: str) -> None:
-    """Add the session of one ansible-core. `make test` runs those of the oldest and the newest."""
-    default, tags = core in (OLDEST, NEWEST), ["newest"] if core == NEWEST else []
+    """Add the session of one ansible-core. `make test` runs those of the oldest and the newest, `make test-all` the others."""
+    default, tags = core in (OLDEST, NEWEST), ["newest"] if core == NEWEST else [] if core == OLDEST else ["all"]
 
     @nox.session(name=f"test-{core}", python=PYTHONS[minor], default=default, tags=tags)
     def session_function(session: nox.Session) -> None:
@@ -199,7 +231,7 @@ for core_and_minor in CORES.items():
     add_test(*core_and_minor)
 
 
-@nox.session(python=False)
+@nox.session(python=False, tags=["all"])
 def report(session: nox.Session) -> None:
     """Report which versions ran, and fail if none did."""
     if not ran:

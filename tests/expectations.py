@@ -53,6 +53,14 @@ class Expect:
         )
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_pauses() -> Iterator[None]:
+    """Ask a busy device again at once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ansible_collections.aovpn.ikev2.plugins.module_utils._http.PAUSES", (0.001, 0.001, 0.001))
+        yield
+
+
 Expecting = Callable[[list[Expect]], None]
 
 

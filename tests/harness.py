@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -16,9 +17,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab.whole import Lab
+from prefork import Prefork
 
 COMMANDS = Path(sys.executable).parent
 REPOSITORY = Path(__file__).resolve().parents[1]
+FORKED = [str(COMMANDS / name) for name in ("ansible", "ansible-playbook")]
+LONGEST = 300
+"""How many seconds a run may take at most."""
+
+
+def inherited() -> dict[str, str]:
+    """Return the environment of every run."""
+    of_tests = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+    return {**of_tests, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_PIPELINING": "1"}
+
+
+@functools.cache
+def prefork() -> Prefork:
+    """Return what starts runs quickly. It ends with the tests."""
+    return Prefork(inherited())
 
 
 @dataclass
@@ -71,22 +88,8 @@ class Ansible:
     ) -> Run:
         """Run a command; ``inventory`` adds the lab's; ``cut_off``: where a connection was lost, its session may be left open."""
         written = len(self.lab.writing())
-        process = subprocess.run(
-            [*self.within, str(COMMANDS / name), *(("-i", str(self.lab.inventory)) if inventory else ()), *arguments],
-            cwd=self.folder,
-            env={
-                **os.environ,
-                "ANSIBLE_NOCOLOR": "1",
-                "ANSIBLE_PIPELINING": "1",
-                **(environment or {}),
-            },
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-        )
-        run = Run(process.returncode, process.stdout + process.stderr, self.folder)
+        command = [str(COMMANDS / name), *(("-i", str(self.lab.inventory)) if inventory else ()), *arguments]
+        run = Run(*self._start(command, environment or {}), self.folder)
         if "--check" in arguments:
             assert self.lab.writing()[written:] == [], "a request that writes was sent in check mode"
         left_open = {device.name: device.open_sessions() for device in self.lab.devices if device.open_sessions()}
@@ -94,6 +97,23 @@ class Ansible:
         assert [secret for secret in self.lab.secrets() if secret in run.output] == [], "a secret was shown"
         assert "Traceback (most recent call last)" not in run.output, run.output
         return run
+
+    def _start(self, command: t.Sequence[str], environment: t.Mapping[str, str]) -> tuple[int, str]:
+        """Run a command to its end: in a fork, unless that may make a difference."""
+        plain = not environment and not self.within and command[0] in FORKED
+        if plain and (forks := prefork()).serves(inherited(), self.folder):
+            return forks.run(command, self.folder, LONGEST)
+        done = subprocess.run(
+            [*self.within, *command],
+            cwd=self.folder,
+            env={**inherited(), **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=LONGEST,
+        )
+        return done.returncode, done.stdout + done.stderr
 
     def playbook(self, name: str, *arguments: str, **options: t.Any) -> Run:
         """Run a playbook, which writes what it writes to the test's folder."""

@@ -19,6 +19,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible.utils.unsafe_proxy import wrap_var
 
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import visible
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils import _lock, _snapshots
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._files import create_file, replace_file
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._lock import Locked
@@ -28,7 +29,6 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report.page import re
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.hostvars import probed, read_site
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.orders import restored
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._snapshots import SnapshotError
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._text import visible
 
 ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "state": {"type": "str", "choices": ["started", "finished"], "default": "finished"},
@@ -85,7 +85,10 @@ class ActionModule(ActionBase):
         title = f"Running since {since}: if this is old, the run was killed"
         report["verdict"] = {"status": "unknown", "title": title, "lines": [], "steps": []}
         _write(base, page, report)
-        return {"base": str(base), "started": f"{now:%Y-%m-%dT%H:%M:%S.%fZ}", "lock": lock}
+        unsaved: dict[str, list[str]] = {}
+        with contextlib.suppress(SnapshotError):  # who needs the snapshots, reports what is wrong with them
+            unsaved = _unsaved(Path(options["lock"])) if options["lock"] else {}
+        return {"base": str(base), "started": f"{now:%Y-%m-%dT%H:%M:%S.%fZ}", "lock": lock, "unsaved": unsaved}
 
     def _lock(self, folder: Path, playbook: str) -> None:
         try:
@@ -142,6 +145,7 @@ class ActionModule(ActionBase):
         try:
             statistics |= _ended(report, snapshot if mine else {})
             _used_up(report, options["restored"] or {})
+            _saved(report)
         except SnapshotError as error:
             display.warning(f"{error} What has been done and reported is not affected.")
         if run.get("lock"):
@@ -182,6 +186,23 @@ def _used_up(report: Report, kept: Mapping[str, t.Any]) -> None:
     if restored(report.site, hosts):
         for name, of_file in kept["uses"].items():
             _snapshots.mark(Path(name), used=of_file)
+
+
+def _unsaved(folder: Path) -> dict[str, list[str]]:
+    found, _others = _snapshots.history(folder)
+    return {host: [str(folder / name) for name in names] for host, names in found.unsaved.items()}
+
+
+def _saved(report: Report) -> None:
+    """Note in the snapshots of runs that were killed that a load balancer is saved, now that it has been changed or at least saved."""
+    for host, item in report.site.load_balancers.items():
+        if (
+            not report.site.check_mode
+            and not item.failure
+            and any(step.stage == "change" for step in item.record.steps)
+        ):
+            for name in item.unsaved:
+                _snapshots.mark(Path(name), saved=[host])
 
 
 def _unwritten(error: OSError) -> str:

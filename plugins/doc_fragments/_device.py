@@ -94,9 +94,16 @@ attributes:
     SAVE = r"""
 options:
   save:
-    description: Whether to save a change, so that it survives a reboot. Nothing is saved if nothing was changed.
+    description: Whether to save a change, so that it survives a reboot. Nothing is saved if nothing was changed, except with O(save_pending=true).
     type: bool
     default: true
+  save_pending:
+    description:
+      - Whether an earlier run may have been killed between a change and its save. The configuration is then saved even if nothing has to be changed, and the
+        finding V(unsaved_change) says so.
+      - The playbooks set this where a snapshot says that its run has not finished.
+    type: bool
+    default: false
 """
 
     SERVER = r"""

@@ -10,6 +10,7 @@ import abc
 import typing as t
 from collections.abc import Iterable, Mapping, Sequence
 
+from ansible_collections.aovpn.ikev2.plugins.module_utils import _http
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Endpoint, Http
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     Change,
@@ -42,9 +43,11 @@ class Adapter(abc.ABC):
     def __init__(self, endpoint: Endpoint) -> None:
         self.host = endpoint.host
         self.label = f"{self.title} {endpoint.host}"
-        self.progress: list[str] = []
-        """What the task waited for, and what the device reported meanwhile."""
         self._http = Http(endpoint, self.label)
+        self.save_pending = False
+        """Whether an earlier run may have left a change unsaved."""
+        self.progress = self._http.progress
+        """What the task waited for, and what the device reported meanwhile."""
 
     @classmethod
     def of(cls, endpoint: Endpoint, options: dict[str, t.Any], snapshot: Snapshot | None) -> t.Self:
@@ -56,9 +59,23 @@ class Adapter(abc.ABC):
         """Count the HTTP requests so far."""
         return self._http.requests
 
+    @property
+    def pauses(self) -> tuple[float | None, ...]:
+        """Return how many seconds to wait after each try; None after the last one."""
+        return (*_http.PAUSES, None)
+
+    def pause(self, seconds: float, note: str) -> None:
+        """Wait, and note why."""
+        self._http.pause(seconds, note)
+
     def shield(self) -> None:
         """Let no interruption come between this and the end, as for a rollback and the log-out."""
-        self._http.shielded = True
+        self._http.shield()
+
+    @property
+    def saves(self) -> bool:
+        """Report whether ``keep`` saves anything."""
+        return False
 
     # What is wanted, in the device's own settings
 

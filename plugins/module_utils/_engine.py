@@ -29,6 +29,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     UnexpectedAnswer,
     Unreachable,
     Value,
+    visible,
 )
 from ansible_collections.aovpn.ikev2.plugins.module_utils._network import plain_addresses
 
@@ -136,7 +137,7 @@ def run(adapter: Adapter, order: Order, *, check_mode: bool) -> Result:
         finally:
             _close(adapter, result)
             result.requests = adapter.requests
-            result.progress = tuple(adapter.progress)
+            result.progress = tuple(map(visible, adapter.progress))
     except BaseException as error:
         # A time-out and Ctrl-C, too: who ends the run otherwise would not know what is true of the device.
         result.failed = True
@@ -208,8 +209,13 @@ def _run(adapter: Adapter, order: Order, result: Result, *, check_mode: bool) ->
         result.findings.extend(plan.family_findings(guarded.services, changes, order, adapter))
         result.findings.extend(plan.return_path_findings(guarded.services, changes, order, adapter))
     result.findings.extend(plan.pair_findings(result.before, changes, order, adapter))
+    saving = adapter.save_pending and not (check_mode or gathering)
+    if adapter.save_pending:
+        result.findings.append(plan.unsaved_finding(adapter.label, saved=saving))
     if not changes or gathering:
         result.changes = tuple(changes)
+        if saving:
+            _keep(adapter)
         return
 
     blockers = [
@@ -232,7 +238,7 @@ def _run(adapter: Adapter, order: Order, result: Result, *, check_mode: bool) ->
     else:
         # Not known until the device has been read again.
         result.services, result.final_state = (), "unknown"
-        after = _change(adapter, changes, selected, result)
+        after = _change(adapter, order, changes, selected, reading, result)
         result.final_state = "changed"
     result.changed = True
     result.services = _as_selected(result.before, after)
@@ -258,28 +264,25 @@ def _as_selected(selected: Sequence[Service], after: Reading) -> tuple[Service, 
     )
 
 
-def _change(adapter: Adapter, changes: Sequence[Change], selected: Sequence[Service], result: Result) -> Reading:
+def _change(
+    adapter: Adapter,
+    order: Order,
+    changes: Sequence[Change],
+    selected: Sequence[Service],
+    reading: Reading,
+    result: Result,
+) -> Reading:
     """Apply, verify and keep. Roll back where one of these fails, and note in ``result`` what is in effect then.
 
     :raises DeviceError: saying so.
     """
     keeping = False
     try:
-        try:
-            adapter.apply(changes)
-        except Unreachable as error:
-            # The answer was lost, the change perhaps not: the device decides.
-            after = _reread(adapter, selected)
-            if any(after.value(change) != change.after for change in changes):
-                raise error from None
-        else:
-            after = _reread(adapter, selected)
-            if partly := _partly(after, changes):
-                adapter.apply(partly)
-                after = _reread(adapter, selected)
+        after = _settle(adapter, changes, selected)
         _verify(after, changes, adapter.label)
+        _verify(after, _appeared(adapter, order, selected, reading, after), adapter.label)
         keeping = True
-        adapter.keep()
+        _keep(adapter)
     except BaseException as raised:
         reported = _reported(raised, adapter.label)
         left = _undo(adapter, changes, selected, result)
@@ -288,8 +291,54 @@ def _change(adapter: Adapter, changes: Sequence[Change], selected: Sequence[Serv
             left = _keep_again(adapter, result)
         if left is None:
             raise DeviceError(f"{reported} Everything is as it was before.") from raised
+        if adapter.saves and result.changes:
+            left += (
+                " What of this is saved is not known: save it when it is right."
+                if keeping and not answered
+                else " None of this is saved: a restart of the device brings back the configuration from before the change."
+            )
         raise DeviceError(f"{reported} The rollback failed too: {left}") from raised
     return after
+
+
+def _settle(adapter: Adapter, changes: Sequence[Change], selected: Sequence[Service]) -> Reading:
+    """Apply, and again what the device has not taken because it was busy, lost the answer or took a part. The device decides what is in effect.
+
+    :raises DeviceError: where it refuses, and where it stays busy.
+    """
+    left = changes
+    for pause in adapter.pauses:
+        busy = None
+        try:
+            adapter.apply(left)
+        except DeviceError as error:
+            if not (error.transient or isinstance(error, Unreachable)):
+                raise
+            busy = error
+        after = _reread(adapter, selected)
+        left = _standing(after, changes if busy else left, only_in_part=not busy)
+        if not left:
+            return after
+        if pause is None or (busy and not busy.transient):
+            break
+        if busy:
+            adapter.pause(pause, f"The change was not taken, so it was sent again after {pause} s: {busy}")
+    if busy:
+        raise busy
+    return after
+
+
+def _keep(adapter: Adapter) -> None:
+    """Save, and again while the device is busy: saving twice is the same as saving once."""
+    for pause in adapter.pauses:
+        try:
+            adapter.keep()
+        except DeviceError as error:
+            if not error.transient or pause is None:
+                raise
+            adapter.pause(pause, f"Saving was tried again after {pause} s: {error}")
+        else:
+            return
 
 
 def _reread(adapter: Adapter, selected: Sequence[Service]) -> Reading:
@@ -302,7 +351,7 @@ def _reread(adapter: Adapter, selected: Sequence[Service]) -> Reading:
 def _keep_again(adapter: Adapter, result: Result) -> str | None:
     """Save again after a rollback, since the save that got no answer may have saved the change. Return what is left to do."""
     try:
-        adapter.keep()
+        _keep(adapter)
     except BaseException as error:
         result.final_state = "unknown"
         return (
@@ -312,12 +361,13 @@ def _keep_again(adapter: Adapter, result: Result) -> str | None:
     return None
 
 
-def _partly(after: Reading, changes: Sequence[Change]) -> list[Change]:
-    """List what the device took only in part, so that it is neither as before nor as wanted. A second try may complete it."""
+def _standing(after: Reading, changes: Sequence[Change], *, only_in_part: bool) -> list[Change]:
+    """List the changes that the device has not taken, or ``only_in_part``: so that a value is neither as before nor as wanted."""
     return [
         replace(change, before=standing)
         for change in changes
-        if (standing := after.value(change)) is not None and standing not in (change.before, change.after)
+        if (standing := after.value(change)) not in (None, change.after)
+        and not (only_in_part and standing == change.before)
     ]
 
 
@@ -329,6 +379,17 @@ def _verify(after: Reading, changes: Sequence[Change], label: str) -> None:
             + ", ".join(f"{change} is {after.value(change)!r} and not {change.after!r}" for change in wrong)
             + "."
         )
+
+
+def _appeared(
+    adapter: Adapter, order: Order, selected: Sequence[Service], before: Reading, after: Reading
+) -> list[Change]:
+    """List what was right before the change and is not any more: somebody else has changed the other half of a pair, for example."""
+    now = _as_selected(selected, after)
+    if len(now) != len(selected):
+        return []
+    known = {(change.id, change.setting) for change in plan.changes(adapter, order, before, selected)}
+    return [change for change in plan.changes(adapter, order, after, now) if (change.id, change.setting) not in known]
 
 
 def _undo(adapter: Adapter, changes: Sequence[Change], selected: Sequence[Service], result: Result) -> str | None:
@@ -344,10 +405,10 @@ def _undo(adapter: Adapter, changes: Sequence[Change], selected: Sequence[Servic
         ]
         if back:
             try:
-                adapter.apply(back)
+                now = _settle(adapter, back, selected)
             except Exception as error:
                 problem = f"{_reported(error, adapter.label)} "  # the device decides here, too
-            now = _reread(adapter, selected)
+                now = _reread(adapter, selected)
     except BaseException as error:
         named = ", ".join(map(str, changes))
         return f"{problem}{_reported(error, adapter.label)} Not known to be as before: {named}. Run the task again, or check the device."

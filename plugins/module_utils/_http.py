@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import functools
 import json
@@ -14,9 +15,16 @@ import time
 import typing as t
 from dataclasses import dataclass
 from email.message import Message
+from urllib.parse import quote, unquote
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils import _libraries as libraries
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import NOT_UNDERSTOOD, UnexpectedAnswer, Unreachable
+from ansible_collections.aovpn.ikev2.plugins.module_utils import _transport as transport
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
+    NOT_UNDERSTOOD,
+    TRANSIENT,
+    UnexpectedAnswer,
+    Unreachable,
+)
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,8 +37,23 @@ Auth: t.TypeAlias = "tuple[str, str] | None"
 INTERRUPTIONS = {signal.SIGALRM, signal.SIGINT, signal.SIGTERM}
 """The signals of a task's time limit, and of Ctrl-C and the end of the controller."""
 
+LET_THROUGH: set[signal.Signals] = set()
+"""The signals that are not held back any more: a second Ctrl-C ends the task at once."""
+
 LARGEST = 32 * 2**20
 """How many bytes of an answer are read at most; the largest that devices send have a few million."""
+
+NO_COMMON_TLS = ("PROTOCOL", "VERSION", "CIPHER", "HANDSHAKE_FAILURE", "DH_KEY_TOO_SMALL", "EE_KEY_TOO_SMALL")
+"""What OpenSSL's reasons contain where the certificate is not what is wrong."""
+
+HIDDEN = "…"
+"""What stands in place of a secret."""
+
+PAUSES = (1, 2, 4)
+"""How many seconds to wait before the next try, where a device is busy or has lost the connection."""
+
+LONGEST, LONGER = 1800, 600
+"""How many seconds all requests of a task may take, and how many a rollback and the log-out have at least."""
 
 
 @contextlib.contextmanager
@@ -104,7 +127,8 @@ class Answer:
         kind = "a web page" if "<html" in self.text[:2000].lower() else "something else"
         return UnexpectedAnswer(
             f"{self.device} answered with HTTP status {self.status} and {kind} where {expected} was expected."
-            " Is this the address and port of its management API, and has the device finished starting?"
+            " Is this the address and port of its management API, and has the device finished starting?",
+            transient=self.status in TRANSIENT,
         )
 
 
@@ -122,7 +146,7 @@ def _interruptible(allowed: bool) -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTIONS if allowed else ())
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+        signal.pthread_sigmask(signal.SIG_SETMASK, former - LET_THROUGH)
 
 
 class Http:
@@ -131,15 +155,20 @@ class Http:
     def __init__(self, endpoint: Endpoint, device: str) -> None:
         self.device = device
         self.requests = 0
+        self.progress: list[str] = []
+        """What the task waited for."""
         self.shielded = False
         """Whether interruptions have to wait until the module ends, because a rollback or the log-out is under way."""
+        self._secrets: set[str] = set()
         self._endpoint = endpoint
+        self._clock = transport.Clock()
+        self._end = time.monotonic() + LONGEST
         host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
         self._base = f"https://{host}:{endpoint.port}"
 
     @functools.cached_property
     def _session(self) -> requests.Session:
-        session = libraries.requests.Session()
+        session = transport.session(self._clock)
         session.auth = _untouched
         cert, key = self._endpoint.client_cert, self._endpoint.client_key
         session.cert = (cert, key) if cert and key else cert
@@ -150,63 +179,123 @@ class Http:
         method: str,
         path: str,
         *,
+        repeat: bool | None = None,
+        idle: t.Callable[[Answer], bool] = lambda _answer: False,
+        pause: float = 0.0,
+        patience: int = 0,
+        **content: t.Any,
+    ) -> Answer:
+        """Send one request, and again where the device is busy or has lost the connection; ``content`` is as of ``_send``.
+
+        ``repeat``: whether it may be sent again whatever happened to it; by default that is so for GET alone. ``idle``: whether an answer
+        of a busy device says that nothing was done, so that anything may be sent again. ``pause``: how many seconds to wait
+        at least. ``patience``: how many seconds the answer may take, if that is more than the endpoint's time-out.
+        An interruption comes through before the request, and while a read waits for its answer. What a write has done is never left open.
+
+        :raises Unreachable: where there is no answer, or no whole one within the time-out.
+        :raises UnexpectedAnswer: where it is larger than any of a management API.
+        """
+        repeat = method == "GET" if repeat is None else repeat
+        for wait in (*PAUSES, None):
+            try:
+                answer = self._send(
+                    method, path, max(self._endpoint.timeout, patience), repeat and not patience, **content
+                )
+            except Unreachable as error:
+                if not (error.transient and repeat) or wait is None:
+                    raise
+            else:
+                if answer.status not in TRANSIENT or not (repeat or idle(answer)) or wait is None:
+                    return answer
+                where = self.masked(f"{method} {path}".partition("?")[0])
+                self.progress.append(f"Busy at {where}: asked again after {max(wait, pause):g} s.")
+            with _interruptible(repeat and not self.shielded):
+                time.sleep(max(wait, pause))
+        return answer
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        timeout: int,
+        interruptible: bool,
+        *,
         body: t.Any = None,
         form: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         auth: Auth = None,
-        repeat: bool | None = None,
-        pause: float = 0.0,
-        patience: int = 0,
+        masked: bool = True,
     ) -> Answer:
-        """Send one request; ``body`` goes as JSON, ``form`` as a form.
+        """Send one request; ``body`` goes as JSON, ``form`` as a form. ``masked``: whether the answer comes without what is hidden."""
+        with _interruptible(not self.shielded):
+            pass
+        if time.monotonic() > self._end:
+            raise Unreachable(
+                f"{self.device}: the task has taken more than {LONGEST} s, and was ended. Check whether the device is overloaded."
+            )
+        if auth:
+            self.hide(base64.b64encode(":".join(auth).encode()).decode())
+        self.requests += 1
+        self._clock.start(timeout)
+        try:
+            with (
+                _interruptible(interruptible and not self.shielded),
+                self._session.request(
+                    method,
+                    self._base + path,
+                    json=body,
+                    data=form,
+                    headers=headers,
+                    auth=auth,
+                    timeout=(self._endpoint.timeout, timeout),
+                    # Given here and not on the session, where REQUESTS_CA_BUNDLE would have the last word over ca_path.
+                    verify=(self._endpoint.ca_path or True) if self._endpoint.validate_certs else False,
+                    allow_redirects=False,
+                    stream=True,
+                ) as response,
+            ):
+                content, charset = transport.body(response, self._clock, LARGEST), _charset(response)
+                if content is None:
+                    raise UnexpectedAnswer(
+                        f"{self.device} answered with more than {LARGEST} bytes, which cannot be an answer of its management API."
+                        " Check options 'host' and 'port'."
+                    )
+                self.hide(*filter(None, (cookie.value for cookie in self._session.cookies)))
+                # Devices repeat what they were sent, in their messages above all.
+                for secret in self._secrets if masked else ():
+                    content = content.replace(secret.encode(), HIDDEN.encode())
+                return Answer(response.status_code, _text(content, charset), self.device, content, charset)
+        except libraries.requests.exceptions.RequestException as error:
+            raise self._unreachable(error, timeout) from None
+        except (OSError, ValueError):
+            # requests raises these bare for a missing ca_path, and for an invalid host name.
+            raise Unreachable(
+                f"{self.device} cannot be asked: option 'host' or {self._files()} is not usable (no such file, or not a host name)."
+            ) from None
 
-        ``repeat`` says that a dropped connection may be answered by asking once more, after so many seconds of ``pause``;
-        by default that is so for GET alone. ``patience``: how many seconds the answer may take, if that is more than the endpoint's time-out.
-        An interruption comes through before the request, and while a read waits for its answer. What a write has done is never left open.
+    def pause(self, seconds: float, note: str) -> None:
+        """Wait, and note why in ``progress``."""
+        self.progress.append(note)
+        time.sleep(seconds)
 
-        :raises Unreachable: where there is no answer.
-        :raises UnexpectedAnswer: where it is larger than any of a management API.
-        """
-        timeout = max(self._endpoint.timeout, patience)
-        tries = 2 if (method == "GET" if repeat is None else repeat) else 1
-        reads = tries > 1 and not patience
-        while True:
-            tries -= 1
-            with _interruptible(not self.shielded):
-                pass
-            self.requests += 1
-            try:
-                with (
-                    _interruptible(reads and not self.shielded),
-                    self._session.request(
-                        method,
-                        self._base + path,
-                        json=body,
-                        data=form,
-                        headers=headers,
-                        auth=auth,
-                        timeout=(self._endpoint.timeout, timeout),
-                        # Given here and not on the session, where REQUESTS_CA_BUNDLE would have the last word over ca_path.
-                        verify=(self._endpoint.ca_path or True) if self._endpoint.validate_certs else False,
-                        allow_redirects=False,
-                        stream=True,
-                    ) as response,
-                ):
-                    body, charset = self._body(response), _charset(response)
-                    return Answer(response.status_code, _text(body, charset), self.device, body, charset)
-            except libraries.requests.exceptions.RequestException as error:
-                if tries and _dropped(error):
-                    time.sleep(pause)
-                    continue
-                raise self._unreachable(error, timeout) from None
-            except (OSError, ValueError):
-                # requests raises these bare for a missing ca_path, and for an invalid host name.
-                raise Unreachable(
-                    f"{self.device} cannot be asked: option 'host' or {self._files()} is not usable (no such file, or not a host name)."
-                ) from None
+    def hide(self, *secrets: str) -> None:
+        """Never show these, such as the id of a session, whatever the device answers. Each is hidden with and without percent-encoding."""
+        self._secrets.update(form for secret in secrets for form in (secret, quote(secret, safe=""), unquote(secret)))
+
+    def masked(self, text: str) -> str:
+        """Return a text without what is hidden."""
+        for secret in self._secrets:
+            text = text.replace(secret, HIDDEN)
+        return text
+
+    def shield(self) -> None:
+        """Let no interruption through from now on, and leave enough time for what is under way."""
+        self.shielded = True
+        self._end = max(self._end, time.monotonic() + LONGER)
 
     def remember(self, name: str, value: str) -> None:
-        """Send a cookie from now on."""
+        """Send a cookie from now on, and never show it."""
+        self.hide(value)
         self._session.cookies.set(name, value)
 
     def forget(self) -> None:
@@ -218,17 +307,6 @@ class Http:
         if "_session" in vars(self):
             self._session.close()
 
-    def _body(self, response: requests.Response) -> bytes:
-        body = bytearray()
-        for chunk in response.iter_content(2**16):
-            body += chunk
-            if len(body) > LARGEST:
-                raise UnexpectedAnswer(
-                    f"{self.device} answered with more than {LARGEST} bytes, which cannot be an answer of its management API."
-                    " Check options 'host' and 'port'."
-                )
-        return bytes(body)
-
     def _files(self) -> str:
         return "'client_cert', 'client_key' or 'ca_path'" if self._endpoint.client_cert else "'ca_path'"
 
@@ -236,6 +314,11 @@ class Http:
         # The library's own words stay out: they hold the URL, and a URL may hold a token.
         exceptions = libraries.requests.exceptions
         where = f"{self.device}, port {self._endpoint.port}"
+        if isinstance(error, exceptions.SSLError) and any(reason in repr(error) for reason in NO_COMMON_TLS):
+            return Unreachable(
+                f"{where}: no TLS connection, since the device and this controller have no version or cipher of TLS in common,"
+                " or the device does not speak TLS at this port. Check option 'port', the device's TLS settings and OpenSSL's on the controller."
+            )
         if isinstance(error, exceptions.SSLError):
             return Unreachable(
                 f"{where}: the TLS certificate was not accepted. Give the certificate authority that signed it as 'ca_path'"
@@ -259,7 +342,7 @@ class Http:
             return Unreachable(
                 f"{where}: the connection was refused. Check option 'port', and that the management API is on."
             )
-        return Unreachable(f"{where}: the connection was lost ({type(error).__name__}).")
+        return Unreachable(f"{where}: the connection was lost ({type(error).__name__}).", dropped=_dropped(error))
 
 
 def _charset(response: requests.Response) -> str:

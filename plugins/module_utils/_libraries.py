@@ -14,6 +14,7 @@ import typing as t
 if t.TYPE_CHECKING:
     import netaddr
     import requests
+    import urllib3
 
     MISSING: dict[str, str] = {}
 else:
@@ -29,9 +30,9 @@ else:
 
     def __getattr__(name):
         # Importing requests takes longer than all else that a task imports: only who asks for it pays.
-        if name == "requests":
+        if name in ("requests", "urllib3"):  # the second comes with the first
             return importlib.import_module(name)
         raise AttributeError(name)
 
 
-__all__ = ("MISSING", "netaddr", "requests")
+__all__ = ("MISSING", "netaddr", "requests", "urllib3")

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import typing as t
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -65,6 +66,7 @@ FINDING_CODES: t.Final[Mapping[str, str]] = {
     "snat_pool_needed": "A rollback needs a SNAT pool that nothing else may refer to after the change.",
     "subnet_originating": "The load balancer may send from an address of its own in the servers' subnet.",
     "unsupported_mode": "The service works in a mode in which this setting cannot keep the source address.",
+    "unsaved_change": "A run that was killed may have left a change unsaved, which a reboot would undo.",
     "unsynced_changes": "The other unit does not have all changes.",
 }
 """Every code that a finding can have, and that ``accept`` takes. The table in docs/findings.md says the same at length."""
@@ -82,8 +84,31 @@ NOT_UNDERSTOOD: tuple[type[Exception], ...] = (
 """What reading an object raises if its fields are missing, or not of the expected type."""
 
 
+_BLANK = {"\n", "\r", "\t"}
+_INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+
+def visible(value: str) -> str:
+    """Write control characters, and those that change the direction of writing, as their number, so that no text can hide or mislead."""
+    return "".join(
+        " " if sign in _BLANK else f"<U+{ord(sign):04X}>" if unicodedata.category(sign) in _INVISIBLE else sign
+        for sign in value
+    )
+
+
+TRANSIENT = frozenset({429, 500, 502, 503, 504})
+"""The HTTP statuses of a device that is busy, or about to restart: the same request may succeed a moment later."""
+
+
 class DeviceError(Exception):
-    """An error that an administrator sees. Its text names the device, the object, and what to do next."""
+    """An error that an administrator sees. Its text names the device, the object, and what to do next.
+
+    ``transient``: the same request may succeed a moment later.
+    """
+
+    def __init__(self, message: str, *, transient: bool = False) -> None:
+        super().__init__(visible(message))
+        self.transient = transient
 
 
 class InvalidInput(DeviceError):
@@ -91,7 +116,10 @@ class InvalidInput(DeviceError):
 
 
 class Unreachable(DeviceError):
-    """There was no answer, so the request may or may not have taken effect."""
+    """There was no answer, so the request may or may not have taken effect. ``dropped``: because the connection was lost."""
+
+    def __init__(self, message: str, *, dropped: bool = False) -> None:
+        super().__init__(message, transient=dropped)
 
 
 class AccessDenied(DeviceError):
@@ -104,8 +132,8 @@ class Refused(DeviceError):
     ``status`` is the HTTP status, ``code`` the device's own error code (0 if it gave none).
     """
 
-    def __init__(self, message: str, *, status: int = 0, code: int = 0) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, status: int = 0, code: int = 0, transient: bool = False) -> None:
+        super().__init__(message, transient=transient or status in TRANSIENT)
         self.status = status
         self.code = code
 
@@ -239,6 +267,10 @@ class Finding:
     object: str
     message: str
     remedy: str
+
+    def __post_init__(self) -> None:
+        for name in ("object", "message", "remedy"):
+            object.__setattr__(self, name, visible(getattr(self, name)))
 
     def as_dict(self) -> dict[str, str]:
         """Return plain values."""

@@ -18,7 +18,7 @@ from ansible.module_utils.common.parameters import AnsibleFallbackNotFound
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import Adapter
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
-from ansible_collections.aovpn.ikev2.plugins.module_utils._http import INTERRUPTIONS, Endpoint
+from ansible_collections.aovpn.ikev2.plugins.module_utils._http import INTERRUPTIONS, LET_THROUGH, Endpoint
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import MISSING
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import IKE_PORTS, InvalidInput, Order
 from ansible_collections.aovpn.ikev2.plugins.module_utils._platforms import PLATFORMS, Platform, Spec
@@ -36,6 +36,9 @@ COMMON: Spec = {
     "return_path": {"type": "dict"},
     "accept": {"type": "list", "elements": "str", "default": []},
 }
+
+
+ENDED = b"Interrupted twice, so the task ended at once: what is in effect on the device is not known. Run the playbook again.\n"
 
 
 def argument_spec(platform: Platform) -> Spec:
@@ -82,6 +85,7 @@ def interruptions_held() -> t.Iterator[None]:
     """Hold interruptions back, except where ``Http`` lets them through: there, they raise an exception, and the engine rolls back.
 
     Ansible ends its worker at once on SIGINT or SIGTERM, so these are handed on to it in the end, when everything else is done.
+    A second Ctrl-C ends the process at once, in the middle of a rollback as well.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -89,7 +93,12 @@ def interruptions_held() -> t.Iterator[None]:
     received: list[int] = []
 
     def note(number: int, _frame: t.Any) -> None:
+        if number == signal.SIGINT and number in LET_THROUGH:
+            os.write(2, ENDED)
+            os._exit(128 + number)
         received.append(number)
+        if number == signal.SIGINT:
+            LET_THROUGH.add(signal.SIGINT)
         if len(received) == 1:
             raise KeyboardInterrupt
 
@@ -101,6 +110,7 @@ def interruptions_held() -> t.Iterator[None]:
         # There is a result. A time limit that is reached from now on has nothing left to end.
         signal.alarm(0)
         signal.sigtimedwait([signal.SIGALRM], 0)
+        LET_THROUGH.clear()
         for handled, handler in former.items():
             signal.signal(handled, handler)
         if received:

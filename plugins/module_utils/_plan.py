@@ -67,6 +67,22 @@ def device_findings(changes: Iterable[Change], label: str) -> list[Finding]:
     ]
 
 
+def unsaved_finding(label: str, *, saved: bool) -> Finding:
+    """Report that an earlier run may have left a change unsaved."""
+    message = "A run that changed this device has not finished, and may have left the change unsaved."
+    if saved:
+        return Finding(
+            "unsaved_change", "info", label, f"{message} The configuration is saved now.", "No action needed."
+        )
+    return Finding(
+        "unsaved_change",
+        "warning",
+        label,
+        f"{message} A reboot would undo it.",
+        "Run remediate or rollback, which saves the configuration; or save it by hand.",
+    )
+
+
 def snapshot_findings(adapter: Adapter, snapshot: Snapshot | None) -> list[Finding]:
     """Report a snapshot that was taken from another device."""
     if snapshot is None or (snapshot.platform, snapshot.host) == (adapter.platform, adapter.host):

@@ -35,7 +35,7 @@ class Platform:
 
 
 SECRET: t.Final = {"type": "str", "no_log": True}
-SAVE: Spec = {"save": {"type": "bool", "default": True}}
+SAVE: Spec = {"save": {"type": "bool", "default": True}, "save_pending": {"type": "bool", "default": False}}
 
 BIGIP: Spec = {
     "host": {"type": "str", "required": True, "aliases": ["server"], "env": ["F5_SERVER"]},

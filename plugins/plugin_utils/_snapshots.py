@@ -44,14 +44,18 @@ def write(folder: Path, snapshot: SiteSnapshot, now: datetime) -> Path:
     return path
 
 
-def mark(path: Path, *, finished: bool = False, used: Collection[str] = ()) -> None:
-    """Note in a snapshot that its run has finished, or that these hosts have been restored.
+def mark(path: Path, *, finished: bool = False, used: Collection[str] = (), saved: Collection[str] = ()) -> None:
+    """Note in a snapshot that its run has finished, or that these hosts have been restored or saved.
 
     :raises SnapshotError: if that is not possible.
     """
     now = f"{datetime.now(UTC):{TIME}}"
     snapshot = load(path)
-    marked = replace(snapshot.restored(dict.fromkeys(used, now)), finished=now if finished else snapshot.finished)
+    marked = replace(
+        snapshot.restored(dict.fromkeys(used, now)),
+        finished=now if finished else snapshot.finished,
+        saved={**snapshot.saved, **dict.fromkeys(saved, now)},
+    )
     with _writable():
         replace_file(path, _text(marked), MODE)
 

@@ -7,19 +7,7 @@
 from __future__ import annotations
 
 import typing as t
-import unicodedata
 from collections.abc import Mapping, Sequence
-
-_BLANK = {"\n", "\r", "\t"}
-_INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-
-
-def visible(value: str) -> str:
-    """Write control characters, and those that change the direction of writing, as their number, so that no text can hide or mislead."""
-    return "".join(
-        " " if sign in _BLANK else f"<U+{ord(sign):04X}>" if unicodedata.category(sign) in _INVISIBLE else sign
-        for sign in value
-    )
 
 
 def setting(value: t.Any) -> str:

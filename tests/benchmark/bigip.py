@@ -9,11 +9,11 @@ The peer is at its fastest: telemetry and checks off, one play, one task that lo
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
-from benchmark.harness import GATEWAYS, Bench, Tasks, addresses
+from benchmark.harness import Bench, Tasks, addresses
 from lab.bigip import BigIp
+from lab.core import CertificateAuthority
 
 AUTOMAP, NONE = {"type": "automap"}, {"type": "none"}
 
@@ -21,17 +21,12 @@ AUTOMAP, NONE = {"type": "automap"}, {"type": "none"}
 class BigIpBench(Bench):
     """Pairs of virtual servers."""
 
-    title = "BIG-IP"
+    module = "bigip_snat"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, authority: CertificateAuthority) -> None:
         self.bigip = BigIp()
-        super().__init__(self.bigip, folder)
-        self.environment = {"F5_TELEMETRY_OFF": "true", "SSL_CERT_FILE": str(self.ca)}
+        super().__init__(self.bigip, folder, authority)
         self.names: list[str] = []
-
-    @property
-    def ways(self) -> dict[str, Callable[[], Tasks]]:
-        return {"bigip_snat": self._ours, "bigip_virtual_server": self._theirs}
 
     def fill(self, pairs: int, others: int) -> None:
         self.bigip.reset()
@@ -52,12 +47,8 @@ class BigIpBench(Bench):
         virtual = self.bigip.state["virtual"]
         return [name for name in self.names if virtual[name]["sourceAddressTranslation"] != NONE]
 
-    def _ours(self) -> Tasks:
-        """Every pair at once."""
-        return [{"aovpn.ikev2.bigip_snat": {**self.connection, "return_path": GATEWAYS}}]
-
-    def _theirs(self) -> Tasks:
-        """One virtual server after the other."""
+    def theirs(self) -> Tasks:
+        """Return the peer's task: one virtual server after the other."""
         provider = {
             "server": self.connection["host"],
             "server_port": self.connection["port"],

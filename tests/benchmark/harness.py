@@ -2,50 +2,47 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What every benchmark shares: a stand-in with so many pairs among so many others, whole runs of ansible-playbook, and one table.
+"""What every benchmark shares: a stand-in with so many pairs among so many others, and whole runs of ansible-playbook.
 
-Wall times hold the start of ansible-playbook. Requests are those that the stand-in has counted. No figure counts unless the
-job was done: every pair ends as it has to.
+No figure counts unless the job was done: every pair ends as it has to.
 """
 
 from __future__ import annotations
 
 import abc
+import contextlib
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import typing as t
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
-
-from rich.console import Console
-from rich.table import Table
+from statistics import median
 
 from lab.core import CertificateAuthority, Device
 
-Tasks: t.TypeAlias = "list[dict[str, t.Any]]"
-
+COMMANDS = Path(sys.executable).parent
+OWN = "{{ ansible_playbook_python }}"
+OTHER = f"{{{{ ['{COMMANDS}/python', '{COMMANDS}/python3'] | reject('eq', ansible_playbook_python) | first }}}}"
+"""The controller's Python, and the same one by another name, with which tasks run as modules."""
 GATEWAYS = {"10.10.0.11": "10.10.0.1", "10.10.0.12": "10.10.0.1"}
-LONGEST = 3600
-"""How many seconds a run may take at most."""
+
+Tasks: t.TypeAlias = "list[dict[str, t.Any]]"
 
 
 class Bench(abc.ABC):
-    """One vendor's stand-in, and the ways to the same end on it."""
+    """One vendor's stand-in, and our task on it."""
 
-    title: t.ClassVar[str]
-    others: t.ClassVar[Sequence[int]] = (0, 500, 2000)
-    published: t.ClassVar[t.Mapping[str, int]] = {}
-    """Requests of a peer that is not run here, for one pair, unchanged and changed."""
+    module: t.ClassVar[str]
 
-    def __init__(self, device: Device, folder: Path) -> None:
+    def __init__(self, device: Device, folder: Path, authority: CertificateAuthority) -> None:
         self.device = device
-        self.folder = folder
         self.ca = folder / "ca.pem"
-        self.environment: dict[str, str] = {}
-        authority = CertificateAuthority()
         authority.write(self.ca)
         device.start(authority)
 
@@ -55,10 +52,9 @@ class Bench(abc.ABC):
         options: dict[str, t.Any] = self.device.variables(self.ca)["load_balancer_connection"]
         return options
 
-    @property
-    @abc.abstractmethod
-    def ways(self) -> dict[str, Callable[[], Tasks]]:
-        """Return what is compared: a name, and what makes the tasks that do the job."""
+    def ours(self) -> Tasks:
+        """Return our task, which sees to every pair at once."""
+        return [{f"aovpn.ikev2.{self.module}": {**self.connection, "return_path": GATEWAYS}}]
 
     @abc.abstractmethod
     def fill(self, pairs: int, others: int) -> None:
@@ -72,28 +68,101 @@ class Bench(abc.ABC):
     def not_done(self) -> list[str]:
         """Name what does not stand as the job has to leave it."""
 
-    def run(self, tasks: Tasks) -> tuple[int, float]:
-        """Run tasks in one play, see that the job is done, and give requests and seconds."""
-        playbook = self.folder / "play.json"
-        play = {"hosts": "localhost", "gather_facts": False, "tasks": tasks}
-        playbook.write_text(json.dumps([play]), encoding="utf-8")
-        self.device.log.clear()
-        started = time.monotonic()
-        done = subprocess.run(
-            [str(Path(sys.executable).parent / "ansible-playbook"), str(playbook)],
-            env={**os.environ, "ANSIBLE_PIPELINING": "1", **self.environment},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=LONGEST,
+
+@dataclass(frozen=True)
+class Sample:
+    """What one run cost: requests, seconds, seconds of processor time on the controller, and the most MiB that ansible-playbook itself had."""
+
+    requests: int
+    wall: float
+    cpu: float
+    memory: float
+
+
+@dataclass
+class Job:
+    """Something to measure: the ``way`` in which ``what`` is done, how many ``runs`` there are, and ``published`` figures of others."""
+
+    part: str
+    what: str
+    way: str
+    tasks: Callable[[], Tasks] = list
+    prepare: Callable[[], None] = lambda: None
+    bench: Bench | None = None
+    hosts: int = 1
+    forks: int = 5
+    variables: t.Mapping[str, str] = field(default_factory=dict)
+    runs: int = 5
+    published: str = ""
+    samples: list[Sample] = field(default_factory=list)
+
+    def of(self, name: str) -> float:
+        """Return the median of a figure."""
+        return median(getattr(sample, name) for sample in self.samples)
+
+    def spread(self, name: str) -> tuple[float, float]:
+        """Return the smallest and the largest of a figure."""
+        values = [getattr(sample, name) for sample in self.samples]
+        return min(values), max(values)
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """Return the row for the JSON file."""
+        figures = ("requests", "wall", "cpu", "memory")
+        measured = {name: {"median": self.of(name), "spread": self.spread(name)} for name in figures if self.samples}
+        return {"part": self.part, "what": self.what, "way": self.way, "runs": len(self.samples), **measured} | (
+            {"published": self.published} if self.published else {}
         )
-        seconds = time.monotonic() - started
-        if done.returncode or self.not_done():
-            raise SystemExit(
-                f"the job was not done ({self.not_done()[:3]}):\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
+
+    def run(self, folder: Path, environment: t.Mapping[str, str]) -> None:
+        """Run the tasks in one play, see that the job is done, and note what it has cost."""
+        self.prepare()
+        hosts: dict[str, dict[str, str]] = {f"host{number}": {} for number in range(self.hosts)}
+        variables = {"ansible_connection": "local", "ansible_python_interpreter": OWN, **self.variables}
+        inventory, playbook = folder / "inventory.json", folder / "play.json"
+        inventory.write_text(json.dumps({"all": {"hosts": hosts, "vars": variables}}), encoding="utf-8")
+        play = {"hosts": "all", "gather_facts": False, "tasks": self.tasks()}
+        playbook.write_text(json.dumps([play]), encoding="utf-8")
+        log = self.bench.device.log if self.bench else []
+        log.clear()
+        with tempfile.TemporaryFile() as output, ThreadPoolExecutor(1) as pool:
+            started = time.monotonic()
+            command = [
+                sys.executable,
+                str(COMMANDS / "ansible-playbook"),
+                "-i",
+                str(inventory),
+                "-f",
+                str(self.forks),
+                str(playbook),
+            ]
+            process = subprocess.Popen(
+                command,
+                env={**os.environ, "ANSIBLE_PIPELINING": "1", **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
             )
-        return len(self.device.log), seconds
+            memory = pool.submit(_peak, process.pid)
+            # With what its workers and modules used.
+            _pid, status, used = os.wait4(process.pid, 0)
+            wall = time.monotonic() - started
+            process.returncode = os.waitstatus_to_exitcode(status)
+            left = self.bench.not_done() if self.bench else []
+            if process.returncode or left:
+                output.seek(0)
+                raise SystemExit(f"{self.way} has not done its job ({left[:3]}):\n{output.read().decode()[-3000:]}")
+        self.samples.append(Sample(len(log), wall, used.ru_utime + used.ru_stime, memory.result()))
+
+
+def _peak(number: int) -> float:
+    """Return the most MiB that a process has had when it ends. (``ru_maxrss`` counts what its parent had when it was started.)"""
+    peak = 0.0
+    with contextlib.suppress(OSError, IndexError):
+        while True:
+            status = Path(f"/proc/{number}/status").read_text(encoding="utf-8")
+            peak = int(status.split("VmHWM:")[1].split()[0]) / 1024
+            time.sleep(0.05)
+    return peak
 
 
 def addresses(count: int, first: int) -> list[str]:
@@ -101,25 +170,12 @@ def addresses(count: int, first: int) -> list[str]:
     return [f"203.0.{first + number // 250}.{number % 250 + 1}" for number in range(count)]
 
 
-def measure(bench: Bench, pairs: Sequence[int], others: Sequence[int]) -> None:
-    """Run every combination, print a row as soon as it is known, and the table at the end."""
-    console = Console(width=130)
-    table = Table(title=f"{bench.title}: requests and seconds", title_justify="left")
-    columns = [title for way in bench.ways for title in (way, "")]
-    columns += ["published, not measured here"] if bench.published else []
-    for column in ("pairs", "others", "run", *columns):
-        table.add_column(column, justify="left" if column == "run" else "right")
-    for count in pairs:
-        for among in others:
-            bench.fill(count, among)
-            for name in ("unchanged", "changed"):
-                costs: list[str] = []
-                for tasks in bench.ways.values():
-                    bench.set_all(done=name == "unchanged")
-                    requests, seconds = bench.run(tasks())
-                    costs += [str(requests), f"{seconds:.1f} s"]
-                if bench.published:
-                    costs.append(f"{bench.published[name] * count} in {count} jobs")
-                table.add_row(str(count), str(among), name, *costs)
-                console.print(f"{bench.title}: {count} pairs, {among} others, {name}: {', '.join(costs)}")
-    console.print(table)
+def measure(jobs: Sequence[Job], folder: Path, environment: t.Mapping[str, str], tell: Callable[[Job], None]) -> None:
+    """Run the jobs of each part in turn, so that what disturbs one disturbs all."""
+    for part in dict.fromkeys(job.part for job in jobs):
+        of_part = [job for job in jobs if job.part == part]
+        for turn in range(max(job.runs for job in of_part)):
+            for job in of_part:
+                if turn < job.runs:
+                    job.run(folder, environment)
+                    tell(job)

@@ -2,36 +2,26 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Citrix ADC: `netscaler_usip`, beside the published costs of netscaler.adc 2.18, which is not run here.
-
-Those are 13 requests unchanged and 15 changed for one pair and the mode; one job a pair is what they are multiplied by.
-"""
+"""Citrix ADC: `netscaler_usip`. Its peer, netscaler.adc, is not run here."""
 
 from __future__ import annotations
 
-import typing as t
-from collections.abc import Callable
 from pathlib import Path
 
-from benchmark.harness import GATEWAYS, Bench, Tasks, addresses
+from benchmark.harness import Bench, addresses
+from lab.core import CertificateAuthority
 from lab.netscaler import NetScaler
 
 
 class NetScalerBench(Bench):
     """Pairs of service groups."""
 
-    title = "Citrix ADC"
-    published: t.ClassVar[t.Mapping[str, int]] = {"unchanged": 13, "changed": 15}
+    module = "netscaler_usip"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, authority: CertificateAuthority) -> None:
         self.adc = NetScaler()
-        super().__init__(self.adc, folder)
+        super().__init__(self.adc, folder, authority)
         self.names: list[str] = []
-
-    @property
-    def ways(self) -> dict[str, Callable[[], Tasks]]:
-        task = {"aovpn.ikev2.netscaler_usip": {**self.connection, "return_path": GATEWAYS}}
-        return {"netscaler_usip": lambda: [task]}
 
     def fill(self, pairs: int, others: int) -> None:
         """Others are bound to virtual servers like the pairs."""

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from expectations import raw_faults
+from expectations import no_pauses, raw_faults
 from lab.core import CertificateAuthority
 
-__all__ = ("raw_faults",)
+__all__ = ("no_pauses", "raw_faults")
 
 
 @pytest.fixture(scope="module")

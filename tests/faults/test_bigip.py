@@ -36,9 +36,8 @@ def started(authority: CertificateAuthority) -> Iterator[BigIp]:
 
 
 @pytest.fixture
-def device(started: BigIp, monkeypatch: pytest.MonkeyPatch) -> BigIp:
-    """Return a fresh device, and no pauses."""
-    monkeypatch.setattr("ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.session.PAUSES", (0.001, 0.001))
+def device(started: BigIp) -> BigIp:
+    """Return a fresh device."""
     started.reset()
     return started
 

@@ -254,6 +254,24 @@ def test_a_link_that_leads_elsewhere_is_an_error_in_words(
     assert VIRTUAL_SERVER in sent[1]
 
 
+def test_pages_without_end_are_an_error_in_words(device: BigIp, monkeypatch: pytest.MonkeyPatch) -> None:
+    arrive, sent = Http.send, 0
+
+    def send(http: Http, method: str, path: str, **how: t.Any) -> Answer:
+        nonlocal sent
+        answer = arrive(http, method, path.partition("&$skip=")[0], **how)
+        if not path.startswith(LISTING):
+            return answer
+        sent += 1
+        link = {"nextLink": f"https://localhost{LISTING}?$top=1&$skip={sent}"}
+        return Answer(200, json.dumps(answer.json() | link), http.device)
+
+    monkeypatch.setattr(Http, "send", send)
+    with pytest.raises(RunFailed, match="BIG-IP bigip lists its virtual servers on more than 50 pages"):
+        go()
+    assert sent == 51
+
+
 # Every key of every object
 
 

@@ -35,11 +35,8 @@ def started(authority: CertificateAuthority) -> Iterator[NetScaler]:
 
 
 @pytest.fixture
-def device(started: NetScaler, monkeypatch: pytest.MonkeyPatch) -> NetScaler:
-    """Return a fresh device, and no pauses."""
-    monkeypatch.setattr(
-        "ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.adapter.PAUSES", (0.001, 0.001, 0.001)
-    )
+def device(started: NetScaler) -> NetScaler:
+    """Return a fresh device."""
     started.reset()
     started.expired_code, started.on_secondary, started.session_limit = 444, "warning", 20
     return started

@@ -7,28 +7,21 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import typing as t
 from collections.abc import Callable
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from one_device import PORTS, OneDevice
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import Adapter
-from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.adapter import BigIp as BigIpAdapter
-from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
-from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Endpoint, Http
-from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster.adapter import LoadMaster as LoadMasterAdapter
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Order, Snapshot, State
-from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.adapter import NetScaler as NetScalerAdapter
+from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed
+from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Http
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Snapshot, State
 from lab.bigip import BigIp
 from lab.direct import directly
 from lab.loadmaster import LoadMaster
 from lab.netscaler import NetScaler
-
-GOOD = {"10.10.0.11": "10.10.0.1", "10.10.0.12": "10.10.0.1"}
-PORTS = (500, 4500)
 
 many = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -38,103 +31,25 @@ def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster.adapter.SECONDS", 0.0)
 
 
-ADAPTERS: dict[str, tuple[type[Adapter], dict[str, str]]] = {
-    "bigip": (BigIpAdapter, {"username": "admin", "password": "lab-bigip-secret-1"}),
-    "netscaler": (NetScalerAdapter, {"username": "nsroot", "password": "lab-netscaler-secret-1"}),
-    "loadmaster": (
-        LoadMasterAdapter,
-        {"username": "bal", "password": "lab-loadmaster-secret-1", "api_version": "2"},
-    ),
-}
-
-
-class Lab:
-    """A stand-in, what a run on it takes, and the part of its state that a run may change."""
-
-    def __init__(self, device: BigIp | NetScaler | LoadMaster) -> None:
-        self.device = device
-        self.names: list[str] = {
-            "bigip": [f"/Common/vs_ikev2_{port}" for port in PORTS],
-            "netscaler": [f"sg_ikev2_{port}" for port in PORTS],
-            "loadmaster": [f"203.0.113.30:{port}/udp" for port in PORTS],
-        }[device.platform]
-
-    def go(
-        self, state: State, snapshot: Snapshot | None = None, *, check_mode: bool = False, **more: t.Any
-    ) -> Result | RunFailed:
-        """Run the engine."""
-        self.device.log.clear()
-        adapter, options = ADAPTERS[self.device.platform]
-        order = Order(state=state, return_path=GOOD, snapshot=snapshot)
-        try:
-            made = adapter.of(Endpoint("127.0.0.1"), {**options, **more}, snapshot)
-            return run(made, order, check_mode=check_mode)
-        except RunFailed as error:
-            return error
-
-    def done(self, state: State, snapshot: Snapshot | None = None, **more: t.Any) -> Result:
-        """Run the engine, which has to succeed."""
-        came = self.go(state, snapshot, **more)
-        assert isinstance(came, Result), str(came)
-        return came
-
-    def snapshot(self, **more: t.Any) -> Snapshot:
-        """Return a snapshot of the device as it is."""
-        found = self.done("gathered", **more).snapshot
-        assert found is not None
-        return found
-
-    def services(self) -> list[str]:
-        """Return the pair, as a finding names it."""
-        return [*dict.fromkeys(item.id for item in self.done("gathered").services)]
-
-    def values(self) -> t.Any:
-        """Return what is in effect on the device."""
-        device = self.device
-        if isinstance(device, BigIp):
-            return [copy.deepcopy(device.state["virtual"][name]["sourceAddressTranslation"]) for name in self.names]
-        if isinstance(device, NetScaler):
-            carriers = {**device.config["servicegroup"], **device.config["service"]}
-            values = {name: (item["usip"], item["useproxyport"]) for name, item in carriers.items() if "ikev2" in name}
-            return device.config["nsmode"]["usnip"], values
-        return [device.service("203.0.113.30", port)["Transparent"] for port in PORTS]
-
-    def restores(self, snapshot: Snapshot, **more: t.Any) -> str:
-        """Restore, first in check mode: both succeed and name the same changes, or both fail before a write. Return the reason."""
-        before = self.values()
-        predicted = self.go("restored", snapshot, check_mode=True, **more)
-        assert self.device.writing() == []
-        done = self.go("restored", snapshot, **more)
-        if isinstance(predicted, Result):
-            assert isinstance(done, Result), f"check mode did not foresee: {done}"
-            assert done.changes == predicted.changes
-            return ""
-        assert isinstance(done, RunFailed), f"only check mode failed: {predicted}"
-        assert (str(done), self.device.writing(), self.values()) == (str(predicted), [], before)
-        for failed in (predicted, done):
-            assert (failed.result.final_state, failed.result.changes) == ("unchanged", ())
-        return str(done)
+@pytest.fixture
+def bigip(monkeypatch: pytest.MonkeyPatch) -> OneDevice:
+    return OneDevice(directly(BigIp("bigip"), monkeypatch))
 
 
 @pytest.fixture
-def bigip(monkeypatch: pytest.MonkeyPatch) -> Lab:
-    return Lab(directly(BigIp("bigip"), monkeypatch))
+def netscaler(monkeypatch: pytest.MonkeyPatch) -> OneDevice:
+    return OneDevice(directly(NetScaler("netscaler"), monkeypatch))
 
 
 @pytest.fixture
-def netscaler(monkeypatch: pytest.MonkeyPatch) -> Lab:
-    return Lab(directly(NetScaler("netscaler"), monkeypatch))
-
-
-@pytest.fixture
-def loadmaster(monkeypatch: pytest.MonkeyPatch) -> Lab:
-    return Lab(directly(LoadMaster(), monkeypatch))
+def loadmaster(monkeypatch: pytest.MonkeyPatch) -> OneDevice:
+    return OneDevice(directly(LoadMaster(), monkeypatch))
 
 
 @pytest.fixture(params=["bigip", "netscaler", "loadmaster"])
-def lab(request: pytest.FixtureRequest) -> Lab:
+def lab(request: pytest.FixtureRequest) -> OneDevice:
     """Return each platform in turn."""
-    found: Lab = request.getfixturevalue(request.param)
+    found: OneDevice = request.getfixturevalue(request.param)
     return found
 
 
@@ -157,7 +72,7 @@ GONE = st.sets(
 
 @many
 @given(was=st.tuples(TRANSLATION, TRANSLATION), now=st.tuples(TRANSLATION, TRANSLATION), gone=GONE)
-def test_a_bigips_snapshot(bigip: Lab, was: t.Any, now: t.Any, gone: set[tuple[str, str]]) -> None:
+def test_a_bigips_snapshot(bigip: OneDevice, was: t.Any, now: t.Any, gone: set[tuple[str, str]]) -> None:
     device = t.cast(BigIp, bigip.device)
     device.reset()
     device.add_snat_pool("/Common/sp_other", out="10.20.0.9")
@@ -188,7 +103,7 @@ USIP = st.tuples(st.tuples(YES_OR_NO, YES_OR_NO), st.tuples(YES_OR_NO, YES_OR_NO
 
 @many
 @given(was=USIP, now=USIP, failover=st.booleans(), proxy_port=st.booleans())
-def test_a_netscalers_snapshot(netscaler: Lab, was: t.Any, now: t.Any, failover: bool, proxy_port: bool) -> None:
+def test_a_netscalers_snapshot(netscaler: OneDevice, was: t.Any, now: t.Any, failover: bool, proxy_port: bool) -> None:
     device = t.cast(NetScaler, netscaler.device)
     device.reset()
     more = {"use_proxy_port": True} if proxy_port else {}
@@ -217,7 +132,7 @@ def test_a_loadmasters_snapshot(
 ) -> None:
     """On layer 4 the flag means nothing, and no document says what a device does with it: it is never sent."""
     device = directly(LoadMaster(layer4=layer4), monkeypatch)
-    loadmaster = Lab(device)
+    loadmaster = OneDevice(device)
     for values, layer in ((was, 7), (now, 4)):
         snapshot = loadmaster.snapshot() if layer == 4 else None
         for port, value in zip(PORTS, values, strict=True):
@@ -228,7 +143,7 @@ def test_a_loadmasters_snapshot(
     assert ("203.0.113.30:4500/udp is on layer 4 now" in reason) is (was[1] != now[1])
 
 
-def remove(lab: Lab) -> None:
+def remove(lab: OneDevice) -> None:
     """Take away what the snapshot names."""
     device = lab.device
     if isinstance(device, BigIp):
@@ -243,7 +158,7 @@ def remove(lab: Lab) -> None:
         del services[next(index for index, row in services.items() if row["VSPort"] == "500")]
 
 
-def rename(lab: Lab) -> None:
+def rename(lab: OneDevice) -> None:
     """Let it have another name: a LoadMaster names services by address and port."""
     device = lab.device
     if isinstance(device, BigIp):
@@ -259,7 +174,7 @@ def rename(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("lose", [remove, rename])
-def test_a_service_that_is_gone(lab: Lab, lose: Callable[[Lab], None]) -> None:
+def test_a_service_that_is_gone(lab: OneDevice, lose: Callable[[OneDevice], None]) -> None:
     snapshot = lab.snapshot()
     lab.done("preserved")
     lose(lab)
@@ -288,7 +203,7 @@ def writes(method: str, path: str, body: t.Any) -> bool:
     return method in ("POST", "PUT", "PATCH") and not path.endswith(("/login", "/logout", "/transaction"))
 
 
-def kill(lab: Lab, monkeypatch: pytest.MonkeyPatch, after: int) -> int:
+def kill(lab: OneDevice, monkeypatch: pytest.MonkeyPatch, after: int) -> int:
     """Run ``preserved`` in a process that is killed after so many writes. Return how many there were."""
     sent, arrived, dead = Http.send, 0, False
 
@@ -313,7 +228,7 @@ def half(result: Result) -> list[tuple[str, str]]:
     return [(finding.severity, finding.object) for finding in result.findings if finding.code == "pair_inconsistent"]
 
 
-def mixed(netscaler: Lab) -> None:
+def mixed(netscaler: OneDevice) -> None:
     """Let the second half of the pair have a service for each server: NITRO sets these in a request of their own."""
     device = t.cast(NetScaler, netscaler.device)
     device.add_pair("203.0.113.21", "ikev2_plain", plain=True)
@@ -335,7 +250,7 @@ def test_killed_at_each_write_a_pair_is_completed_or_put_back(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, platform: str, writes: int, between: int | None
 ) -> None:
     """``between``: after how many writes half of the pair is changed. A BIG-IP changes it in one transaction: all or nothing."""
-    lab: Lab = request.getfixturevalue(platform)
+    lab: OneDevice = request.getfixturevalue(platform)
     if platform == "netscaler":
         mixed(lab)
     snapshot, before = lab.snapshot(), lab.values()
@@ -362,7 +277,7 @@ def test_killed_at_each_write_a_pair_is_completed_or_put_back(
             lab.done("restored", snapshot)
 
 
-def test_a_snapshot_of_half_a_pair_says_so(lab: Lab) -> None:
+def test_a_snapshot_of_half_a_pair_says_so(lab: OneDevice) -> None:
     whole = lab.snapshot()
     lab.done("preserved")
     kept = lab.snapshot()
@@ -383,7 +298,7 @@ def test_a_snapshot_of_half_a_pair_says_so(lab: Lab) -> None:
     assert half(lab.done("preserved")) == []
 
 
-def test_half_a_pair_is_judged_by_its_effect(loadmaster: Lab) -> None:
+def test_half_a_pair_is_judged_by_its_effect(loadmaster: OneDevice) -> None:
     """On layer 4 a LoadMaster keeps the client's address whatever the flag says."""
     device = t.cast(LoadMaster, loadmaster.device)
     device.service("203.0.113.30", 4500).update(Layer=4)

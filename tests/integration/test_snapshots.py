@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import typing as t
 from pathlib import Path
@@ -141,6 +142,11 @@ def redo(lab: Lab) -> None:
     lab.netscaler.config["nsmode"]["usnip"] = True
     for port in (500, 4500):
         lab.netscaler.config["servicegroup"][f"sg_ikev2_{port}"]["usip"] = "YES"
+    move_gateway(lab)
+
+
+def move_gateway(lab: Lab) -> None:
+    """Make the load balancer the default gateway of the server, as remediate does before it changes a load balancer."""
     for route in (route for store in lab.rras1.state["routes"].values() for route in store):
         if route["dest"] == "0.0.0.0/0":
             route["next_hop"] = "10.10.0.1"
@@ -260,6 +266,26 @@ def test_two_runs_at_a_time_change_everything_once(run: t.Callable[..., Run], an
     assert run("audit").code == 0
 
 
+def test_without_a_snapshot_nothing_is_changed(run: t.Callable[..., Run], ansible: Ansible, lab: Lab) -> None:
+    """The folder is lost while the devices are read."""
+    folder = ansible.folder / "ikev2-snapshots"
+
+    def lose() -> None:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not any(entry.device == "netscaler" for entry in lab.netscaler.log):
+            time.sleep(0.01)
+        shutil.rmtree(folder)
+        folder.write_text("no folder")
+
+    losing = threading.Thread(target=lose)
+    losing.start()
+    refused = run("remediate", code=2)
+    losing.join()
+    assert lab.writing() == []
+    assert status(refused) == ("failed", "The run was refused: no device was changed")
+    assert str(folder) in str(refused.report()["verdict"])
+
+
 def kill(ansible: Ansible, lab: Lab, *arguments: str, when: t.Callable[[], bool]) -> None:
     """Run remediate, and kill it when that is so."""
     command = [str(COMMANDS / "ansible-playbook"), "-i", str(lab.inventory), "aovpn.ikev2.remediate", "-e", OPTIONS]
@@ -278,14 +304,24 @@ def kill(ansible: Ansible, lab: Lab, *arguments: str, when: t.Callable[[], bool]
         os.killpg(process.pid, signal.SIGKILL)
 
 
+def at(device: str, number: int, *, always: bool = False) -> t.Any:
+    """Name one of the requests that change a device; ``always``: in each `make test`, the others in `make test-all`."""
+    return pytest.param(device, number, marks=() if always else pytest.mark.matrix, id=f"{device}-{number}")
+
+
 @pytest.mark.parametrize(
     ("device", "number"),
-    [*(("netscaler", number) for number in (1, 2, 3)), ("bigip", 4), ("loadmaster", 2), ("rras1", 1), ("rras1", 3)],
+    [
+        *(at("bigip", number, always=number == 4) for number in range(1, 6)),
+        *(at("netscaler", number, always=number == 2) for number in range(1, 4)),
+        *(at("loadmaster", number, always=number == 1) for number in range(1, 3)),
+        *(at("rras1", number, always=number == 3) for number in range(1, 5)),
+    ],
 )
 def test_what_a_killed_run_has_changed_is_rolled_back(
     run: t.Callable[..., Run], ansible: Ansible, lab: Lab, device: str, number: int
 ) -> None:
-    """Killed at a request that changes the device: each one of a NetScaler, the end of a BIG-IP's transaction, the second service."""
+    """Killed at each request that changes the device, the saving and the confirmation as well."""
     hosts = {device, "rras1"} if device != "rras1" else PAIR
     lab.write_inventory(without=ALL - hosts)
     before = lab.settings()
@@ -302,6 +338,48 @@ def test_what_a_killed_run_has_changed_is_rolled_back(
     assert "The lock of a run that was killed is taken over: remediate on " in back.output
     assert f"The run of {snapshot.name} failed, or was killed half-way." in back.output
     assert content(snapshot)["used"].keys() == hosts
+
+
+@pytest.mark.parametrize(
+    ("device", "number"),
+    [("bigip", 4), pytest.param("netscaler", 2, marks=pytest.mark.matrix)],
+    ids=["bigip", "netscaler"],
+)
+def test_what_a_killed_run_has_not_saved_is_saved_by_the_next(
+    run: t.Callable[..., Run], ansible: Ansible, lab: Lab, device: str, number: int
+) -> None:
+    """Killed between the change and its save: what runs is right, and a restart of the device would bring the fault back."""
+    lab.write_inventory(without=ALL - {device, "rras1"})
+    balancer = lab.bigip if device == "bigip" else lab.netscaler
+
+    def kept() -> t.Any:
+        return lab.bigip.state["saved"]["virtual"] if device == "bigip" else lab.netscaler.state["saved"]["default"]
+
+    def running() -> t.Any:
+        return lab.bigip.state["virtual"] if device == "bigip" else lab.netscaler.config
+
+    def changed() -> bool:
+        return len([entry for entry in balancer.writing() if "login" not in entry.path]) >= number
+
+    kill(ansible, lab, when=changed)
+    assert kept() != running()
+    told = run("audit", "-e", "fail_on_drift=true").report()
+    assert told["verdict"]["status"] == "clean"
+    assert ("unsaved_change", "warning") in [
+        (finding["code"], finding["severity"]) for finding in told["load_balancers"][device]["findings"]
+    ]
+    wanted = running()
+    again = run("remediate", cut_off=True).report()
+    assert kept() == running() == wanted
+    assert again["changes"] == []
+    assert ("unsaved_change", "info") in [
+        (finding["code"], finding["severity"]) for finding in again["load_balancers"][device]["findings"]
+    ]
+    assert len(ansible.snapshots()) == 1
+    written = len(lab.writing())
+    third = run("remediate").report()
+    assert [entry for entry in lab.writing()[written:] if "log" not in entry.path] == []
+    assert "unsaved_change" not in str(third)
 
 
 # -- of a settled state only
@@ -328,16 +406,49 @@ def test_a_snapshot_is_taken_when_an_unfinished_change_has_ended(
     assert lab.settings() == before
 
 
-def test_half_a_pair_is_restored_only_where_it_is_named(run: t.Callable[..., Run], ansible: Ansible, lab: Lab) -> None:
+def half_bigip(lab: Lab) -> str:
+    """Leave half a pair, as a run that was killed does; return its address."""
+    move_gateway(lab)
+    lab.bigip.state["virtual"]["/Common/vs_ikev2_500"]["sourceAddressTranslation"] = {"type": "none"}
+    return "203.0.113.10"
+
+
+def half_netscaler(lab: Lab) -> str:
+    """See half_bigip."""
     redo(lab)
     lab.netscaler.config["servicegroup"]["sg_ikev2_4500"]["usip"] = "NO"
+    return "203.0.113.20"
+
+
+def half_loadmaster(lab: Lab) -> str:
+    """See half_bigip."""
+    move_gateway(lab)
+    service = next(one for one in lab.loadmaster.state["services"].values() if one["VSPort"] == "4500")
+    service["Transparent"] = True
+    return "203.0.113.30"
+
+
+@pytest.mark.parametrize(
+    ("device", "halve"),
+    [
+        pytest.param("bigip", half_bigip, marks=pytest.mark.matrix),
+        ("netscaler", half_netscaler),
+        pytest.param("loadmaster", half_loadmaster, marks=pytest.mark.matrix),
+    ],
+    ids=["bigip", "netscaler", "loadmaster"],
+)
+def test_half_a_pair_is_restored_only_where_it_is_named(
+    run: t.Callable[..., Run], ansible: Ansible, lab: Lab, device: str, halve: t.Callable[[Lab], str]
+) -> None:
+    lab.write_inventory(without=ALL - {device, "rras1"})
+    address = halve(lab)
     before = lab.settings()
     run("remediate")
     remediated = lab.settings()
     assert remediated != before
     refused = run("rollback", code=2)
     assert (
-        "the snapshot was taken while only one of two services kept the clients' addresses (203.0.113.20)"
+        f"the snapshot was taken while only one of two services kept the clients' addresses ({address})"
         in refused.output
     )
     assert "-e snapshot=all" in refused.output
@@ -345,7 +456,30 @@ def test_half_a_pair_is_restored_only_where_it_is_named(run: t.Callable[..., Run
     (snapshot,) = ansible.snapshots()
     assert content(snapshot)["used"] == {}
     named = run("rollback", "-e", f"snapshot={snapshot.name}")
-    assert (
-        "netscaler: half a pair at 203.0.113.20 is restored as it was, because this snapshot was named." in named.output
-    )
+    assert f"{device}: half a pair at {address} is restored as it was, because this snapshot was named." in named.output
+    assert lab.settings() == before
+
+
+# -- what a rollback needs
+
+
+def test_a_snat_pool_that_a_clean_up_has_removed(run: t.Callable[..., Run], ansible: Ansible, lab: Lab) -> None:
+    """After the change nothing refers to the pool. Check mode fails where the rollback would, with the same remedy."""
+    lab.write_inventory(without=ALL - {"bigip", "rras1"})
+    before = lab.settings()
+    first = run("remediate")
+    found = {finding["code"] for finding in first.report()["load_balancers"]["bigip"]["findings"]}
+    assert "snat_pool_needed" in found
+    remediated, pool = lab.settings(), lab.bigip.state["snatpool"].pop("/Common/sp_ikev2")
+    for arguments in (("--check",), ()):
+        written = len(lab.writing())
+        refused = run("rollback", *arguments, code=2)
+        assert "/Common/sp_ikev2 for its Source Address Translation, and this pool does not exist" in refused.output
+        assert "Create it again, or put" in refused.output
+        assert [entry for entry in lab.writing()[written:] if "login" not in entry.path] == []
+        assert lab.settings() == remediated
+    (snapshot,) = ansible.snapshots()
+    assert content(snapshot)["used"] == {}
+    lab.bigip.state["snatpool"]["/Common/sp_ikev2"] = pool
+    run("rollback")
     assert lab.settings() == before

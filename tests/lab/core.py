@@ -18,12 +18,14 @@ import sys
 import threading
 import time
 import typing as t
+import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import trustme
 from flask import Flask, Request, Response, g, request
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+from werkzeug.test import run_wsgi_app
 
 State = dict[str, t.Any]
 
@@ -100,6 +102,23 @@ class _Handler(WSGIRequestHandler):
         True  # head and body are written apart, and the second would wait 40 ms for the first's ACK
     )
 
+    def run_wsgi(self) -> None:
+        """Answer one request, and keep the connection: Werkzeug's own would close it after every answer."""
+        self.environ = self.make_environ()
+        try:
+            body, status, headers = run_wsgi_app(self.server.app, self.environ)
+            code, _space, reason = status.partition(" ")
+            self.send_response(int(code), reason)
+            for name, value in headers:
+                self.send_header(name, value)
+            if "Content-Length" not in headers and code not in ("204", "304"):
+                self.send_header("Connection", "close")  # nothing else shows where the answer ends
+            self.end_headers()
+            for part in body:
+                self.wfile.write(part)
+        except (ConnectionError, TimeoutError) as error:
+            self.connection_dropped(error, self.environ)
+
     def log(self, type: str, message: str, *args: t.Any) -> None:
         """Keep quiet about requests, which the lab logs itself, and loud about its own mistakes."""
         if type == "error" and "ssl" not in message.lower():
@@ -133,6 +152,9 @@ class Device(abc.ABC):
         self.before: list[t.Callable[[Entry], None]] = []  # told of each request, before it takes effect
         self.after: list[t.Callable[[Entry | None], None]] = []  # and after it; None: the device changed by itself
         self.port = 0
+        self.delay = 0.0
+        """How far away the device is: the seconds that a round trip takes."""
+        self._travelled: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._servers: list[BaseWSGIServer] = []
         self.app.before_request(self._arrive)
         self.app.after_request(self._leave)
@@ -216,6 +238,8 @@ class Device(abc.ABC):
             self.log.append(entry)
             fault = next((fault for fault in self.faults if fault.due(entry)), None)
         g.fault = fault
+        if self.delay:
+            self._travel(request.environ["werkzeug.socket"])
         if fault is not None:
             time.sleep(fault.delay)
             if fault.reset == "before":
@@ -225,6 +249,11 @@ class Device(abc.ABC):
         for hook in self.before:
             hook(entry)
         return None
+
+    def _travel(self, connection: socket.socket) -> None:
+        """Wait as long as the way there and back takes: once for a request, twice before for a new connection and its TLS."""
+        time.sleep(self.delay * (1 if connection in self._travelled else 3))
+        self._travelled.add(connection)
 
     def _leave(self, response: Response) -> Response:
         entry: Entry = g.entry

@@ -20,12 +20,12 @@ def directly(device: AnyDevice, monkeypatch: pytest.MonkeyPatch) -> AnyDevice:
     """Let whatever is sent arrive at ``device``, and give it."""
     client = device.app.test_client()
 
-    def send(http: Http, method: str, path: str, **how: t.Any) -> Answer:
+    def send(http: Http, method: str, path: str, _timeout: int, _interruptible: bool, **how: t.Any) -> Answer:
         http.requests += 1
         body, form, headers, auth = (how.get(name) for name in ("body", "form", "headers", "auth"))
         came = client.open(path, method=method, json=body, data=form, headers=headers, auth=auth)
         charset = came.mimetype_params.get("charset", "")
         return Answer(came.status_code, came.get_data(as_text=True), http.device, came.get_data(), charset)
 
-    monkeypatch.setattr(Http, "send", send)
+    monkeypatch.setattr(Http, "_send", send)
     return device

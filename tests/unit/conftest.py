@@ -6,9 +6,9 @@
 
 from hypothesis import HealthCheck, settings
 
-from expectations import expecting, raw_faults
+from expectations import expecting, no_pauses, raw_faults
 
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
-__all__ = ("expecting", "raw_faults")
+__all__ = ("expecting", "no_pauses", "raw_faults")

@@ -72,6 +72,7 @@ class BigIp(Adapter):
         login_provider: str = "tmos",
         partition: str | None = None,
         save: bool = True,
+        save_pending: bool = False,
         sync_group: str | None = None,
         clear_connections: bool = False,
         restores: Collection[Value] = (),
@@ -80,9 +81,10 @@ class BigIp(Adapter):
         # The name becomes part of a command line on the device.
         if sync_group is not None and not re.fullmatch(r"[\w./-]+", sync_group):
             raise InvalidInput(f"Option 'sync_group' is {sync_group!r}, which is not the name of a device group.")
-        self._api = Session(self._http, self.progress, username, password, login_provider)
+        self._api = Session(self._http, username, password, login_provider)
         self._partition = partition
         self._save = save
+        self.save_pending = save and save_pending
         self._sync_group = sync_group
         self._clear_connections = clear_connections
         self._restores = restores
@@ -96,6 +98,10 @@ class BigIp(Adapter):
     @classmethod
     def of(cls, endpoint: Endpoint, options: dict[str, t.Any], snapshot: Snapshot | None) -> t.Self:
         return cls(endpoint, restores=snapshot.services.values() if snapshot else (), **options)
+
+    @property
+    def saves(self) -> bool:
+        return self._save
 
     def open(self) -> None:
         self._api.open()

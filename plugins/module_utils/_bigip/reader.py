@@ -17,7 +17,13 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.objects import 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.session import Session
 from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.surroundings import Snat
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import DeviceError, Finding, Refused, Unread
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
+    DeviceError,
+    Finding,
+    Refused,
+    UnexpectedAnswer,
+    Unread,
+)
 
 LISTING = "/mgmt/tm/ltm/virtual"
 
@@ -25,6 +31,8 @@ EXPANDED = "expandSubcollections=true"
 
 PAGE = 1000
 """How many virtual servers are asked for at first; what is left then, in two pages at most."""
+MOST_PAGES = 50
+"""A device may make smaller pages than it is asked for, but not without end."""
 
 
 class Reader:
@@ -66,6 +74,11 @@ class Reader:
             asked.add(path)
             page = self._api.get(path).parse(lambda body: objects.page(body, LISTING), "virtual servers")
             path = page.following
+            if len(asked) > MOST_PAGES:
+                raise UnexpectedAnswer(
+                    f"{self._label} lists its virtual servers on more than {MOST_PAGES} pages, which cannot be right."
+                    " Check whether its management API answers as it should."
+                )
             if path and not items and page.total > 3 * PAGE:
                 path = self._address([*query, f"$top={-(-(page.total - PAGE) // 2)}", f"$skip={PAGE}"])
             items += page.items

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 import typing as t
 from urllib.parse import quote
 
@@ -16,9 +15,6 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import AccessDe
 
 BUSY = ("There is an active asynchronous task executing", "Configuration Utility restarting")
 """The two transient answers (HTTP 503). The request was not carried out, so sending it again is safe."""
-PAUSES = (1, 2, 4)
-"""How long to wait before the next try then, in seconds."""
-
 LEAST_TOKEN_LIFE = 300
 """A token with a shorter life is extended to this, in seconds. BIG-IP's default is 1200."""
 
@@ -30,25 +26,25 @@ NOT_PERMITTED = "01070822"
 
 
 class Session:
-    """iControl REST over ``http``. What it waited for is added to ``progress``."""
+    """iControl REST over ``http``."""
 
-    def __init__(self, http: Http, progress: list[str], username: str, password: str, login_provider: str) -> None:
+    def __init__(self, http: Http, username: str, password: str, login_provider: str) -> None:
         self._http = http
-        self._progress = progress
         self._username = username
         self._password = password
         self._login_provider = login_provider
         self._token: str | None = None
-        self._tokens: list[str] = []
         self._basic = False
 
     def open(self) -> None:
         """Log in. A device without the log-in service gets basic authentication."""
-        answer = self._patient(
+        answer = self._send(
             "POST",
             "/mgmt/shared/authn/login",
             {"username": self._username, "password": self._password, "loginProviderName": self._login_provider},
             {},
+            repeat=True,
+            masked=False,
         )
         if answer.status == 404:
             # A device without the log-in service still knows its local users.
@@ -65,17 +61,20 @@ class Session:
         self._token, life = answer.parse(
             lambda body: (str(body["token"]["token"]), int(body["token"]["timeout"])), "login token"
         )
-        self._tokens.append(self._token)
+        self._http.hide(self._token)
         if life < LEAST_TOKEN_LIFE:
             # Not every user may do this, and the token may live long enough anyway.
             with contextlib.suppress(DeviceError):
-                self._patient("PATCH", self._token_path(self._token), {"timeout": LEAST_TOKEN_LIFE}, {})
+                self._send("PATCH", self._token_path(self._token), {"timeout": LEAST_TOKEN_LIFE}, {})
 
     def close(self) -> None:
         """Log out, and close the connection."""
         try:
             if self._token:
-                self.accepted(self._patient("DELETE", self._token_path(self._token), None, {}), "logging out")
+                answer = self._send("DELETE", self._token_path(self._token), None, {}, repeat=True)
+                # The first of two may have been carried out, and a token that has expired is gone.
+                if answer.status not in (401, 404):
+                    self.accepted(answer, "logging out")
         finally:
             self._token = None
             self._http.close()
@@ -98,7 +97,7 @@ class Session:
         self, method: str, path: str, body: t.Any = None, headers: dict[str, str] | None = None, **how: t.Any
     ) -> Answer:
         """Send one request and return the answer, whatever it is. Where the token has expired, nothing was done: log in and send it again."""
-        answer = self._patient(method, path, body, headers or {}, **how)
+        answer = self._send(method, path, body, headers or {}, **how)
         if answer.status == 401 and self._token and ROLE_REFUSAL not in answer.text:
             former, self._token = self._token, None
             try:
@@ -107,20 +106,12 @@ class Session:
                 self._token = former  # it may still have to be logged out
                 raise
             with contextlib.suppress(DeviceError):
-                self._patient("DELETE", self._token_path(former), None, {})
-            answer = self._patient(method, path, body, headers or {}, **how)
+                self._send("DELETE", self._token_path(former), None, {})
+            answer = self._send(method, path, body, headers or {}, **how)
         return answer
 
-    def _patient(self, method: str, path: str, body: t.Any, headers: dict[str, str], **how: t.Any) -> Answer:
-        for pause in (*PAUSES, 0):
-            answer = self._http.send(method, path, body=body, **how, **self._credentials(headers))
-            if answer.status != 503 or not any(words in answer.text for words in BUSY) or not pause:
-                break
-            self._progress.append(
-                f"Busy at {self._shown(f'{method} {path}'.partition('?')[0])}: asked again after {pause} s."
-            )
-            time.sleep(pause)
-        return answer
+    def _send(self, method: str, path: str, body: t.Any, headers: dict[str, str], **how: t.Any) -> Answer:
+        return self._http.send(method, path, body=body, idle=_is_busy, **how, **self._credentials(headers))
 
     @staticmethod
     def _token_path(token: str) -> str:
@@ -137,14 +128,15 @@ class Session:
             return answer
         if answer.status in (401, 403) or NOT_PERMITTED in answer.text:
             raise AccessDenied(
-                f"{self._http.device} does not let user {self._username!r} do this ({self._shown(doing)})."
+                f"{self._http.device} does not let user {self._username!r} do this ({self._http.masked(doing)})."
                 " Changes need the role Manager or above; reading needs Guest."
             )
         message = str(answer.json().get("message", "no reason given"))
-        raise Refused(f"{self._http.device} refused {self._shown(doing)}: {self._shown(message)}", status=answer.status)
+        raise Refused(
+            f"{self._http.device} refused {self._http.masked(doing)}: {self._http.masked(message)}",
+            status=answer.status,
+        )
 
-    def _shown(self, text: str) -> str:
-        """Return a text without any token: paths have them, and the device repeats paths in its messages."""
-        for token in self._tokens:
-            text = text.replace(token, "…")
-        return text
+
+def _is_busy(answer: Answer) -> bool:
+    return any(words in answer.text for words in BUSY)

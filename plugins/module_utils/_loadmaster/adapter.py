@@ -31,7 +31,6 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     Refused,
     Service,
     Snapshot,
-    Unreachable,
     Value,
     canonical_address,
 )
@@ -165,13 +164,7 @@ class LoadMaster(Adapter):
     def apply(self, changes: Sequence[Change]) -> None:
         for change in changes:
             # Identity and the one key: nothing else in the record may be written back.
-            parameters = {**self._services[change.id].identity, change.setting: change.after}
-            try:
-                self._ask("modvs", parameters)
-            except Unreachable:
-                # The connection may have been dropped because of too many calls, and the change may have been made: check before repeating it.
-                if self.read().value(change) != change.after:
-                    self._ask("modvs", parameters)
+            self._ask("modvs", {**self._services[change.id].identity, change.setting: change.after})
 
     def keep(self) -> None:
         """No save: a LoadMaster keeps each change at once."""

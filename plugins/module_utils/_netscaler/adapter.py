@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import time
 import typing as t
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -19,7 +18,6 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     DeviceError,
     Finding,
     Reading,
-    Refused,
     Service,
     Snapshot,
     Unread,
@@ -28,14 +26,11 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
 from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler import findings as judge
 from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler import joins, objects
 from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.objects import each
-from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.session import IN_PROGRESS, Session
+from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.session import Session
 from ansible_collections.aovpn.ikev2.plugins.module_utils._network import subnet_findings
 
 USNIP = "USNIP"
 """The mode Use Subnet IP."""
-
-PAUSES = (1, 2, 4)
-"""How long to wait before a save is tried again, in seconds."""
 
 
 class NetScaler(Adapter):
@@ -64,6 +59,7 @@ class NetScaler(Adapter):
         proxy_port_in_value: bool | None = None,
         admin_partition: str | None = None,
         save: bool = True,
+        save_pending: bool = False,
     ) -> None:
         super().__init__(endpoint)
         self._session = Session(
@@ -80,6 +76,7 @@ class NetScaler(Adapter):
             self._wanted[objects.PROXY_PORT] = "YES" if use_proxy_port else "NO"
         self._proxy_port = use_proxy_port is not None if proxy_port_in_value is None else proxy_port_in_value
         self._save = save
+        self.save_pending = save and save_pending
         self._topology: joins.Topology | None = None
         self._carriers: dict[str, objects.Carrier] = {}
         self._groups: dict[objects.Carrier, objects.Group] = {}
@@ -100,6 +97,10 @@ class NetScaler(Adapter):
 
     def settings(self, value: Value) -> Mapping[str, Value]:
         return objects.settings(value)
+
+    @property
+    def saves(self) -> bool:
+        return self._save
 
     def open(self) -> None:
         self._session.open()
@@ -267,18 +268,8 @@ class NetScaler(Adapter):
                 )
 
     def keep(self) -> None:
-        if not self._save:
-            return
-        for pause in (*PAUSES, 0):
-            try:
-                self._session.write("POST", "nsconfig?action=save", {"nsconfig": {}}, "", patience=SAVE_TIMEOUT)
-            except Refused as error:
-                if error.code != IN_PROGRESS or not pause:
-                    raise
-                self.progress.append(f"Save: another is in progress, tried again after {pause} s.")
-                time.sleep(pause)
-            else:
-                return
+        if self._save:
+            self._session.write("POST", "nsconfig?action=save", {"nsconfig": {}}, "", patience=SAVE_TIMEOUT)
 
     def finish(self, services: Sequence[Service], changed: Sequence[Service]) -> Sequence[Finding]:
         return judge.change_findings(self._session.warnings, self.label) + ([self._flows()] if changed else [])

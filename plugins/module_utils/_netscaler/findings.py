@@ -232,8 +232,8 @@ def _persistence(mine: Iterable[Listener], groups: Mapping[str, PersistencyGroup
 def node_findings(nodes: Sequence[Item], label: str) -> list[Finding]:
     """Report a node that does not accept changes, and a partner that has other gateways or does not get the change."""
     findings = []
-    node = nodes[0] if nodes else {"state": "Primary"}
-    state = node.get("state", "")
+    node = nodes[0] if nodes else {}
+    state = node.get("state", "not shown")
     if state != "Primary":
         findings.append(
             Finding(

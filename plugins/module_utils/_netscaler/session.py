@@ -90,11 +90,12 @@ class Session:
         # The session's id comes back as a cookie, which the HTTP session keeps to itself.
         self._given, self._logged_in, self._who = None, False, f"user {self._username!r}"
         self._http.forget()
-        self.send("POST", "login", {"login": {"username": self._username, "password": self._password}})
+        credentials = {"login": {"username": self._username, "password": self._password}}
+        self._accepted(self._post("POST", "login", credentials, repeat=True), "POST login")
         self._logged_in = True
         if self._admin_partition is not None:
             body = {"nspartition": {"partitionname": self._admin_partition}}
-            answer = self._post("POST", "nspartition?action=Switch", body)  # not send, which may lead here
+            answer = self._post("POST", "nspartition?action=Switch", body, repeat=True)  # not send, which may lead here
             self._accepted(answer, f"POST nspartition ({self._admin_partition})")
 
     def close(self) -> None:
@@ -102,7 +103,7 @@ class Session:
         try:
             if self._logged_in:
                 self._logged_in = False
-                answer = self._post("POST", "logout", {"logout": {}})
+                answer = self._post("POST", "logout", {"logout": {}}, repeat=True)
                 if self._code(answer) not in EXPIRED:  # a session that has expired is closed
                     self._accepted(answer, "POST logout")
         finally:
@@ -138,17 +139,17 @@ class Session:
 
     def send(self, method: str, resource: str, body: t.Any = None, named: str = "", patience: int = 0) -> Answer:
         """Send one request. Where the session has expired, nothing was done: log in and send it again."""
-        answer = self._post(method, resource, body, patience)
+        answer = self._post(method, resource, body, patience=patience)
         renewable = self._logged_in or (self._given and self._username)
         if renewable and self._code(answer) in EXPIRED:
             self._log_in()
-            answer = self._post(method, resource, body, patience)
+            answer = self._post(method, resource, body, patience=patience)
         doing = f"{method} {resource.partition('?')[0]}"
         return self._accepted(answer, f"{doing} ({named})" if named else doing)
 
-    def _post(self, method: str, resource: str, body: t.Any, patience: int = 0) -> Answer:
+    def _post(self, method: str, resource: str, body: t.Any, **how: t.Any) -> Answer:
         headers = {"X-NITRO-ONERROR": "exit"} if isinstance(body, dict) and _is_bulk(body) else None
-        return self._http.send(method, NITRO + resource, body=body, headers=headers, patience=patience)
+        return self._http.send(method, NITRO + resource, body=body, headers=headers, **how)
 
     @staticmethod
     def _code(answer: Answer) -> int:
@@ -187,7 +188,12 @@ class Session:
         if code == NOT_AUTHORIZED or answer.status in (401, 403):
             raise AccessDenied(f"{self._label} does not let {self._who} do this ({doing}): {message}")
         advice = f" {ADVICE[code]}" if code in ADVICE else ""
-        raise Refused(f"{self._label} refused {doing}: {message}{advice}", status=answer.status, code=code)
+        raise Refused(
+            f"{self._label} refused {doing}: {message}{advice}",
+            status=answer.status,
+            code=code,
+            transient=code == IN_PROGRESS,
+        )
 
 
 def _is_bulk(body: Mapping[str, t.Any]) -> bool:

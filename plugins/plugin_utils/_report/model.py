@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import SEVERITIES, Change, Finding
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import SEVERITIES, Change, Finding, visible
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.facts import Facts
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.hosts import LoadBalancer, VpnServer
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.orders import waits_for
@@ -26,7 +26,7 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.verdict import (
     refused,
     verdict_of,
 )
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._text import change_text, counted, listed, of_host, visible
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._text import change_text, counted, listed, of_host
 
 Json: t.TypeAlias = "dict[str, t.Any]"
 Outcome: t.TypeAlias = t.Literal["unchanged", "changed", "failed", "undone", "waiting", "not read"]
@@ -102,7 +102,7 @@ class Report:
     def failures(self) -> dict[str, str]:
         """Return why hosts failed, as far as that is an error: audit and verify report what they could not read."""
         heeded = {} if self.site.playbook in ("audit", "verify") else self.figures.heeded
-        return {host: failure.msg for host, failure in heeded.items()}
+        return {host: visible(failure.msg) for host, failure in heeded.items()}
 
     def changes_of(self, item: AnyHost) -> tuple[Change, ...]:
         """Return a host's changes: due, made, or in check mode such as a real run would make."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import visible
 from ansible_collections.aovpn.ikev2.plugins.module_utils._platforms import title
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report.model import Json, Report
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report.picture import (
@@ -29,7 +30,6 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._text import (
     counted,
     listed,
     setting,
-    visible,
 )
 
 SOURCES_SHOWN = 8

@@ -94,6 +94,17 @@ class History:
         hosts = self._hosts_of(last)
         return Choice(last.snapshot.only(hosts), {last.name: hosts})
 
+    @property
+    def unsaved(self) -> dict[str, tuple[str, ...]]:
+        """Return the load balancers that a run may have left with an unsaved change, with the names of their snapshots."""
+        found: dict[str, tuple[str, ...]] = {}
+        for entry in self.entries:
+            snapshot = entry.snapshot
+            if snapshot.finished is None:
+                for host in snapshot.load_balancers.keys() - snapshot.saved.keys() - snapshot.used.keys():
+                    found[host] = (*found.get(host, ()), entry.name)
+        return found
+
     def before_all(self) -> Choice | None:
         """Return the state before the first change that is in effect, by host; None if none is."""
         unused = self.unused

@@ -21,6 +21,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     InvalidInput,
     Service,
 )
+from ansible_collections.aovpn.ikev2.plugins.module_utils._platforms import PLATFORMS, SAVE
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.facts import Facts, bare
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.records import (
     Failure,
@@ -132,9 +133,13 @@ class Host:
 
 @dataclass(frozen=True)
 class LoadBalancer(Host):
-    """A load balancer. ``first`` and ``now``: the first and the last result that has its services."""
+    """A load balancer. ``first`` and ``now``: the first and the last result that has its services.
+
+    ``unsaved``: the files of snapshots whose runs may have left a change unsaved.
+    """
 
     platform: str = ""
+    unsaved: tuple[str, ...] = ()
     return_path: Mapping[str, str] = field(default_factory=dict)
     first: Result | None = None
     now: Result | None = None
@@ -170,7 +175,7 @@ class LoadBalancer(Host):
         if self.now is None:
             return ()
         found = list(self.now.findings)
-        for step in self.changing:
+        for step in (step for step in self.record.steps if step.stage == "change"):
             for finding in step.findings:
                 if finding.severity != "blocker" and finding not in found:
                     found.append(finding)
@@ -321,6 +326,9 @@ def _load_balancer(host: str, variables: Variables) -> LoadBalancer:
     return LoadBalancer(
         **_common(host, variables, "load_balancer", record),
         platform=str(platform),
+        unsaved=_unsaved(host, variables)
+        if platform in PLATFORMS and SAVE.keys() <= PLATFORMS[platform].options.keys()
+        else (),
         return_path={
             bare(str(key)): str(value) for key, value in (variables.get("load_balancer_return_path") or {}).items()
         },
@@ -328,6 +336,12 @@ def _load_balancer(host: str, variables: Variables) -> LoadBalancer:
         now=known[-1] if known else None,
         kept=_kept(variables, "load_balancers").get(host),
     )
+
+
+def _unsaved(host: str, variables: Variables) -> tuple[str, ...]:
+    run = variables.get("ikev2_run")
+    unsaved = run.get("unsaved") if isinstance(run, Mapping) else None
+    return tuple(map(str, (unsaved or {}).get(host, ())))
 
 
 def _kept(variables: Variables, kind: str) -> Mapping[str, t.Any]:

@@ -29,7 +29,10 @@ SERVER_RESULTS = {
 
 @dataclass(frozen=True)
 class Order:
-    """What one host is to do. ``go``: whether to do it at all, or ``why_not``. ``entry``: of the role rras."""
+    """What one host is to do. ``go``: whether to do it at all, or ``why_not``. ``entry``: of the role rras.
+
+    ``save_pending``: an earlier run may have left a change unsaved.
+    """
 
     record: Record
     go: bool = False
@@ -37,6 +40,7 @@ class Order:
     entry: str = ""
     return_path: Mapping[str, str] = field(default_factory=dict)
     snapshot: Mapping[str, t.Any] = field(default_factory=dict)
+    save_pending: bool = False
 
     def as_dict(self) -> dict[str, t.Any]:
         """Return plain values."""
@@ -55,7 +59,10 @@ def _reading(site: Site, item: AnyHost) -> Order:
     stage: Stage = "verify" if again else "read"
     if isinstance(item, LoadBalancer):
         path = site.return_path(item.host, planned=not again)
-        return Order(Record(stage, LOAD_BALANCER_RESULT, item.record.steps), go=True, return_path=path)
+        pending = bool(item.unsaved) and not again
+        return Order(
+            Record(stage, LOAD_BALANCER_RESULT, item.record.steps), go=True, return_path=path, save_pending=pending
+        )
     return Order(Record(stage, ("rras_read",), item.record.steps), go=True)
 
 
@@ -118,12 +125,13 @@ def _changing(site: Site, item: AnyHost) -> Order:
     if site.playbook == "rollback":
         return _restoring(site, item)
     if isinstance(item, LoadBalancer):
-        if not item.first or not item.first.changes or not site.selected.load_balancers:
+        due = item.first and (item.first.changes or (item.unsaved and site.playbook == "remediate"))
+        if not due or not site.selected.load_balancers:
             return Order(item.record, why_not="no change is due")
         if reason := site.left_alone(item.host):
             return Order(item.record, why_not=reason)
         record = Record("change", LOAD_BALANCER_RESULT, item.record.steps)
-        return Order(record, go=True, return_path=site.return_path(item.host))
+        return Order(record, go=True, return_path=site.return_path(item.host), save_pending=bool(item.unsaved))
     gateway = _gateway_due(site, item) and site.playbook == "remediate"
     limit = _limit_due(site, item)
     entry = {(True, True): "main", (True, False): "gateway", (False, True): "ike_limit"}.get((gateway, limit), "")
@@ -140,7 +148,13 @@ def _restoring(site: Site, item: AnyHost) -> Order:
             message = f"{item.host}: it was not changed, because {half_pair(halves)}"
             return Order(item.record.refused(message), why_not=message)
         record = Record("change", LOAD_BALANCER_RESULT, item.record.steps)
-        return Order(record, go=True, return_path=site.return_path(item.host), snapshot=item.kept["snapshot"])
+        return Order(
+            record,
+            go=True,
+            return_path=site.return_path(item.host),
+            snapshot=item.kept["snapshot"],
+            save_pending=bool(item.unsaved),
+        )
     if item.kept is None or not (site.selected.gateways or site.selected.limits):
         return Order(item.record, why_not="the snapshot does not contain it")
     gateway = item.kept["gateway"]

@@ -112,13 +112,15 @@ def _facts(raw: Mapping[str, t.Any]) -> dict[str, t.Any]:
 class SiteSnapshot:
     """A snapshot, with the times at which it was taken, at which its run finished, and at which each host was restored.
 
-    ``finished`` is None where the run failed or was killed, and empty where this is not known. ``servers`` holds ``rras_facts``.
+    ``finished`` is None where the run failed or was killed, and empty where this is not known. ``saved``: when a later run saved a
+    load balancer, on which the run may have left a change unsaved. ``servers`` holds ``rras_facts``.
     """
 
     taken: str
     playbook: str = ""
     finished: str | None = None
     used: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    saved: Mapping[str, str] = field(default_factory=dict)
     load_balancers: Mapping[str, Part] = field(default_factory=dict)
     servers: Mapping[str, Mapping[str, t.Any]] = field(default_factory=dict)
 
@@ -149,13 +151,17 @@ class SiteSnapshot:
 
     def as_dict(self) -> dict[str, t.Any]:
         """Return plain values."""
-        return {
+        plain = {
             **vars(self),
             "format": FORMAT,
             "used": {host: list(times) for host, times in self.used.items()},
+            "saved": dict(self.saved),
             "load_balancers": {host: part.as_dict() for host, part in self.load_balancers.items()},
             "servers": {host: dict(facts) for host, facts in self.servers.items()},
         }
+        if not self.saved:  # as the first files of this format have it
+            del plain["saved"]
+        return plain
 
     def as_text(self) -> str:
         """Return what restores it, and nothing else, as one short JSON text in which no template can begin."""
@@ -188,7 +194,8 @@ class SiteSnapshot:
             used = {str(host): tuple(map(_time, times)) for host, times in raw["used"].items()}
             parts = {str(host): Part.parse(part) for host, part in raw["load_balancers"].items()}
             servers = {str(host): _facts(facts) for host, facts in raw["servers"].items()}
-            return cls(_time(raw["taken"]), str(raw["playbook"]), finished, used, parts, servers)
+            saved = {str(host): _time(time) for host, time in raw.get("saved", {}).items()}
+            return cls(_time(raw["taken"]), str(raw["playbook"]), finished, used, saved, parts, servers)
         except REFUSED as error:
             raise ValueError(
                 f"This is not a snapshot that a playbook of this collection wrote ({type(error).__name__}: {error})."

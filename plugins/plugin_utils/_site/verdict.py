@@ -190,9 +190,9 @@ def verdict_of(site: Site, figures: Figures, drift: tuple[str, ...]) -> Verdict:
 
 
 def refused(site: Site, problem: str) -> Verdict:
-    """Return the verdict on a run that ended before any device was touched."""
+    """Return the verdict on a run that ended before any device was changed."""
     step = NextStep("Solve this, and run it again.", f"{COMMAND}{_again(site)}")
-    return Verdict("failed", "The run was refused: no device was touched", (problem,), (step,))
+    return Verdict("failed", "The run was refused: no device was changed", (problem,), (step,))
 
 
 def _status(site: Site, figures: Figures, drift: tuple[str, ...]) -> tuple[Status, str]:

@@ -10,7 +10,7 @@ import typing as t
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Finding, canonical_address
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import NOT_UNDERSTOOD, Finding, canonical_address
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.errors import PlanError
 
 LARGEST_DWORD = 0xFFFFFFFF
@@ -80,7 +80,7 @@ class ServerFacts:
                 },
                 administrator=bool(vpn["administrator"]),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except NOT_UNDERSTOOD as error:
             raise PlanError(f"the server's facts cannot be read ({type(error).__name__}: {error}).") from error
 
     @property

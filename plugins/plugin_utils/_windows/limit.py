@@ -10,7 +10,7 @@ import typing as t
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Change, Finding
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import NOT_UNDERSTOOD, Change, Finding
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.errors import PlanError
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.facts import LARGEST_DWORD, ServerFacts
 
@@ -63,7 +63,7 @@ class Wanted:
             limit = None if snapshot["ike_limit"] is None else int(snapshot["ike_limit"])
             if not 0 <= (limit or 0) <= LARGEST_DWORD:
                 raise ValueError(f"the limit {limit}")
-        except (KeyError, TypeError, ValueError) as error:
+        except NOT_UNDERSTOOD as error:
             raise PlanError(
                 f"Option 'snapshot' is not what this module returns as 'before' or 'after' ({type(error).__name__}: {error})."
             ) from error

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Finding
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import NOT_UNDERSTOOD, Finding
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.errors import PlanError
 
 DEFAULT = "0.0.0.0/0"
@@ -137,7 +137,7 @@ class Network:
                 ),
                 tuple(sorted(map(str, raw["remembered"]))),
             )
-        except (KeyError, TypeError, ValueError, netaddr.AddrFormatError) as error:
+        except NOT_UNDERSTOOD as error:
             raise PlanError(f"The server's network cannot be read ({type(error).__name__}: {error}).") from error
 
     def ordered(self, routes: Iterable[Route]) -> list[Route]:

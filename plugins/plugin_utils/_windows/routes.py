@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Change, Finding
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import NOT_UNDERSTOOD, Change, Finding
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.errors import PlanError
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.network import (
     ACTIVE,
@@ -275,7 +275,7 @@ def _routes_in(snapshot: Mapping[str, t.Any], network: Network) -> list[Route]:
             next_hop = str(netaddr.IPAddress(str(item["next_hop"])))
             index = indexes[alias] if alias in indexes else int(alias)
             found.append(Route(store, destination, next_hop, index, int(item["metric"])))
-    except (KeyError, TypeError, ValueError, netaddr.AddrFormatError) as error:
+    except NOT_UNDERSTOOD as error:
         raise PlanError(
             f"Option 'snapshot' is not what this module returns as 'before' or 'after' ({type(error).__name__}: {error})."
         ) from error

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import time
 import typing as t
 from pathlib import Path
 from urllib.parse import quote
@@ -531,3 +532,23 @@ def test_usip_goes_by_the_servers_whose_address_is_known(device: NetScaler, call
     assert put(call, "sg_six_4500", usip="YES").status_code == 200
     device.member("sg_six_4500", "2001:db8:a::11").update(ip="0.0.0.0")
     assert code(put(call, "sg_six_4500", usip="YES")) == (599, 3894)
+
+
+def test_connections_are_kept_and_distance_costs_each_request_one_round_trip(device: NetScaler, tmp_path: Path) -> None:
+    authority = CertificateAuthority()
+    authority.write(tmp_path / "ca.pem")
+    device.start(authority)
+    device.delay = 0.05
+    taken = []
+    try:
+        with requests.Session() as session:
+            for _attempt in range(3):
+                started = time.monotonic()
+                url = f"https://127.0.0.1:{device.port}{BASE}nsmode"
+                assert session.get(url, headers=ROOT, verify=str(tmp_path / "ca.pem"), timeout=10).ok
+                taken.append(time.monotonic() - started)
+    finally:
+        device.stop()
+    # A new connection takes two more. (A slow machine takes longer, but not with each of two.)
+    assert taken[0] >= 0.15
+    assert 0.05 <= min(taken[1:]) < 0.15

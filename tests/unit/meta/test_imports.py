@@ -91,7 +91,7 @@ def test_only_http_takes_requests() -> None:
         for path in (REPOSITORY / "plugins").rglob("*.py")
         if re.search(r"(_libraries import .*|\blibraries\.)\brequests\b", path.read_text(encoding="utf-8"))
     }
-    assert taking == {"_http.py", "_in_process.py"}
+    assert taking == {"_http.py", "_in_process.py", "_transport.py"}
 
 
 @pytest.mark.parametrize("name", PLATFORMS)

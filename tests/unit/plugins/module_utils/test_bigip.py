@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import typing as t
+from dataclasses import replace
 from unittest.mock import patch as patched
 from urllib.parse import unquote
 
@@ -16,6 +17,7 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.aovpn.ikev2.plugins.module_utils import _http
 from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.adapter import BigIp
 from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.objects import (
     ATTACHED,
@@ -242,6 +244,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Collect the pauses instead of making them."""
     made: list[float] = []
     monkeypatch.setattr("time.sleep", made.append)
+    monkeypatch.setattr(_http, "PAUSES", (1, 2, 4))
     return made
 
 
@@ -394,7 +397,7 @@ def test_a_pool_that_a_virtual_server_uses_now_is_not_asked_for(expecting: Expec
 
 @pytest.mark.parametrize("check_mode", [False, True])
 @pytest.mark.parametrize(
-    "there", [ODD, Expect("GET", SNAT_POOLS.path, {"message": "no"}, 500, headers=WITH_TOKEN)], ids=["odd", "refused"]
+    "there", [ODD, Expect("GET", SNAT_POOLS.path, {"message": "no"}, 400, headers=WITH_TOKEN)], ids=["odd", "refused"]
 )
 def test_pools_that_cannot_be_read_do_not_forbid_a_restore(
     expecting: Expecting, there: Expect, check_mode: bool
@@ -559,7 +562,8 @@ def test_a_dropped_read_is_survived_and_counted(expecting: Expecting) -> None:
 def test_a_login_that_fails_says_why_and_shows_no_password(
     expecting: Expecting, status: int, answer: t.Any, words: str
 ) -> None:
-    expecting([Expect("POST", "/mgmt/shared/authn/login", answer, status, body=LOGIN.body)])
+    tries = 4 if status == 502 else 1
+    expecting([Expect("POST", "/mgmt/shared/authn/login", answer, status, body=LOGIN.body)] * tries)
     with pytest.raises(RunFailed, match=words) as caught:
         go(Order())
     assert HOST in str(caught.value)
@@ -568,7 +572,7 @@ def test_a_login_that_fails_says_why_and_shows_no_password(
 
 def test_a_log_out_that_is_not_answered_is_a_finding_without_the_token(expecting: Expecting) -> None:
     lost = Expect("DELETE", LOGOUT.path, requests.exceptions.ConnectionError(f"Connection aborted at {LOGOUT.path}"))
-    expecting([LOGIN, reading(*RIGHT), lost])
+    expecting([LOGIN, reading(*RIGHT), *[lost] * 4])
     finding = go(Order()).findings[0]
     assert finding.code == "session_left_open"
     assert TOKEN not in str(finding.as_dict())
@@ -868,13 +872,25 @@ def test_a_busy_device_takes_time(expecting: Expecting, pauses: list[float], ans
 
 
 @pytest.mark.parametrize("answer", [{"code": 503, "message": "Something else."}, "<html>Service Unavailable</html>"])
-def test_what_else_comes_with_503_is_not_repeated(expecting: Expecting, pauses: list[float], answer: t.Any) -> None:
+def test_what_else_comes_with_503_is_repeated_for_a_read_alone(
+    expecting: Expecting, pauses: list[float], answer: t.Any
+) -> None:
     other = reading(*RIGHT)
     other.answer, other.status = answer, 503
-    expecting([LOGIN, other, LOGOUT])
+    expecting([LOGIN, *[other] * 4, LOGOUT])
     with pytest.raises(RunFailed, match=f"BIG-IP {HOST}"):
         go(Order())
-    assert pauses == []
+    assert pauses == [1, 2, 4]
+    pauses.clear()
+    # A write may have been carried out: the device is read before it is sent again.
+    patched = patch("vs4500", {"type": "none"}, WITH_TOKEN)
+    refused = replace(patched, answer=answer, status=503)
+    half = (RIGHT[0], BROKEN[1])
+    expecting(
+        [LOGIN, reading(*half), *guards(changing=True), refused, reread(*half), patched, reread(*RIGHT), SAVE, LOGOUT]
+    )
+    assert go(Order(return_path=GOOD)).changed
+    assert pauses == [1]
 
 
 def test_a_device_that_stays_busy_is_given_up(expecting: Expecting, pauses: list[float]) -> None:
@@ -907,7 +923,7 @@ def test_a_log_out_waits_for_a_busy_device_and_shows_no_token(expecting: Expecti
     expecting([LOGIN, reading(*RIGHT), busy, LOGOUT])
     assert go(Order()).findings == []
     refused = Expect("DELETE", LOGOUT.path, {"code": 500, "message": f"failed: uri:http://localhost{LOGOUT.path}"}, 500)
-    expecting([LOGIN, reading(*RIGHT), refused])
+    expecting([LOGIN, reading(*RIGHT), *[refused] * 4])
     (finding,) = go(Order()).findings
     assert finding.code == "session_left_open"
     assert TOKEN not in str(finding.as_dict())

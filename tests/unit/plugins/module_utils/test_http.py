@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import threading
@@ -97,10 +98,10 @@ def test_the_users_netrc_is_not_used(echo: Echo, ca: str, tmp_path: Path, monkey
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
     assert session(echo, ca).send("GET", "/a").json()["authorization"] is None
-    assert (
-        session(echo, ca).send("GET", "/a", auth=("user", "password")).json()["authorization"]
-        == "Basic dXNlcjpwYXNzd29yZA=="
-    )
+    http = session(echo, ca)
+    answer = http.send("GET", "/a", auth=("user", "password"), masked=False)
+    assert answer.json()["authorization"] == "Basic dXNlcjpwYXNzd29yZA=="
+    assert http.send("GET", "/a", auth=("user", "password")).json()["authorization"] == "Basic …"
 
 
 def test_a_redirect_is_not_followed(echo: Echo, ca: str) -> None:
@@ -108,12 +109,12 @@ def test_a_redirect_is_not_followed(echo: Echo, ca: str) -> None:
     assert [entry.path for entry in echo.log] == ["/elsewhere"]
 
 
-def test_a_dropped_read_is_repeated_once_and_a_dropped_write_never(echo: Echo, ca: str) -> None:
+def test_a_dropped_read_is_repeated_and_a_dropped_write_never(echo: Echo, ca: str) -> None:
     http = session(echo, ca)
     echo.fault(reset="before", times=1)
     assert http.send("GET", "/a").status == 200
     assert http.requests == len(echo.log) == 2
-    echo.fault(reset="after", times=2)
+    echo.fault(reset="after", times=4)
     with pytest.raises(Unreachable, match="the connection was lost"):
         http.send("GET", "/a")
     echo.log.clear()
@@ -162,7 +163,7 @@ def test_no_message_shows_what_a_url_contains(echo: Echo, ca: str) -> None:
     ],
 )
 def test_what_is_no_json_object_is_an_error_in_words(echo: Echo, ca: str, body: str, words: str) -> None:
-    echo.fault(answer=Response(body, 503))
+    echo.fault(answer=Response(body, 503), times=4)
     with pytest.raises(UnexpectedAnswer, match=f"HTTP status 503 and {words}"):
         session(echo, ca).send("GET", "/a").json()
 
@@ -176,8 +177,48 @@ def test_a_server_that_talks_no_tls_is_an_error_in_words() -> None:
             connection.close()
 
         threading.Thread(target=hang_up, daemon=True).start()
-        with pytest.raises(Unreachable, match=r"TLS certificate|connection was lost"):
+        with pytest.raises(Unreachable, match=r"no TLS connection|connection was lost"):
             Http(Endpoint("127.0.0.1", server.getsockname()[1]), "Device").send("POST", "/")
+
+
+def _old_version(context: ssl.SSLContext) -> None:
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("NULL-SHA256:@SECLEVEL=0")
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        (_old_version, "no version or cipher of TLS in common"),
+        (lambda _context: None, "TLS certificate was not accepted"),
+    ],
+    ids=["cipher", "certificate"],
+)
+def test_a_tls_version_and_a_certificate_are_reported_apart(
+    setting: t.Callable[[ssl.SSLContext], None], words: str
+) -> None:
+    context = CertificateAuthority().context()
+    setting(context)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def shake() -> None:
+            with contextlib.suppress(OSError):
+                context.wrap_socket(server.accept()[0], server_side=True).close()
+
+        threading.Thread(target=shake, daemon=True).start()
+        with pytest.raises(Unreachable, match=words):
+            Http(Endpoint("127.0.0.1", server.getsockname()[1]), "Device").send("GET", "/")
+
+
+def test_what_is_hidden_is_hidden_however_it_is_written(echo: Echo, ca: str) -> None:
+    http = session(echo, ca)
+    http.hide("##4A/B==")
+    echo.fault(answer=Response("in ##4A/B== and %23%234A%2FB%3D%3D"))
+    assert http.send("GET", "/a").text == "in … and …"
+    assert http.masked("POST /a/%23%234A%2FB%3D%3D") == "POST /a/…"
+    cookie = {"Set-Cookie": "SESSION=abcdef0123; Secure"}
+    echo.fault(answer=Response("you have abcdef0123", headers=cookie))
+    assert http.send("GET", "/a").text == "you have …"
 
 
 def test_an_answer_without_end_is_not_read_to_its_end(echo: Echo, ca: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import typing as t
 from collections.abc import Iterator
@@ -157,6 +158,29 @@ def test_a_rollback_and_the_log_out_are_not_interrupted(expecting: Expecting, ha
         http.send("GET", "/read")
         assert handed_on == []
     assert handed_on == [signal.SIGTERM]
+
+
+def test_a_second_ctrl_c_ends_a_rollback_at_once() -> None:
+    script = """
+import signal
+import subprocess
+from ansible_collections.aovpn.ikev2.plugins.module_utils import _http, _module
+with _module.interruptions_held():
+    http = _http.Http(_http.Endpoint("192.0.2.1"), "device")
+    signal.raise_signal(signal.SIGINT)
+    try:
+        http.send("POST", "/never-sent")
+    except KeyboardInterrupt:
+        http.shield()
+        print("rolling back", flush=True)
+        signal.raise_signal(signal.SIGTERM)
+        print("still rolling back", flush=True)
+        signal.raise_signal(signal.SIGINT)
+        print("rolled back", flush=True)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (130, "rolling back\nstill rolling back\n")
+    assert "what is in effect on the device is not known" in done.stderr
 
 
 def test_a_time_limit_that_is_reached_too_late_ends_nothing() -> None:

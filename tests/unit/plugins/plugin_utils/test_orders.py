@@ -332,4 +332,4 @@ def test_an_order_is_plain_values() -> None:
     raw["load_balancers"]["bigip"]["result"]["changes"] = [change("vs", "snat", "automap", "none")]
     order = given(raw)["bigip"].as_dict()
     assert order["record"]["asked"] == ["load_balancer_result"]
-    assert set(order) == {"go", "why_not", "entry", "return_path", "snapshot", "record"}
+    assert set(order) == {"go", "why_not", "entry", "return_path", "snapshot", "save_pending", "record"}

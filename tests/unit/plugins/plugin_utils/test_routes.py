@@ -451,7 +451,15 @@ def test_dhcp_is_refused_unless_allowed() -> None:
 
 @pytest.mark.parametrize(
     "raw",
-    [None, [], {}, {"interfaces": [{}], "routes": [], "peers": []}, {"interfaces": [], "routes": [], "peers": ["x"]}],
+    [
+        None,
+        [],
+        {},
+        {"interfaces": [{}], "routes": [], "peers": []},
+        {"interfaces": [], "routes": [], "peers": ["x"]},
+        {"interfaces": [], "routes": [], "peers": [["10.0.0.1"]]},
+        {"interfaces": [], "routes": [], "peers": [{"address": "10.0.0.1"}]},
+    ],
 )
 def test_an_answer_that_is_not_understood_is_said(raw: t.Any) -> None:
     with pytest.raises(PlanError, match="network cannot be read"):

@@ -11,13 +11,15 @@ import json
 import os
 import stat
 import typing as t
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Snapshot
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils import _snapshots
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.snapshot import SiteSnapshot
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.snapshot import Part, SiteSnapshot
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._snapshots import SnapshotError
 
 NOW = datetime(2026, 1, 31, 2, 0, 0, tzinfo=UTC)
@@ -117,3 +119,22 @@ def test_where_nothing_can_be_written_the_error_says_what_to_do(tmp_path: Path) 
     (tmp_path / "file").touch()
     with pytest.raises(SnapshotError, match="Set 'snapshot_directory' to a folder"):
         _snapshots.write(tmp_path / "file", SNAPSHOT, NOW)
+
+
+def test_what_a_run_may_have_left_unsaved(tmp_path: Path) -> None:
+    part = Part(Snapshot("bigip", "192.0.2.1", {"/Common/vs": "automap"}, {}))
+    broken = replace(SNAPSHOT, finished=None, used={}, load_balancers={"one": part, "two": part})
+    first = _snapshots.write(tmp_path, broken, NOW)
+    second = _snapshots.write(tmp_path, broken, NOW)
+    _snapshots.write(tmp_path, replace(broken, finished="2026-01-01T00:00:00Z"), NOW)
+    assert _snapshots.history(tmp_path)[0].unsaved == {
+        "one": (first.name, second.name),
+        "two": (first.name, second.name),
+    }
+    _snapshots.mark(first, saved=["one"])
+    _snapshots.mark(second, used=["two"])
+    assert _snapshots.history(tmp_path)[0].unsaved == {"one": (second.name,), "two": (first.name,)}
+    assert SiteSnapshot.of_text(first.read_text()).saved.keys() == {"one"}
+    _snapshots.mark(first, saved=["two"])
+    _snapshots.mark(second, saved=["one"])
+    assert _snapshots.history(tmp_path)[0].unsaved == {}
