@@ -29,7 +29,9 @@ options:
       - If not given, the authorities that Python trusts are used.
     type: path
   timeout:
-    description: How long to wait for a connection, and for each response, in seconds.
+    description:
+      - How long a request may take in total, from the connection to the last byte of the answer, in seconds. Saving may take 180 seconds in any case.
+      - All requests of a task together may take 30 minutes; a rollback and the log-out have 10 minutes more.
     type: int
     default: 30
   addresses:
@@ -77,7 +79,11 @@ notes:
   - Existing flows may keep their translated source address until they time out. New flows do not.
   - Run it on the controller, with C(connection=local) or C(delegate_to=localhost). It then runs in Ansible's own process, which saves most of the time that
     a task takes, unless the task has C(become), C(async), C(environment) or another Python interpreter.
-  - If the task's C(timeout) or Ctrl-C interrupts a change, the change is rolled back first.
+  - If the task's C(timeout) or Ctrl-C interrupts a change, the change is rolled back first. A second Ctrl-C ends the task at once.
+  - A request that a busy device refuses (HTTP status 429, 500, 502, 503 or 504), or whose connection is lost, is sent again up to three times, after 1, 2 and 4
+    seconds. Before a change is sent again, the device is read.
+  - A change takes a moment, and somebody else may change the same service between the reading and the change. What was read is not read again before the first
+    write. After the change, everything that was selected is verified, and if somebody else has changed the other half of a pair, this run's half is rolled back.
   - An environment variable without a value counts as not set.
 attributes:
   check_mode:
