@@ -26,8 +26,8 @@ CREATION = "s:Body/rsp:Shell/{http://schemas.microsoft.com/powershell}creationXm
 class PsrpHost(WindowsHost):
     """A Windows host that takes runspace pools, and shells as before. A pipeline is a shell's command."""
 
-    def __init__(self, name: str, number: int) -> None:
-        super().__init__(name, number)
+    def __init__(self, name: str, number: int, short_table: bool = False) -> None:
+        super().__init__(name, number, short_table)
         self._pools: dict[str, psrpcore.ServerRunspacePool] = {}
         self._operations[RESOURCE] = {
             f"{NAMESPACES['x']}/Create": self._create_pool,

@@ -111,8 +111,12 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
-def on_link_routes(nics: list[Result]) -> list[Result]:
-    """Return the routes that Windows makes by itself, in the active store only."""
+def on_link_routes(nics: list[Result], short: bool = False) -> list[Result]:
+    """Return the routes that Windows makes by itself, in the active store only; ``short``: those to the subnets of its cards alone."""
+    if short:
+        subnets = [(str(ipaddress.IPv4Interface(nic["address"]).network), nic["if_index"]) for nic in nics]
+        local = {"next_hop": "0.0.0.0", "metric": 256, "protocol": "Local"}
+        return [{"dest": subnet, "if_index": index, **local} for subnet, index in subnets]
     routes = []
     for nic in [{"if_index": 1, "address": "127.0.0.1/8"}, *nics]:
         own = ipaddress.IPv4Interface(nic["address"])
@@ -353,8 +357,9 @@ class WindowsHost(WinRMHost):
     own_processes = False
     untouched = False  # whether what runs PowerShell is executed as it came, with Ansible's own wrappers, in a process of its own
 
-    def __init__(self, name: str, number: int) -> None:
+    def __init__(self, name: str, number: int, short_table: bool = False) -> None:
         self.number = number
+        self.short_table = short_table
         self.id = f"{name}-{next(_numbers)}"
         self.tasks = TaskScheduler(self)
         super().__init__(name)
@@ -387,7 +392,10 @@ class WindowsHost(WinRMHost):
             "booted_at": "2026-01-05T06:00:00.000000+00:00",
             "last_process_id": 5000,
             "nics": [{**nic, "dhcp": False, "metric": 15} for nic in nics],
-            "routes": {"active": on_link_routes(nics) + copy.deepcopy(persistent), "persistent": persistent},
+            "routes": {
+                "active": on_link_routes(nics, self.short_table) + copy.deepcopy(persistent),
+                "persistent": persistent,
+            },
             "ipv6_defaults": [],
             "dns_servers": ["192.168.10.2"],
             "domain_controllers": [],
@@ -504,7 +512,8 @@ class WindowsHost(WinRMHost):
             state["booted_at"] = now()
             for item in (*state["nics"], *state["routes"]["persistent"]):
                 item["if_index"] = (indexes or {}).get(item["if_index"], item["if_index"])
-            state["routes"]["active"] = on_link_routes(state["nics"]) + copy.deepcopy(state["routes"]["persistent"])
+            local = on_link_routes(state["nics"], self.short_table)
+            state["routes"]["active"] = local + copy.deepcopy(state["routes"]["persistent"])
             for name in state["services"]:
                 stop_service(state, name, force=True)
             for name, service in state["services"].items():
