@@ -18,7 +18,7 @@ PYTHON = exec env \
 LAB = $(PYTHON) -m lab --dir .lab
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-ikev2 lab lab-down lab-ikev2 test test-all pester bench plots clean
+.PHONY: help demo demo-ikev2 lab lab-down lab-ikev2 test test-all pester mutants bench plots clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
@@ -47,6 +47,9 @@ pester: .venv/.ready ## the PowerShell scripts' own tests, with Pester, and the 
 
 test-all: .venv/.ready ## what `make test` leaves out: the other versions of ansible-core, and every combination
 	@$(NOX) --tags all
+
+mutants: .venv/.ready ## plant 40 mistakes in the pure code, and report which the tests do not notice; M="--seed 2 --count 100"
+	@$(NOX) --session mutants -- $(M)
 
 bench: .nox/lab/.ready ## measure requests, time and memory, in about 6 minutes; B=--long: all curves, B="--only devices": a part
 	@$(PYTHON) -m benchmark --json .nox/bench.json $(B)

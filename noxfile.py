@@ -195,6 +195,15 @@ def pylint(session: nox.Session) -> None:
     ran.append("pylint with the oldest ansible-core: passed")
 
 
+@nox.session(python=PYTHONS[CORES[NEWEST]], default=False)
+def mutants(session: nox.Session) -> None:
+    """Plant a sample of mistakes in the pure code, and see whether the tests notice."""
+    install(session, NEWEST, "lab", "test", "mutants")
+    tree = Tree(session, NEWEST, "mutants")
+    tree.run("python tests/tools/mutants.py", *session.posargs)
+    tree.finish()
+
+
 def real_ikev2(tree: Tree) -> str:
     """Install the Debian packages of the data plane. Return why its tests cannot run, empty if they can."""
     python = Path(tree.session.bin) / "python"

@@ -1,0 +1,139 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Do the tests notice a mistake? Plant a sample of small mistakes in the pure code, one at a time, and run the tests of that file.
+
+cosmic-ray makes the mistakes: another comparison, a condition turned round, a break for a continue, another number. Type annotations are left alone.
+Works in the checkout in which it is started, which has to be a copy; every file is put back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import contextlib
+import itertools
+import random
+import subprocess
+import sys
+import typing as t
+from collections.abc import Iterator
+from pathlib import Path
+
+from cosmic_ray.ast import ast_nodes, get_ast_from_path
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.plugins import get_operator, operator_names
+
+UTILS = Path("plugins/module_utils")
+UNITS, FAULTS = Path("tests/unit/plugins/module_utils"), Path("tests/faults")
+TESTS: dict[Path, list[Path]] = {
+    UTILS / "_engine.py": [UNITS / "test_engine.py", FAULTS / "test_matrix.py"],
+    UTILS / "_plan.py": [UNITS / "test_engine.py", FAULTS / "test_restore.py"],
+    UTILS / "_select.py": [UNITS / "test_engine.py"],
+    UTILS / "_http.py": [UNITS / "test_http.py", FAULTS / "test_hostile.py", FAULTS / "test_matrix.py"],
+    UTILS / "_transport.py": [UNITS / "test_http.py", FAULTS / "test_hostile.py"],
+    UTILS / "_model.py": [UNITS / "test_model.py", UNITS / "test_engine.py"],
+    UTILS / "_bigip/objects.py": [UNITS / "test_bigip.py", FAULTS / "test_bigip_odd.py"],
+    UTILS / "_netscaler/joins.py": [UNITS / "test_netscaler.py", FAULTS / "test_netscaler_field.py"],
+    UTILS / "_loadmaster/objects.py": [UNITS / "test_loadmaster.py", FAULTS / "test_loadmaster_field.py"],
+}
+LONGEST = 300  # seconds: a mistake may make a loop endless, and then it is noticed as well
+
+
+class Mutant(t.NamedTuple):
+    """A file with one mistake."""
+
+    path: Path
+    operator: str
+    code: str
+
+    def __str__(self) -> str:
+        before = self.path.read_text(encoding="utf-8").splitlines()
+        lines = zip(before, self.code.splitlines(), strict=False)
+        number, (old, new) = next((place, pair) for place, pair in enumerate(lines, 1) if pair[0] != pair[1])
+        return f"{self.path}:{number}: {old.strip()}  ->  {new.strip()}"
+
+
+def meaning(code: str) -> str:
+    """Return what the code does, without its annotations."""
+    tree = ast.parse(code)
+    for node in ast.walk(tree):
+        for name in ("annotation", "returns"):
+            if hasattr(node, name):
+                setattr(node, name, ast.Constant(None))
+        if isinstance(node, ast.Assign) and "TypeAlias" in ast.dump(node):
+            node.value = ast.Constant(None)
+    return ast.dump(tree)
+
+
+def places(path: Path) -> Iterator[tuple[Path, str, int]]:
+    """Return where cosmic-ray can make a mistake: the file, the kind of mistake, and which of the places for it."""
+    nodes = [*ast_nodes(get_ast_from_path(path))]
+    for name in operator_names():
+        if get_operator(name).arguments():
+            continue  # it replaces a variable that has to be named
+        operator = get_operator(name)()
+        for number, _position in enumerate(place for node in nodes for place in operator.mutation_positions(node)):
+            yield path, name, number
+
+
+def mutant(path: Path, name: str, number: int) -> Mutant | None:
+    """Make a mistake; None where the code means the same as before, or nothing."""
+    code = path.read_text(encoding="utf-8")
+    # cosmic-ray takes every asterisk for a multiplication, and fails at exceptions with a dotted name.
+    with contextlib.suppress(SyntaxError, AttributeError):
+        changed = mutate_code(code, get_operator(name)(), number)
+        if changed and meaning(changed) != meaning(code):
+            return Mutant(path, name, changed)
+    return None
+
+
+def noticed(paths: list[Path]) -> bool:
+    """Run these tests, and report whether one failed."""
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-x",
+        "-m",
+        "not matrix",
+        "-p",
+        "no:cacheprovider",
+        *map(str, paths),
+    ]
+    try:
+        return subprocess.run(command, capture_output=True, check=False, timeout=LONGEST).returncode != 0
+    except subprocess.TimeoutExpired:
+        return True
+
+
+def main() -> None:
+    """Try a sample, and report the score and the survivors."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--count", type=int, default=40)
+    arguments = parser.parse_args()
+    everything = [place for path in TESTS for place in places(path)]
+    random.Random(arguments.seed).shuffle(everything)
+    sample = [*itertools.islice(filter(None, itertools.starmap(mutant, everything)), arguments.count)]
+    survivors = []
+    for number, one in enumerate(sample, 1):
+        told = str(one)
+        original = one.path.read_bytes()
+        try:
+            one.path.write_text(one.code, encoding="utf-8")
+            killed = noticed(TESTS[one.path])
+        finally:
+            one.path.write_bytes(original)
+        survivors += [] if killed else [told]
+        print(f"{number}/{len(sample)} {'noticed ' if killed else 'SURVIVED'} {told}", flush=True)
+    print(
+        f"{len(sample) - len(survivors)} of {len(sample)} noticed (of {len(everything)} possible, seed {arguments.seed})."
+    )
+    for told in survivors:
+        print(f"  survived: {told}")
+
+
+if __name__ == "__main__":
+    main()
