@@ -268,10 +268,6 @@ class Finding:
     message: str
     remedy: str
 
-    def __post_init__(self) -> None:
-        for name in ("object", "message", "remedy"):
-            object.__setattr__(self, name, visible(getattr(self, name)))
-
     def as_dict(self) -> dict[str, str]:
         """Return plain values."""
         return dict(vars(self))
