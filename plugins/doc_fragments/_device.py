@@ -83,7 +83,7 @@ notes:
   - A request that a busy device refuses (HTTP status 429, 500, 502, 503 or 504), or whose connection is lost, is sent again up to three times, after 1, 2 and 4
     seconds. Before a change is sent again, the device is read.
   - A change takes a moment, and somebody else may change the same service between the reading and the change. What was read is not read again before the first
-    write. After the change, everything that was selected is verified: if somebody else has changed the other half of a pair, this run's half is rolled back.
+    write. After the change, everything that was selected is verified. If somebody else has changed the other half of a pair, this run's half is rolled back.
   - An environment variable without a value counts as not set.
 attributes:
   check_mode:
