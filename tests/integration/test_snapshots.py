@@ -483,3 +483,38 @@ def test_a_snat_pool_that_a_clean_up_has_removed(run: t.Callable[..., Run], ansi
     lab.bigip.state["snatpool"]["/Common/sp_ikev2"] = pool
     run("rollback")
     assert lab.settings() == before
+
+
+# -- a task that dies
+
+
+def test_a_module_that_is_killed_in_the_middle_of_a_pair(run: t.Callable[..., Run], ansible: Ansible, lab: Lab) -> None:
+    """Nothing that the module said is left: the device is read again, what is in effect is reported, and the snapshot is kept."""
+    other = ansible.folder / "python"
+    other.symlink_to(sys.executable)  # not the controller's own, so that the task runs as a module
+    lab.write_inventory(
+        {"loadmaster": {"ansible_python_interpreter": str(other)}}, without=ALL - {"loadmaster", "rras1"}
+    )
+    before = lab.settings()
+    service = lab.loadmaster.service
+
+    def die(entry: t.Any) -> None:
+        if service("203.0.113.30", 500)["Transparent"] and "modvs" in str((entry.path, entry.body)):
+            subprocess.run(["pkill", "-KILL", "-f", "AnsiballZ_loadmaster_transparency"], check=True)
+
+    lab.loadmaster.before.append(die)
+    try:
+        broken = run("remediate", code=2, cut_off=True)
+    finally:
+        lab.loadmaster.before.remove(die)
+    found = broken.report()["load_balancers"]["loadmaster"]
+    now = {f"203.0.113.30:{port}/udp": service("203.0.113.30", port)["Transparent"] for port in (500, 4500)}
+    assert now["203.0.113.30:500/udp"]
+    assert {one["id"]: one["value"] for one in found["services"]} == now
+    assert found["final_state"] in ("changed", "unknown")
+    assert "as it was before" not in str(found["failure"])
+    assert {change["id"] for change in found["changes"]} == {name for name, value in now.items() if value}
+    (snapshot,) = ansible.snapshots()
+    assert content(snapshot)["finished"] is None
+    run("rollback")
+    assert lab.settings() == before
