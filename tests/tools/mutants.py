@@ -49,7 +49,7 @@ class Mutant(t.NamedTuple):
 
     def __str__(self) -> str:
         before = self.path.read_text(encoding="utf-8").splitlines()
-        lines = zip(before, self.code.splitlines(), strict=False)
+        lines = itertools.zip_longest(before, self.code.splitlines(), fillvalue="")
         number, (old, new) = next((place, pair) for place, pair in enumerate(lines, 1) if pair[0] != pair[1])
         return f"{self.path}:{number}: {old.strip()}  ->  {new.strip()}"
 
