@@ -93,7 +93,9 @@ def _restoring(folder: Path, given: Given, known: set[str]) -> dict[str, t.Any]:
     choice, source, found = _chosen(folder, given, History.newest_unused)
     if choice is None and not found.entries:
         raise SnapshotError(
-            f"There is no snapshot in {folder}. Name a file with -e snapshot=... In AWX, pass on the artifact ikev2_snapshot."
+            f"There is no snapshot in {folder}, so nothing was changed. Name a file with -e snapshot=... In AWX, pass on the artifact"
+            " ikev2_snapshot. A job that was cancelled has no artifacts: copy ikev2_snapshot from the event of its task"
+            " 'Write a snapshot before anything changes' into the variable snapshot."
         )
     for line in found.lines(choice, source):
         display.display(line)

@@ -15,19 +15,6 @@ requirements:
   - requests
   - netaddr
 options:
-  port:
-    description: The TCP port of the device's management API.
-    type: int
-    default: 443
-  validate_certs:
-    description: Whether to verify the device's TLS certificate. Leave this on, and use O(ca_path) for a private certificate authority.
-    type: bool
-    default: true
-  ca_path:
-    description:
-      - A file with the certificates (PEM) of the authorities to trust.
-      - If not given, the authorities that Python trusts are used.
-    type: path
   timeout:
     description:
       - How long a request may take in total, from the connection to the last byte of the answer, in seconds. Saving may take 180 seconds in any case.

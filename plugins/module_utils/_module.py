@@ -24,9 +24,6 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import IKE_PORT
 from ansible_collections.aovpn.ikev2.plugins.module_utils._platforms import PLATFORMS, Platform, Spec
 
 COMMON: Spec = {
-    "port": {"type": "int", "default": 443},
-    "validate_certs": {"type": "bool", "default": True},
-    "ca_path": {"type": "path"},
     "timeout": {"type": "int", "default": 30},
     "addresses": {"type": "list", "elements": "str"},
     "services": {"type": "list", "elements": "str"},

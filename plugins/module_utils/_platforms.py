@@ -37,9 +37,18 @@ class Platform:
 SECRET: t.Final = {"type": "str", "no_log": True}
 SAVE: Spec = {"save": {"type": "bool", "default": True}, "save_pending": {"type": "bool", "default": False}}
 
+
+def _tls(prefix: str) -> Spec:
+    return {
+        "validate_certs": {"type": "bool", "default": True, "env": [f"{prefix}_VALIDATE_CERTS"]},
+        "ca_path": {"type": "path", "env": [f"{prefix}_CA_PATH"]},
+    }
+
+
 BIGIP: Spec = {
     "host": {"type": "str", "required": True, "aliases": ["server"], "env": ["F5_SERVER"]},
     "port": {"type": "int", "default": 443, "aliases": ["server_port"], "env": ["F5_SERVER_PORT"]},
+    **_tls("F5"),
     "username": {"type": "str", "required": True, "aliases": ["user"], "env": ["F5_USER"]},
     "password": {**SECRET, "required": True, "env": ["F5_PASSWORD"]},
     "login_provider": {"type": "str", "default": "tmos"},
@@ -50,6 +59,8 @@ BIGIP: Spec = {
 }
 NETSCALER: Spec = {
     "host": {"type": "str", "required": True, "aliases": ["nsip"], "env": ["NETSCALER_NSIP"]},
+    "port": {"type": "int", "default": 443, "env": ["NETSCALER_PORT"]},
+    **_tls("NETSCALER"),
     "username": {"type": "str", "aliases": ["nitro_user"], "env": ["NETSCALER_NITRO_USER"]},
     "password": {**SECRET, "aliases": ["nitro_pass"], "env": ["NETSCALER_NITRO_PASS"]},
     "nitro_auth_token": {**SECRET, "env": ["NETSCALER_NITRO_AUTH_TOKEN"]},
@@ -64,6 +75,8 @@ NETSCALER_RULES: t.Final = {
 }
 LOADMASTER: Spec = {
     "host": {"type": "str", "required": True, "env": ["LOADMASTER_HOST"]},
+    "port": {"type": "int", "default": 443, "env": ["LOADMASTER_PORT"]},
+    **_tls("LOADMASTER"),
     "username": {"type": "str", "env": ["LOADMASTER_USERNAME"]},
     "password": {**SECRET, "env": ["LOADMASTER_PASSWORD"]},
     "api_key": {**SECRET, "env": ["LOADMASTER_API_KEY"]},

@@ -36,6 +36,17 @@ options:
     type: int
     default: 443
     aliases: [server_port]
+  validate_certs:
+    description:
+      - Whether to verify the device's TLS certificate. Leave this on, and use O(ca_path) for a private certificate authority.
+      - If not given, the environment variable E(F5_VALIDATE_CERTS) is used.
+    type: bool
+    default: true
+  ca_path:
+    description:
+      - A file with the certificates (PEM) of the authorities to trust. If not given, the environment variable E(F5_CA_PATH) is used.
+      - With neither, the authorities that Python trusts are used.
+    type: path
   username:
     description: The user. If not given, the environment variable E(F5_USER) is used.
     type: str

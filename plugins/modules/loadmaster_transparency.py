@@ -27,6 +27,21 @@ options:
     description: The LoadMaster's management address or host name. If not given, the environment variable E(LOADMASTER_HOST) is used.
     type: str
     required: true
+  port:
+    description: The TCP port of the management API. If not given, the environment variable E(LOADMASTER_PORT) is used.
+    type: int
+    default: 443
+  validate_certs:
+    description:
+      - Whether to verify the device's TLS certificate. Leave this on, and use O(ca_path) for a private certificate authority.
+      - If not given, the environment variable E(LOADMASTER_VALIDATE_CERTS) is used.
+    type: bool
+    default: true
+  ca_path:
+    description:
+      - A file with the certificates (PEM) of the authorities to trust. If not given, the environment variable E(LOADMASTER_CA_PATH) is used.
+      - With neither, the authorities that Python trusts are used.
+    type: path
   username:
     description: The user. If not given, the environment variable E(LOADMASTER_USERNAME) is used.
     type: str

@@ -18,7 +18,8 @@ from pathlib import Path
 
 # The two that the tests use, and those that the f5_modules for core 2.16 import.
 NAMES = ("ansible/windows", "f5networks/f5_modules", "ansible/netcommon", "ansible/utils")
-COLLECTIONS = tuple(f"ansible_collections/{name}/" for name in NAMES)
+# For examples/awx, which the newest cores test. Version 14 of the package does not have it any more.
+AWX, AWX_PACKAGE, AWX_SINCE = "awx/awx", "ansible==13.*", 13
 
 
 def ansible_major(core: str) -> int:
@@ -28,20 +29,30 @@ def ansible_major(core: str) -> int:
 
 def fetch(core: str, root: Path) -> None:
     """Extract the collections for ansible-core `core` to `root`, unless they exist."""
-    if all((root / name).exists() for name in COLLECTIONS):
+    wanted = {f"ansible=={ansible_major(core)}.*": [*NAMES]}
+    if ansible_major(core) >= AWX_SINCE:
+        wanted.setdefault(AWX_PACKAGE, []).append(AWX)
+    paths = {package: tuple(f"ansible_collections/{name}/" for name in names) for package, names in wanted.items()}
+    if all((root / path).exists() for of_package in paths.values() for path in of_package):
         return
-    requirement = f"ansible=={ansible_major(core)}.*"
-    print(f"Extracting {', '.join(NAMES)} from the package {requirement}", flush=True)
     root.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root.parent) as work:
-        options = ["--quiet", "--no-deps", "--only-binary=:all:", "--python-version=3.13", "--dest", work]
-        subprocess.run([sys.executable, "-m", "pip", "download", *options, requirement], check=True)
-        (wheel,) = Path(work).glob("*.whl")
         unpacked = Path(work, "unpacked")
-        with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(unpacked, [name for name in archive.namelist() if name.startswith(COLLECTIONS)])
+        for package, prefixes in paths.items():
+            extract(package, prefixes, Path(work), unpacked)
         shutil.rmtree(root, ignore_errors=True)
         shutil.move(unpacked, root)  # last, so that what exists is complete
+
+
+def extract(package: str, prefixes: tuple[str, ...], work: Path, target: Path) -> None:
+    """Extract the collections with these paths from a package to `target`."""
+    print(f"Extracting {', '.join(prefixes)} from the package {package}", flush=True)
+    options = ["--quiet", "--no-deps", "--only-binary=:all:", "--python-version=3.13", "--dest", str(work)]
+    subprocess.run([sys.executable, "-m", "pip", "download", *options, package], check=True)
+    (wheel,) = work.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(target, [name for name in archive.namelist() if name.startswith(prefixes)])
+    wheel.unlink()
 
 
 if __name__ == "__main__":
