@@ -153,7 +153,10 @@ def test(session: nox.Session, core: str, minor: str) -> None:
         session.warn(NO_POWERSHELL)
         tree.failed += ["PowerShell, which has to be there in CI"] if os.environ.get("CI") else []
     # pslint would run wherever there is a pwsh, and fail without PSScriptAnalyzer. A workflow of its own runs that.
-    sanity, units = f"ansible-test sanity --venv --python {minor} --skip-test pslint", "pytest tests/unit -m not(matrix)"
+    sanity, units = (
+        f"ansible-test sanity --venv --python {minor} --skip-test pslint",
+        "pytest tests/unit -m not(matrix)",
+    )
     whole_runs, left_out = f"{WHOLE_RUNS} -m not(matrix)", ""
     if core != NEWEST:
         if core == OLDEST:
