@@ -13,6 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import FinalState
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows import routes
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.commands import (
+    apply_command,
+    lines,
+    rollback_command,
+)
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.errors import PlanError, outcome
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.network import Network
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.server_action import (
@@ -21,7 +26,6 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.server_action
     LOOK,
     Lost,
     ServerAction,
-    text_of,
 )
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.steps import (
     Plan,
@@ -67,6 +71,9 @@ class ActionModule(ServerAction):
             return {**_result(network, predict(network, plan.steps), plan), **said}
         if network.pending:
             network = self.settled(network)
+            if network.pending:
+                self.powershell("end_change.ps1")
+                network = self.read_network()
             plan = plan_for(network)
             if not plan.steps:
                 return {**_result(network, network, plan), **said}
@@ -87,28 +94,23 @@ class ActionModule(ServerAction):
                 raise PlanError("the rollback ran before the new gateway was confirmed")
             return stands(found, plan.switch)
 
+        armed = rollback_command(plan.rollback, network.remembered)
+        applied = apply_command(plan.switch)
         try:
             if plan.preserve:
-                self.powershell("change_routes.ps1", Steps=_plain(plan.preserve), Remember=[*plan.remember])
+                self.powershell("change_routes.ps1", Steps=lines(plan.preserve), Remember=[*plan.remember])
             # The last quarter of the time is left to the rollback.
             end = time.monotonic() + 0.75 * timeout
-            self.powershell(
-                "arm_rollback.ps1",
-                Steps=_plain(plan.rollback),
-                Remember=[*network.remembered],
-                Seconds=timeout,
-                ChangeScript=text_of("change_routes.ps1"),
-                EndScript=text_of("end_change.ps1"),
-            )
+            self.powershell("arm_rollback.ps1", Command=armed, Seconds=timeout)
             due = time.monotonic() + timeout
             switching = True
             if plan.switch:
                 with contextlib.suppress(Lost):
-                    self.powershell("apply_detached.ps1", Steps=_plain(plan.switch))
+                    self.powershell("apply_detached.ps1", Command=applied)
                 if not self.until(end, has_switched, "until the server answers through the new gateway"):
                     raise PlanError("the server did not answer through the new gateway")
             if plan.keep or plan.remember != network.remembered:
-                kept = {"Steps": _plain(plan.keep), "Remember": [*plan.remember], "Armed": True}
+                kept = {"Steps": lines(plan.keep), "Remember": [*plan.remember], "Armed": True}
                 self.again(end, lambda: self.powershell("change_routes.ps1", **kept))
             self.again(end, lambda: self.powershell("end_change.ps1"))
             after = self.again(end, self.read_network)
@@ -130,10 +132,13 @@ class ActionModule(ServerAction):
         """
 
         def roll_back() -> None:
-            if self.read_network().pending:
-                self.powershell("end_change.ps1", RollBack=True)
-            elif not switching:
-                self.powershell("change_routes.ps1", Steps=_plain(plan.rollback), Remember=[*before.remembered])
+            found = self.read_network()
+            undone = stands(found, plan.rollback) and found.remembered == before.remembered
+            if not found.pending and (undone or stands(found, plan.steps)):
+                return
+            restored = {"Steps": lines(plan.rollback), "Remember": [*before.remembered], "RollBack": True}
+            self.powershell("change_routes.ps1", **restored)
+            self.powershell("end_change.ps1", RollBack=True)
 
         with contextlib.suppress(Lost, PlanError):
             self.again(due + GRACE, roll_back, OLD_GATEWAY)

@@ -52,9 +52,11 @@ class ActionModule(ServerAction):
         result = self._result(before, after, plan.changes, final_state=state)
         result |= {"changed": plan.changed, "restarted": plan.restarts}
         if after.restart_owed:
-            tunnels = "1 tunnel is" if before.sessions == 1 else f"{before.sessions} tunnels are"
+            tunnels = "1 tunnel is up" if before.sessions == 1 else f"{before.sessions} tunnels are up"
+            if before.sessions is None:
+                tunnels = "it is not known whether tunnels are up"
             result["msg"] = self.say(
-                f"IKEEXT has not been restarted, because {tunnels} up, which a restart would probably drop. Until it is restarted,"
+                f"IKEEXT has not been restarted, because {tunnels}, which a restart would probably drop. Until it is restarted,"
                 " it does not use the new limit. Run this again when nobody is connected, or with 'restart_with_sessions'."
             )
         return result

@@ -74,7 +74,7 @@ notes:
   - Only IPv4 is managed. IPv6 default routes are reported as the finding V(ipv6_default_route).
   - The user has to be an administrator. Works with the connections winrm, psrp and ssh. Only winrm and psrp have been tested, with a stand-in for Windows.
   - The registry key C(HKLM:\SOFTWARE\aovpn.ikev2) lists the added routes by destination, gateway and interface.
-  - The scheduled tasks C(aovpn.ikev2 rollback) and C(aovpn.ikev2 apply) and the folder C(aovpn.ikev2) in C(%ProgramFiles%) exist only during a change.
+  - The scheduled tasks C(aovpn.ikev2 rollback) and C(aovpn.ikev2 apply) exist only during a change. They carry their own text and run no file.
 extends_documentation_fragment:
   - aovpn.ikev2._device.server
 seealso:

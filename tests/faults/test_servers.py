@@ -20,7 +20,7 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows import server
 from lab import clock as lab_clock
 from lab.system import find_value
 from lab.windows import APPLY, IKE_LIMIT, IKEEXT_KEY, MARKER_KEY, WindowsHost
-from lab.winrm import Work
+from lab.winrm import Died, Work
 
 OLD, NEW, PEER = "10.10.0.254", "10.10.0.1", "172.16.0.9"
 TIMEOUT = 10
@@ -202,6 +202,25 @@ def test_a_rollback_that_does_not_end_is_reported(started: Starter) -> None:
     assert judge(server, result, before, server.table())
     assert "its rollback is unfinished. Check the scheduled task" in result["msg"]
     assert listed(result) == {(f"{PEER}/32", None, OLD)}
+
+
+def test_a_confirmation_that_was_interrupted_is_finished(started: Starter) -> None:
+    """The rollback was disabled and not removed: the change is complete, and only its tasks are left."""
+    server = started()
+    assert server.run(rras_default_gateway, **GATEWAY)["final_state"] == "changed"
+    back = {"destination": "0.0.0.0/0", "interface_index": 4, "metric": 256, "store": "ActiveStore"}
+    server.host.arm([{**back, "action": "add", "next_hop": OLD}, {**back, "action": "remove", "next_hop": NEW}], 5)
+    server.host.state["cmdlet_faults"] = [{"command": "Unregister-ScheduledTask", "kind": "die"}]
+    with pytest.raises(Died):
+        server.host.powershell("end_change.ps1")
+    before = server.table()
+    server.host.reboot()
+    server.clock.sleep(60)
+    assert server.table() == before
+    again = started(host=server.host)
+    assert again.run(rras_default_gateway, check_mode=True, **GATEWAY)["findings"] == []
+    assert again.run(rras_default_gateway, **GATEWAY)["final_state"] == "unchanged"
+    assert (server.host.state["tasks"], server.table()) == ({}, before)
 
 
 @pytest.mark.parametrize("limit", [None, 10])

@@ -14,7 +14,7 @@ import re
 import subprocess
 import threading
 import typing as t
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from pathlib import Path
 
 from lab import clock
@@ -25,6 +25,8 @@ POWERSHELL = "Windows/System32/WindowsPowerShell/v1.0"
 FORBIDS_FILES = ("AllSigned", "Restricted")
 FILE_NOT_FOUND, FILE_MISSING, TERMINATED = 0x80070002, 0xFFFD0000, 0x41306
 FILE = re.compile(r'^(?P<options>.*)-File\s+"?(?P<path>[^"]+?)"?(?:\s+(?P<arguments>-.*))?$', re.IGNORECASE)
+
+ENCODED = re.compile(r"^.*-EncodedCommand\s+(?P<text>[A-Za-z0-9+/=]+)$", re.IGNORECASE)
 
 
 class Scheduling(Machine, t.Protocol):
@@ -127,13 +129,17 @@ class TaskScheduler:
         program = Path(execute.replace("\\", "/"))
         if program != self._host.drive / POWERSHELL / "powershell.exe":
             return FILE_NOT_FOUND
-        file = FILE.match(argument)
+        file, text = FILE.match(argument), ENCODED.match(argument)
         if file and not Path(file["path"]).exists():
             return FILE_MISSING
         if file and self._host.state.get("policy", {}).get("MachinePolicy") in FORBIDS_FILES:
             return 1
         if file and not self._host.own_processes:
             return shell().file(self._host, file["path"], file["arguments"] or "").code
+        if text and not self._host.own_processes:
+            script = shell().folder / f"{self._host.id}.{name}.ps1"
+            script.write_text(b64decode(text["text"]).decode("utf-16-le"), encoding="utf-8")
+            return shell().file(self._host, str(script), "").code
         process = self._start(f"{program} {argument}", subprocess.DEVNULL)
         self._processes[name] = process
         code = process.wait()

@@ -31,6 +31,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.commands import rollback_command
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.steps import Step
 from lab.core import CertificateAuthority, State
 from lab.errors import CmdletError
 from lab.shell import NoPowerShell, shell
@@ -709,11 +711,14 @@ class WindowsHost(WinRMHost):
         text = (SCRIPTS / script).read_text(encoding="utf-8")
         return self.module("win_powershell", {"script": text, "parameters": parameters, "depth": 5})
 
+    def named(self, steps: list[Result]) -> list[Step]:
+        """Return plain steps with the names of their interfaces."""
+        aliases = {nic["if_index"]: nic["alias"] for nic in self.state["nics"]}
+        return [Step(**{**step, "interface": aliases[step["interface_index"]]}) for step in steps]
+
     def arm(self, steps: list[Result], seconds: int) -> None:
         """Arm a rollback, as a run of the collection does."""
-        texts = {name: (SCRIPTS / name).read_text(encoding="utf-8") for name in ("change_routes.ps1", "end_change.ps1")}
-        more = {"ChangeScript": texts["change_routes.ps1"], "EndScript": texts["end_change.ps1"]}
-        done = self.powershell("arm_rollback.ps1", Steps=steps, Remember=[], Seconds=seconds, **more)
+        done = self.powershell("arm_rollback.ps1", Command=rollback_command(self.named(steps), []), Seconds=seconds)
         assert not done["failed"], done
 
     def _async_status(self, call: Call) -> None:

@@ -6,113 +6,152 @@
 
 BeforeAll {
     $scripts = Join-Path $PSScriptRoot '../../plugins/plugin_utils/powershell'
-    $programFiles = $env:ProgramFiles
     $Ansible = [pscustomobject]@{ Changed = $true; Result = $null }
-
-    function New-Step([string]$Action, [string]$Store) {
-        @{ action = $Action; store = $Store; destination = '0.0.0.0/0'; next_hop = '10.10.0.1'; interface_index = 4; metric = 5 }
-    }
+    $new = '0.0.0.0/0 10.10.0.1 5 External'
 
     # Fails as a cmdlet made from CDXML does. Such a cmdlet is a function of a module: it sees its own -ErrorAction, but not the $ErrorActionPreference
     # of the script that calls it, which Write-Error alone would see in a mock.
-    function Write-CimError([string]$Message, [System.Collections.IDictionary]$Bound) {
+    function Write-CimError([string]$Message, [System.Collections.IDictionary]$Bound, [string]$Id = 'CmdletizationQuery_NotFound_TaskName') {
         $action = if ($Bound.Contains('ErrorAction')) { $Bound['ErrorAction'] } else { 'Continue' }
-        Write-Error -Message $Message -Category ObjectNotFound -ErrorId 'CmdletizationQuery_NotFound_TaskName' -ErrorAction $action
+        Write-Error -Message $Message -Category ObjectNotFound -ErrorId $Id -ErrorAction $action
     }
-}
 
-AfterAll {
-    $env:ProgramFiles = $programFiles
+    function New-Route([string]$NextHop, [int]$Metric = 256) {
+        [pscustomobject]@{ DestinationPrefix = '0.0.0.0/0'; NextHop = $NextHop; InterfaceIndex = 4; RouteMetric = $Metric }
+    }
+
+    function New-Task([string]$State) { [pscustomobject]@{ State = $State } }
 }
 
 Describe 'change_routes.ps1' {
     BeforeAll {
         Mock New-NetRoute { $null }
         Mock Remove-NetRoute { $null }
+        Mock Get-NetIPInterface { [pscustomobject]@{ InterfaceAlias = 'External'; InterfaceIndex = 4 } }
+        Mock Get-ScheduledTask { Write-CimError 'no such task' $PesterBoundParameters }
+        Mock Stop-ScheduledTask { $null }
+        Mock Unregister-ScheduledTask { $null }
     }
 
     Context 'where the route is in no store' {
-        BeforeAll { Mock Get-NetRoute { $null } }
+        BeforeAll { Mock Get-NetRoute { Write-CimError 'no route' $PesterBoundParameters 'CmdletizationQuery_NotFound' } }
 
         It 'adds to the active store alone' {
-            & "$scripts/change_routes.ps1" -Steps (New-Step add ActiveStore)
+            & "$scripts/change_routes.ps1" -Steps "add ActiveStore $new"
             Should -Invoke New-NetRoute -Times 1 -Exactly -ParameterFilter {
                 $PolicyStore -eq 'ActiveStore' -and $DestinationPrefix -eq '0.0.0.0/0' -and $NextHop -eq '10.10.0.1' -and $InterfaceIndex -eq 4 -and $RouteMetric -eq 5
             }
         }
 
         It 'adds to both stores by naming none' {
-            & "$scripts/change_routes.ps1" -Steps (New-Step add both)
+            & "$scripts/change_routes.ps1" -Steps "add both $new"
             Should -Invoke New-NetRoute -Times 1 -Exactly -ParameterFilter { -not $PolicyStore }
             Should -Invoke Remove-NetRoute -Times 0 -Exactly
         }
 
         It 'removes nothing' {
-            & "$scripts/change_routes.ps1" -Steps (New-Step remove ActiveStore), (New-Step remove PersistentStore)
+            & "$scripts/change_routes.ps1" -Steps "remove ActiveStore $new", "remove PersistentStore $new"
             Should -Invoke Remove-NetRoute -Times 0 -Exactly
+        }
+
+        It 'stops where a route cannot be added' {
+            Mock New-NetRoute { Write-CimError 'no' $PesterBoundParameters 'Windows System Error 87' }
+            { & "$scripts/change_routes.ps1" -Steps "add both $new", "add ActiveStore $new" } | Should -Throw 'no'
+            Should -Invoke New-NetRoute -Times 1 -Exactly
+        }
+
+        It 'takes an index for an interface without an alias' {
+            & "$scripts/change_routes.ps1" -Steps 'add ActiveStore 172.16.0.0/12 0.0.0.0 256 17'
+            Should -Invoke New-NetRoute -Times 1 -Exactly -ParameterFilter { $InterfaceIndex -eq 17 }
+        }
+
+        It 'refuses <_>, and does nothing' -ForEach 'remove both', 'add PersistentStore', 'keep ActiveStore' {
+            { & "$scripts/change_routes.ps1" -Steps "add ActiveStore $new", "$_ $new" } | Should -Throw '*not a step that is known*'
+            Should -Invoke New-NetRoute -Times 0 -Exactly
+        }
+
+        It 'refuses an interface that does not exist' {
+            { & "$scripts/change_routes.ps1" -Steps 'add ActiveStore 0.0.0.0/0 10.10.0.1 5 External 2' } | Should -Throw "*'External 2' does not exist*"
         }
     }
 
     Context 'where the route is in the active store' {
-        BeforeAll { Mock Get-NetRoute { if ($PolicyStore -eq 'ActiveStore') { 'a route' } } }
+        BeforeAll {
+            Mock Get-NetRoute { if ($PolicyStore -eq 'ActiveStore') { New-Route '10.10.0.1' 7 } else { Write-CimError 'no route' $PesterBoundParameters 'CmdletizationQuery_NotFound' } }
+        }
 
         It 'leaves it alone' {
-            & "$scripts/change_routes.ps1" -Steps (New-Step add ActiveStore)
+            & "$scripts/change_routes.ps1" -Steps "add ActiveStore $new"
             Should -Invoke New-NetRoute -Times 0 -Exactly
         }
 
         It 'replaces it where it should be persistent' {
-            & "$scripts/change_routes.ps1" -Steps (New-Step add both)
+            & "$scripts/change_routes.ps1" -Steps "add both $new"
             Should -Invoke Remove-NetRoute -Times 1 -Exactly -ParameterFilter { $PolicyStore -eq 'ActiveStore' }
             Should -Invoke New-NetRoute -Times 1 -Exactly -ParameterFilter { -not $PolicyStore }
         }
 
+        It 'brings it back where it cannot be made persistent' {
+            Mock New-NetRoute { Write-CimError 'no' $PesterBoundParameters 'Windows System Error 87' } -ParameterFilter { -not $PolicyStore }
+            { & "$scripts/change_routes.ps1" -Steps "add both $new" } | Should -Throw 'no'
+            Should -Invoke New-NetRoute -Times 1 -Exactly -ParameterFilter { $PolicyStore -eq 'ActiveStore' -and $RouteMetric -eq 7 }
+        }
+
+        It 'gives the first reason where it cannot be brought back either' {
+            Mock New-NetRoute { Write-CimError "no $PolicyStore" $PesterBoundParameters 'Windows System Error 87' }
+            { & "$scripts/change_routes.ps1" -Steps "add both $new" } | Should -Throw 'no '
+        }
+
         It 'removes it by everything that tells it from others' {
-            & "$scripts/change_routes.ps1" -Steps (New-Step remove ActiveStore)
+            & "$scripts/change_routes.ps1" -Steps "remove ActiveStore $new"
             Should -Invoke Remove-NetRoute -Times 1 -Exactly -ParameterFilter {
                 $PolicyStore -eq 'ActiveStore' -and $DestinationPrefix -eq '0.0.0.0/0' -and $NextHop -eq '10.10.0.1' -and $InterfaceIndex -eq 4
             }
         }
     }
 
-    Context 'where the route is in both stores' {
-        BeforeAll { Mock Get-NetRoute { 'a route' } }
-
-        It 'leaves it alone' {
-            & "$scripts/change_routes.ps1" -Steps (New-Step add both)
-            Should -Invoke New-NetRoute -Times 0 -Exactly
-            Should -Invoke Remove-NetRoute -Times 0 -Exactly
-        }
+    It 'leaves a route alone that is in both stores' {
+        Mock Get-NetRoute { New-Route '10.10.0.1' }
+        & "$scripts/change_routes.ps1" -Steps "add both $new"
+        Should -Invoke New-NetRoute -Times 0 -Exactly
+        Should -Invoke Remove-NetRoute -Times 0 -Exactly
     }
 
-    It 'reads steps from a file' {
-        Mock Get-NetRoute { $null }
-        $file = Join-Path $TestDrive 'steps.json'
-        Set-Content -LiteralPath $file -Value (ConvertTo-Json -InputObject @{ steps = @((New-Step add ActiveStore), (New-Step add both)) } -Depth 5) -Encoding UTF8
-        & "$scripts/change_routes.ps1" -Path $file
-        Should -Invoke New-NetRoute -Times 2 -Exactly
+    It 'does nothing where the routes cannot be read' {
+        Mock Get-NetRoute { Write-CimError 'no RPC' $PesterBoundParameters 'HRESULT 0x800706ba' }
+        { & "$scripts/change_routes.ps1" -Steps "remove ActiveStore $new", "add ActiveStore $new" } | Should -Throw 'no RPC'
+        Should -Invoke New-NetRoute -Times 0 -Exactly
     }
 
     It 'remembers what is its own before it adds it' {
-        Mock Get-NetRoute { $null }
+        Mock Get-NetRoute { Write-CimError 'no route' $PesterBoundParameters 'CmdletizationQuery_NotFound' }
         Mock Test-Path { $false } -ParameterFilter { $LiteralPath -like 'HKLM:*' }
         Mock New-Item { $null } -ParameterFilter { $Path -like 'HKLM:*' }
         Mock New-ItemProperty { Write-Error -Message 'no' }
-        { & "$scripts/change_routes.ps1" -Steps (New-Step add both) -Remember '172.16.0.9/32 10.10.0.254 External' } | Should -Throw 'no'
+        { & "$scripts/change_routes.ps1" -Steps "add both $new" -Remember '172.16.0.9/32 10.10.0.254 External' } | Should -Throw 'no'
         Should -Invoke New-Item -Times 1 -Exactly
         Should -Invoke New-ItemProperty -Times 1 -Exactly -ParameterFilter { $Name -eq 'AddedRoutes' -and $Value.Count -eq 1 -and $Value[0] -eq '172.16.0.9/32 10.10.0.254 External' }
         Should -Invoke New-NetRoute -Times 0 -Exactly
     }
 
-    It 'changes nothing once the rollback <_>' -ForEach 'is running', 'has run' {
+    It 'changes nothing where the rollback is <_>' -ForEach 'gone', 'Running', 'Queued', 'Disabled' {
         $state = $_
-        Mock Get-NetRoute { $null }
-        Mock Get-ScheduledTask { if ($state -eq 'has run') { Write-CimError 'no such task' $PesterBoundParameters } else { [pscustomobject]@{ State = 'Running' } } }
-        { & "$scripts/change_routes.ps1" -Steps (New-Step add both) -Armed 2>$null } | Should -Throw
+        Mock Get-NetRoute { Write-CimError 'no route' $PesterBoundParameters 'CmdletizationQuery_NotFound' }
+        Mock Get-ScheduledTask { if ($state -eq 'gone') { Write-CimError 'no such task' $PesterBoundParameters } else { New-Task $state } }
+        { & "$scripts/change_routes.ps1" -Steps "add both $new" -Armed } | Should -Throw
         Should -Invoke New-NetRoute -Times 0 -Exactly
     }
 
+    It 'stops between two steps where the rollback has begun' {
+        $asked = @{ times = 0 }
+        Mock Get-NetRoute { Write-CimError 'no route' $PesterBoundParameters 'CmdletizationQuery_NotFound' }
+        Mock Get-ScheduledTask { $asked.times++; New-Task $(if ($asked.times -le 2) { 'Ready' } else { 'Running' }) }
+        { & "$scripts/change_routes.ps1" -Steps "add ActiveStore $new", 'add ActiveStore 172.16.0.0/12 10.10.0.1 5 External' -Armed } | Should -Throw '*is running*'
+        Should -Invoke New-NetRoute -Times 1 -Exactly
+    }
+
     It 'forgets, and leaves the memory alone where it is not told' {
+        Mock Get-NetRoute { Write-CimError 'no route' $PesterBoundParameters 'CmdletizationQuery_NotFound' }
         Mock Test-Path { $true } -ParameterFilter { $LiteralPath -like 'HKLM:*' }
         Mock New-ItemProperty { $null }
         & "$scripts/change_routes.ps1" -Steps @()
@@ -120,104 +159,150 @@ Describe 'change_routes.ps1' {
         & "$scripts/change_routes.ps1" -Steps @() -Remember @()
         Should -Invoke New-ItemProperty -Times 1 -Exactly -ParameterFilter { $Value.Count -eq 0 }
     }
+
+    Context 'as a rollback' {
+        BeforeAll {
+            Mock Get-NetRoute { New-Route '10.10.0.1' }
+            Mock Get-ScheduledTask { New-Task 'Running' }
+            Mock Test-Path { $true } -ParameterFilter { $LiteralPath -like 'HKLM:*' }
+            Mock New-ItemProperty { $null }
+        }
+
+        It 'ends the change first' {
+            & "$scripts/change_routes.ps1" -Steps "add ActiveStore $new" -RollBack
+            Should -Invoke Stop-ScheduledTask -Times 1 -Exactly -ParameterFilter { $TaskName -eq 'aovpn.ikev2 apply' }
+            Should -Invoke Unregister-ScheduledTask -Times 1 -Exactly -ParameterFilter { $TaskName -eq 'aovpn.ikev2 apply' }
+        }
+
+        It 'fails where the routes are not those afterwards' {
+            { & "$scripts/change_routes.ps1" -Steps "remove ActiveStore $new" -Remember @() -RollBack } | Should -Throw '*changed again*'
+            Should -Invoke New-ItemProperty -Times 0 -Exactly
+        }
+
+        It 'does not fail for the sake of the memory' {
+            Mock New-ItemProperty { Write-Error -Message 'no' }
+            & "$scripts/change_routes.ps1" -Steps "add ActiveStore $new" -Remember 'one' -RollBack
+            Should -Invoke New-ItemProperty -Times 1 -Exactly
+        }
+    }
 }
 
 Describe 'arm_rollback.ps1' {
     BeforeAll {
-        $env:ProgramFiles = $TestDrive
         Mock Register-ScheduledTask { $null }
         Mock Unregister-ScheduledTask { $null }
-        $armed = @{ Steps = @(New-Step add both); Remember = @('172.16.0.9/32 10.10.0.254 External'); Seconds = 180; ChangeScript = 'change'; EndScript = 'end' }
     }
 
-    It 'registers a task of SYSTEM for a time and for the next start, and leaves its files' {
+    It 'registers a task of SYSTEM for a time and for the next start, which ends' {
         Mock Get-ScheduledTaskInfo { [pscustomobject]@{ NextRunTime = (Get-Date).AddSeconds(180) } }
-        & "$scripts/arm_rollback.ps1" @armed
+        & "$scripts/arm_rollback.ps1" -Command 'QQ==' -Seconds 180
         Should -Invoke Register-ScheduledTask -Times 1 -Exactly -ParameterFilter {
-            $TaskName -eq 'aovpn.ikev2 rollback' -and $Trigger.Count -eq 2 -and $Trigger[0].Repetition.Interval -eq 'PT1M' -and $Principal.UserId -eq 'SYSTEM' -and $Action[0].Arguments -like '*end_change.ps1" -RollBack'
+            $TaskName -eq 'aovpn.ikev2 rollback' -and $Trigger.Count -eq 2 -and $Trigger[0].Repetition.Interval -eq 'PT1M' -and $Trigger[0].EndBoundary -and
+            $Trigger[1].EndBoundary -and $Principal.UserId -eq 'S-1-5-18' -and $Settings.ExecutionTimeLimit -eq 'PT5M' -and $Action[0].Arguments -like '*-EncodedCommand QQ=='
         }
-        Get-Content (Join-Path $TestDrive 'aovpn.ikev2/end_change.ps1') | Should -Be 'end'
-        $plan = Get-Content (Join-Path $TestDrive 'aovpn.ikev2/rollback.json') -Raw | ConvertFrom-Json
-        @($plan.steps).Count | Should -Be 1
-        @($plan.steps)[0].next_hop | Should -Be '10.10.0.1'
-        @($plan.remember) | Should -Be @('172.16.0.9/32 10.10.0.254 External')
     }
 
-    It 'fails where the task would not run' {
+    It 'leaves nothing armed where the task would not run' {
         Mock Get-ScheduledTaskInfo { [pscustomobject]@{ NextRunTime = $null } }
-        { & "$scripts/arm_rollback.ps1" @armed } | Should -Throw '*will not run*'
+        { & "$scripts/arm_rollback.ps1" -Command 'QQ==' -Seconds 180 } | Should -Throw '*will not run*'
         Should -Invoke Unregister-ScheduledTask -Times 1 -Exactly
+    }
+
+    It 'gives the first reason where the task cannot be removed either' {
+        Mock Get-ScheduledTaskInfo { Write-CimError 'no RPC' $PesterBoundParameters 'HRESULT 0x800706ba' }
+        Mock Unregister-ScheduledTask { Write-CimError 'no RPC again' $PesterBoundParameters 'HRESULT 0x800706ba' }
+        { & "$scripts/arm_rollback.ps1" -Command 'QQ==' -Seconds 180 } | Should -Throw 'no RPC'
     }
 }
 
 Describe 'apply_detached.ps1' {
     BeforeAll {
-        $env:ProgramFiles = $TestDrive
-        $null = New-Item -ItemType Directory -Path (Join-Path $TestDrive 'aovpn.ikev2') -Force
         Mock Register-ScheduledTask { $null }
         Mock Start-ScheduledTask { $null }
+        Mock Unregister-ScheduledTask { $null }
     }
 
     It 'starts a task where the rollback is armed' {
-        Mock Get-ScheduledTask { [pscustomobject]@{ State = 'Ready' } }
-        & "$scripts/apply_detached.ps1" -Steps (New-Step add ActiveStore)
+        Mock Get-ScheduledTask { New-Task 'Ready' }
+        & "$scripts/apply_detached.ps1" -Command 'QQ=='
         Should -Invoke Start-ScheduledTask -Times 1 -Exactly -ParameterFilter { $TaskName -eq 'aovpn.ikev2 apply' }
+        Should -Invoke Unregister-ScheduledTask -Times 0 -Exactly
     }
 
-    It 'does nothing where it <_>' -ForEach 'is not', 'is running' {
+    It 'does nothing where it is <_>' -ForEach 'gone', 'Running', 'Queued' {
         $state = $_
-        Mock Get-ScheduledTask { if ($state -eq 'is not') { Write-CimError 'no such task' $PesterBoundParameters } else { [pscustomobject]@{ State = 'Running' } } }
-        { & "$scripts/apply_detached.ps1" -Steps (New-Step add ActiveStore) 2>$null } | Should -Throw
+        Mock Get-ScheduledTask { if ($state -eq 'gone') { Write-CimError 'no such task' $PesterBoundParameters } else { New-Task $state } }
+        { & "$scripts/apply_detached.ps1" -Command 'QQ==' } | Should -Throw
         Should -Invoke Register-ScheduledTask -Times 0 -Exactly
+    }
+
+    It 'starts nothing where the rollback begins meanwhile, though the task <_>' -ForEach 'can be removed', 'cannot be removed' {
+        $removable = $_ -eq 'can be removed'
+        $asked = @{ times = 0 }
+        Mock Get-ScheduledTask { $asked.times++; New-Task $(if ($asked.times -eq 1) { 'Ready' } else { 'Running' }) }
+        Mock Unregister-ScheduledTask { if (-not $removable) { Write-CimError 'no RPC' $PesterBoundParameters 'HRESULT 0x800706ba' } }
+        { & "$scripts/apply_detached.ps1" -Command 'QQ==' } | Should -Throw '*is running*'
+        Should -Invoke Start-ScheduledTask -Times 0 -Exactly
+        Should -Invoke Unregister-ScheduledTask -Times 1 -Exactly
     }
 }
 
 Describe 'end_change.ps1' {
     BeforeAll {
-        $env:ProgramFiles = $TestDrive
-        Mock Stop-ScheduledTask { $null }
-        Mock Unregister-ScheduledTask { $null }
+        Mock Disable-ScheduledTask { $null }
+        Mock Enable-ScheduledTask { $null }
+        Mock Unregister-ScheduledTask { $tasks.Remove("$TaskName") }
+        Mock Get-ScheduledTask { if ($tasks.Contains("$TaskName")) { New-Task $tasks["$TaskName"] } else { Write-CimError 'no such task' $PesterBoundParameters } }
+        Mock Get-ScheduledTaskInfo { [pscustomobject]@{ LastRunTime = $lastRun } }
     }
 
     BeforeEach {
-        $folder = Join-Path $TestDrive 'aovpn.ikev2'
-        $null = New-Item -ItemType Directory -Path $folder -Force
+        $tasks = @{ 'aovpn.ikev2 apply' = 'Ready'; 'aovpn.ikev2 rollback' = 'Disabled' }
+        $lastRun = [datetime]'1999-11-30'
     }
 
-    It 'confirms nothing once the rollback is running' {
-        Mock Get-ScheduledTask { [pscustomobject]@{ State = 'Running' } }
+    It 'removes both tasks, once the rollback cannot start any more' {
+        & "$scripts/end_change.ps1"
+        $tasks.Count | Should -Be 0
+        Should -Invoke Disable-ScheduledTask -Times 1 -Exactly
+        Should -Invoke Enable-ScheduledTask -Times 0 -Exactly
+    }
+
+    It 'has nothing to do a second time' {
+        $tasks.Clear()
+        & "$scripts/end_change.ps1"
+        Should -Invoke Unregister-ScheduledTask -Times 0 -Exactly
+    }
+
+    It 'confirms nothing where the rollback <_>' -ForEach 'Running', 'Queued', 'has run' {
+        if ($_ -eq 'has run') { $lastRun = Get-Date } else { $tasks['aovpn.ikev2 rollback'] = $_ }
         { & "$scripts/end_change.ps1" } | Should -Throw '*too late*'
         Should -Invoke Unregister-ScheduledTask -Times 0 -Exactly
+        Should -Invoke Enable-ScheduledTask -Times 1 -Exactly
     }
 
-    It 'removes tasks and files, and no routes' {
-        Mock Get-ScheduledTask { [pscustomobject]@{ State = 'Ready' } }
-        & "$scripts/end_change.ps1"
-        Should -Invoke Unregister-ScheduledTask -Times 2 -Exactly
-        $folder | Should -Not -Exist
-    }
-
-    It 'brings the routes back first, then what was known for its own' {
-        Set-Content (Join-Path $folder 'rollback.json') '{ "steps": [], "remember": ["one"] }'
-        Set-Content (Join-Path $folder 'change_routes.ps1') 'param($Path, $Steps, $Remember) Add-Content "$env:ProgramFiles/done" "$Path $Remember"'
+    It 'removes the tasks after a rollback without a look at them' {
+        $tasks['aovpn.ikev2 rollback'] = 'Running'
         & "$scripts/end_change.ps1" -RollBack
-        Get-Content (Join-Path $TestDrive 'done') | Select-Object -First 1 | Should -BeLike '*rollback.json '
-        Get-Content (Join-Path $TestDrive 'done') | Select-Object -Last 1 | Should -Be ' one'
-        Should -Invoke Unregister-ScheduledTask -Times 2 -Exactly
+        $tasks.Count | Should -Be 0
+        Should -Invoke Disable-ScheduledTask -Times 0 -Exactly
     }
 
-    It 'does not stay armed where only the memory failed' {
-        Set-Content (Join-Path $folder 'rollback.json') '{ "steps": [], "remember": [] }'
-        Set-Content (Join-Path $folder 'change_routes.ps1') 'param($Path, $Steps, $Remember) if (-not $Path) { throw "no" }'
-        & "$scripts/end_change.ps1" -RollBack
-        Should -Invoke Unregister-ScheduledTask -Times 2 -Exactly
+    It 'has not confirmed where a task is still there' {
+        Mock Unregister-ScheduledTask { $null }
+        { & "$scripts/end_change.ps1" } | Should -Throw '*is still there*'
+        Should -Invoke Enable-ScheduledTask -Times 1 -Exactly -ParameterFilter { $TaskName -eq 'aovpn.ikev2 rollback' }
     }
 
-    It 'stays armed where the routes could not be brought back' {
-        Set-Content (Join-Path $folder 'change_routes.ps1') 'param($Path) throw "no"'
-        { & "$scripts/end_change.ps1" -RollBack } | Should -Throw 'no'
-        Should -Invoke Unregister-ScheduledTask -Times 0 -Exactly
-        $folder | Should -Exist
+    It 'gives the first reason where the rollback cannot be enabled again' {
+        Mock Unregister-ScheduledTask { Write-CimError 'no RPC' $PesterBoundParameters 'HRESULT 0x800706ba' }
+        Mock Enable-ScheduledTask { Write-CimError 'no RPC again' $PesterBoundParameters 'HRESULT 0x800706ba' }
+        { & "$scripts/end_change.ps1" } | Should -Throw 'no RPC'
+    }
+
+    It 'does not take a failed query for a task that is gone' {
+        Mock Get-ScheduledTask { Write-CimError 'no RPC' $PesterBoundParameters 'HRESULT 0x800706ba' }
+        { & "$scripts/end_change.ps1" } | Should -Throw 'no RPC'
     }
 }
 
@@ -225,7 +310,8 @@ Describe 'the scripts that read' {
     It '<_> changes nothing, gives a result and hides no error, on this very machine' -ForEach 'read_network.ps1', 'read_vpn.ps1' {
         & "$scripts/$_" -ErrorVariable failed
         # What does not exist is an answer.
-        $failed | Where-Object { $_.CategoryInfo.Category -ne 'ObjectNotFound' } | Should -BeNullOrEmpty
+        $records = $failed | ForEach-Object { if ($_ -is [System.Management.Automation.ActionPreferenceStopException]) { $_.ErrorRecord } else { $_ } }
+        $records | Where-Object { $_.CategoryInfo.Category -ne 'ObjectNotFound' } | Should -BeNullOrEmpty
         $Ansible.Changed | Should -BeFalse
         { ConvertTo-Json -InputObject $Ansible.Result -Depth 5 } | Should -Not -Throw
     }

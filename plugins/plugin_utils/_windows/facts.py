@@ -23,7 +23,8 @@ class ServerFacts:
     ``ike_limit`` is None if the default of Windows applies. ``restart_owed``: IKEEXT has not read the limit yet;
     ``restart_marked``: the server's registry marks a pending restart. ``sas`` counts IKEv2 security associations by
     remote address, ``sas_unclear`` those that may be IKEv2 or not, and ``sas_other`` is the number of all others.
-    ``tunnels`` and ``ikev2_ports`` are None if the server's RemoteAccess cmdlets failed.
+    ``tunnels`` and ``ikev2_ports`` are None if the server's RemoteAccess cmdlets failed. ``unread``: what could not be asked, with the
+    reason; without ``sas_read``, there is nothing in ``sas`` for that reason.
     ``now`` is the server's time, and ``ikeext_started`` the time at which IKEEXT started, None if it is not running.
     """
 
@@ -40,6 +41,8 @@ class ServerFacts:
     ikev2_fragmentation: bool
     services: Mapping[str, Mapping[str, t.Any]]
     administrator: bool
+    sas_read: bool = True
+    unread: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, vpn: t.Any) -> ServerFacts:
@@ -79,24 +82,35 @@ class ServerFacts:
                     for name, service in vpn["services"].items()
                 },
                 administrator=bool(vpn["administrator"]),
+                sas_read=bool(vpn.get("associations_read", True)),
+                unread=tuple(map(str, vpn.get("unread", ()))),
             )
         except NOT_UNDERSTOOD as error:
             raise PlanError(f"the server's facts cannot be read ({type(error).__name__}: {error}).") from error
 
     @property
-    def sessions(self) -> int:
-        """Return how many tunnels are up; if the RemoteAccess cmdlets failed, how many security associations there are."""
-        if self.tunnels is not None:
+    def sessions(self) -> int | None:
+        """Return how many tunnels are up; if the RemoteAccess cmdlets failed, how many security associations there are; None if neither is known."""
+        if self.tunnels is not None or not self.sas_read:
             return self.tunnels
         return sum(self.sas.values()) + sum(self.sas_unclear.values()) + self.sas_other
 
     def as_dict(self) -> dict[str, t.Any]:
         """Return plain values, with the keys that users see."""
-        return dict(vars(self))
+        return {name: value for name, value in vars(self).items() if name not in ("sas_read", "unread")}
 
     def findings(self, server: str) -> tuple[Finding, ...]:
         """Report a pending restart, and other causes of error 809 than a hidden source address."""
-        findings = []
+        findings = [
+            Finding(
+                "not_read",
+                "warning",
+                server,
+                f"The server could not say everything: {reason}",
+                "Check the server and the rights of the user. Until then, what depends on this is not known.",
+            )
+            for reason in self.unread
+        ]
         if self.restart_owed:
             limit = "is absent" if self.ike_limit is None else f"is {self.ike_limit}"
             findings.append(

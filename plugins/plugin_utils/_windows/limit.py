@@ -109,7 +109,7 @@ def plan_limit(facts: ServerFacts, wanted: Wanted) -> Plan:
     pending = facts.restart_owed or (bool(changes) and runs)
     if (changes or pending) and (reasons := obstacles(facts)):
         raise PlanError(f"the limit was not changed. {' '.join(reasons)}")
-    restarts = pending and (wanted.restart_with_sessions or not facts.sessions)
+    restarts = pending and (wanted.restart_with_sessions or facts.sessions == 0)
     steps = []
     if changes and pending:
         # Before the value: if the run is interrupted, the next one knows that IKEEXT has not read it. A stopped IKEEXT reads it when it starts.

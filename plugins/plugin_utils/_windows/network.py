@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import typing as t
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,8 +20,11 @@ ACTIVE, PERSISTENT = "ActiveStore", "PersistentStore"
 ON_LINK = "0.0.0.0"
 """The next hop of a route without a gateway."""
 
-UNDECIDED = (None, 267008, 267009, 267011)
-"""Results of a scheduled task that has not finished (SCHED_S_TASK_READY, _RUNNING, _HAS_NOT_RUN)."""
+STATES_OF_TASKS = range(0x41300, 0x41400)
+"""Results of a scheduled task that are states, such as queued or running (SCHED_S_...)."""
+
+TERMINATED = 0x41306
+"""The one of them that is a failure."""
 
 
 Key: t.TypeAlias = "tuple[str, str, int]"
@@ -69,10 +72,23 @@ class Pending:
     """The scheduled tasks of an unfinished change. ``due_in``: seconds until the rollback runs; None if it runs only at the next start.
 
     ``applied``: the result of the task that makes the change, 0 for success, None while it has none.
+    ``confirmed``: the change is complete, and only the tasks are left. The run that confirmed it was interrupted.
     """
 
     due_in: float | None
     applied: int | None
+    confirmed: bool = False
+
+    @classmethod
+    def parse(cls, raw: Mapping[str, t.Any]) -> Pending:
+        """Read what read_network.ps1 returns."""
+        result = None if raw["applied"] is None else int(raw["applied"])
+        undecided = result is None or (result in STATES_OF_TASKS and result != TERMINATED)
+        return cls(
+            None if raw["due_in"] is None else float(raw["due_in"]),
+            None if undecided else result,
+            raw.get("state") == "disabled",
+        )
 
 
 @dataclass(frozen=True)
@@ -82,6 +98,7 @@ class Network:
     ``peers`` are the addresses that have to stay reachable: management sessions, DNS, domain controllers, RADIUS.
     ``remote_access`` is the start type of the service RemoteAccess, None if there is no such service. ``remembered``: the
     routes other than default routes that this collection has added, as the server keeps them in its registry; see Network.line.
+    ``unread``: what could not be asked, with the reason.
     """
 
     interfaces: tuple[Interface, ...]
@@ -92,6 +109,7 @@ class Network:
     remote_access: str | None = "automatic"
     pending: Pending | None = None
     remembered: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, raw: t.Any) -> Network:
@@ -129,13 +147,9 @@ class Network:
                 ),
                 bool(raw["administrator"]),
                 None if raw["remote_access"] is None else str(raw["remote_access"]),
-                None
-                if raw["pending"] is None
-                else Pending(
-                    None if raw["pending"]["due_in"] is None else float(raw["pending"]["due_in"]),
-                    None if raw["pending"]["applied"] in UNDECIDED else int(raw["pending"]["applied"]),
-                ),
+                None if raw["pending"] is None else Pending.parse(raw["pending"]),
                 tuple(sorted(map(str, raw["remembered"]))),
+                tuple(map(str, raw.get("unread", ()))),
             )
         except NOT_UNDERSTOOD as error:
             raise PlanError(f"The server's network cannot be read ({type(error).__name__}: {error}).") from error
@@ -186,9 +200,19 @@ class Network:
         return sorted(found, key=lambda route: (route.destination, route.interface_index, route.next_hop, route.store))
 
     def pending_findings(self) -> tuple[Finding, ...]:
-        """Report an unfinished change."""
-        if not self.pending:
-            return ()
+        """Report an unfinished change, and what could not be read."""
+        unread = tuple(
+            Finding(
+                "not_read",
+                "warning",
+                "peers",
+                f"Who has to stay reachable is not fully known: {reason}",
+                "Give the prefixes of these servers in 'preserve_routes'.",
+            )
+            for reason in self.unread
+        )
+        if not self.pending or self.pending.confirmed:
+            return unread
         due = self.pending.due_in
         when = f"in {due:.0f} s" if due is not None else "at the next start"
         return (
@@ -199,6 +223,7 @@ class Network:
                 f"The default gateway is being changed, or that run was interrupted: the old gateway comes back {when} unless the change is confirmed.",
                 "Wait. The next change of the gateway waits, too.",
             ),
+            *unread,
         )
 
     def as_dict(self) -> dict[str, t.Any]:

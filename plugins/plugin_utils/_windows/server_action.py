@@ -12,19 +12,17 @@ import itertools
 import time
 import typing as t
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import MISSING
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.commands import text_of
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.errors import PlanError, outcome
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.facts import ServerFacts
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.network import Network
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.reach import Endpoint, explain
-
-POWERSHELL = Path(__file__).parents[1] / "powershell"
 
 PAUSE = 1.0
 """Seconds between two attempts to reach a server."""
@@ -150,7 +148,7 @@ class ServerAction(ActionBase, abc.ABC):
         :raises PlanError: if that does not happen.
         """
         pending = network.pending
-        if not pending:
+        if not pending or pending.confirmed:
             return network
         end = time.monotonic() + (pending.due_in or 0) + GRACE
         if pending.due_in is not None:
@@ -250,8 +248,3 @@ class ServerAction(ActionBase, abc.ABC):
         self._connection._connected = False
         with contextlib.suppress(Exception):
             self._connection.reset()  # for other connections, such as ssh's master
-
-
-def text_of(script: str) -> str:
-    """Return the text of one of the collection's scripts."""
-    return (POWERSHELL / script).read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Change, Finding
@@ -28,7 +28,10 @@ NEW_ROUTE_METRIC = 256
 
 @dataclass(frozen=True)
 class Step:
-    """Adds a route to a store, or removes it. Does nothing if that is already so."""
+    """Adds a route to a store, or removes it. Does nothing if that is already so.
+
+    ``interface`` is the alias by which the server finds the interface, since its index may be another one after a restart.
+    """
 
     action: t.Literal["add", "remove"]
     store: str
@@ -36,6 +39,7 @@ class Step:
     next_hop: str
     interface_index: int
     metric: int = NEW_ROUTE_METRIC
+    interface: str = field(default="", compare=False)
 
     @property
     def key(self) -> Key:
@@ -46,8 +50,13 @@ class Step:
         return f"{self.action} {self.destination} via {self.next_hop} in {self.store}"
 
     def as_dict(self) -> dict[str, t.Any]:
-        """Return plain values, as change_routes.ps1 takes them."""
+        """Return plain values."""
         return dict(vars(self))
+
+    @property
+    def line(self) -> str:
+        """Return the step as change_routes.ps1 takes it."""
+        return f"{self.action} {self.store} {self.destination} {self.next_hop} {self.metric} {self.interface}"
 
 
 @dataclass(frozen=True)
@@ -76,16 +85,20 @@ class Plan:
         keep: Sequence[Step],
         findings: Iterable[Finding],
     ) -> Plan:
-        """Add to the steps their rollback, the routes to remember, and what they change."""
+        """Add to the steps their rollback, the routes to remember, what they change, and the names of their interfaces."""
+
+        def named(some: Iterable[Step]) -> tuple[Step, ...]:
+            return tuple(replace(step, interface=network.alias(step.interface_index)) for step in some)
+
         steps = [*preserve, *switch, *keep]
         after = predict(network, steps)
         active = {network.line(route.key) for route in after.routes if route.store == ACTIVE}
         added = {network.line(step.key) for step in preserve}
         return cls(
-            tuple(preserve),
-            tuple(switch),
-            tuple(keep),
-            tuple(_rollback(network, steps)),
+            named(preserve),
+            named(switch),
+            named(keep),
+            named(_rollback(network, steps)),
             tuple(sorted(active & (added | {*network.remembered}))),
             (*network.pending_findings(), *findings),
             changes_between(network, after, steps),

@@ -2,59 +2,103 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Adds and removes the IPv4 routes in $Steps, or in the JSON file $Path, in this order. Steps that are already done are skipped.
-# Decides nothing: the plan was made on the controller.
-# A step: @{ action = 'add' or 'remove'; store = 'ActiveStore', 'PersistentStore' (remove only) or 'both' (add only);
-#            destination; next_hop; interface_index; metric (add only) }
-# $Remember, if given: the routes that are this collection's own from now on, for the registry. The file is { "steps": [...] }.
-# $Armed: do nothing if the rollback has run, because nothing would undo later changes.
-[CmdletBinding(DefaultParameterSetName = 'Steps')]
+# Adds and removes the IPv4 routes in $Steps, in this order. Steps that are already done are skipped. Decides nothing: the plan was made on the controller.
+# A step is a line: 'add' or 'remove', 'ActiveStore', 'PersistentStore' (remove only) or 'both' (add only), prefix, next hop, metric, interface.
+# An interface is known by its alias, because its index may be another one after a restart. One without an alias is known by its index.
+# $Remember, if given: the routes that are this collection's own from now on, for the registry.
+# $Armed: stop as soon as the rollback is not waiting any more, because nothing would undo later changes.
+# $RollBack: $Steps undo a change. End the task that makes it first, and see at the end that they were carried out.
+[CmdletBinding()]
 param(
-    [Parameter(Mandatory = $true, ParameterSetName = 'Steps')]
-    [AllowEmptyCollection()]
-    [object[]]$Steps,
-    [Parameter(ParameterSetName = 'Steps')]
-    [AllowEmptyCollection()]
-    [string[]]$Remember,
-    [Parameter(ParameterSetName = 'Steps')]
+    [Parameter(Mandatory = $true)][AllowEmptyCollection()][string[]]$Steps,
+    [AllowEmptyCollection()][string[]]$Remember,
     [switch]$Armed,
-    [Parameter(Mandatory = $true, ParameterSetName = 'Path')]
-    [string]$Path
+    [switch]$RollBack
 )
 Set-StrictMode -Version 3
 $ErrorActionPreference = 'Stop'
+# Cmdlets made from CDXML are functions of a module: they do not see the preference of a script that is called.
+$PSDefaultParameterValues = @{ '*:ErrorAction' = 'Stop' }
 
-if ($PSCmdlet.ParameterSetName -eq 'Path') {
-    $Steps = @((Get-Content -LiteralPath $Path -Raw -Encoding UTF8 | ConvertFrom-Json).steps)
+# Only this error means that something does not exist. Any other one means that it is not known.
+function Get-Existing([scriptblock]$Query) {
+    try { & $Query } catch { if ($_.FullyQualifiedErrorId -notlike 'CmdletizationQuery_NotFound*') { throw } }
 }
-
-if ($Armed -and (Get-ScheduledTask -TaskName 'aovpn.ikev2 rollback').State -eq 'Running') { throw 'The rollback is already running.' }
-
-if ($PSBoundParameters.ContainsKey('Remember')) {
-    # Before the routes: if this is interrupted, an added route is still known as our own.
+function Read-Route {
+    # The metrics of all routes, by store, prefix, next hop and interface index.
+    $found = @{}
+    foreach ($store in 'ActiveStore', 'PersistentStore') {
+        foreach ($route in Get-Existing -Query { Get-NetRoute -AddressFamily IPv4 -PolicyStore $store }) {
+            $found['{0} {1} {2} {3}' -f $store, $route.DestinationPrefix, $route.NextHop, $route.InterfaceIndex] = [uint16]$route.RouteMetric
+        }
+    }
+    $found
+}
+function Set-Memory {
     $memory = 'HKLM:\SOFTWARE\aovpn.ikev2'
     if (-not (Test-Path -LiteralPath $memory)) { $null = New-Item -Path $memory }
     $null = New-ItemProperty -LiteralPath $memory -Name 'AddedRoutes' -PropertyType MultiString -Value ([string[]]@($Remember)) -Force
 }
+function Assert-Armed {
+    $state = [string](Get-ScheduledTask -TaskName 'aovpn.ikev2 rollback').State
+    if ($state -ne 'Ready') { throw "The rollback is not waiting any more: its task is $($state.ToLowerInvariant())." }
+}
 
-foreach ($step in $Steps) {
+$indexes = @{}
+foreach ($interface in Get-NetIPInterface -AddressFamily IPv4) { $indexes[[string]$interface.InterfaceAlias] = [uint32]$interface.InterfaceIndex }
+$known = 'add ActiveStore', 'add both', 'remove ActiveStore', 'remove PersistentStore'
+$parsed = @(foreach ($line in $Steps) {
+    $action, $store, $prefix, $hop, $metric, $alias = $line -split ' ', 6
+    if ("$action $store" -notin $known) { throw "'$line' is not a step that is known." }
+    if (-not $indexes.ContainsKey($alias) -and $alias -notmatch '^\d+$') { throw "The interface '$alias' does not exist now." }
     # All of destination, next hop, interface and store: with fewer, Remove-NetRoute would remove other routes, too.
-    $route = @{
-        DestinationPrefix = [string]$step.destination
-        NextHop = [string]$step.next_hop
-        InterfaceIndex = [uint32]$step.interface_index
-    }
-    $stands = @{}
-    foreach ($store in 'ActiveStore', 'PersistentStore') {
-        $stands[$store] = [bool](Get-NetRoute @route -PolicyStore $store -ErrorAction SilentlyContinue)
-    }
+    $route = @{ DestinationPrefix = $prefix; NextHop = $hop; InterfaceIndex = if ($indexes.ContainsKey($alias)) { $indexes[$alias] } else { [uint32]$alias } }
+    @{ action = $action; store = $store; metric = [uint16]$metric; route = $route; key = "$prefix $hop $($route.InterfaceIndex)" }
+})
+
+if ($Armed) { Assert-Armed }
+# Before the routes: if this is interrupted, an added route is still known as our own.
+if ($PSBoundParameters.ContainsKey('Remember') -and -not $RollBack) { Set-Memory }
+if ($RollBack -and (Get-Existing -Query { Get-ScheduledTask -TaskName 'aovpn.ikev2 apply' })) {
+    Stop-ScheduledTask -TaskName 'aovpn.ikev2 apply'
+    Unregister-ScheduledTask -TaskName 'aovpn.ikev2 apply' -Confirm:$false
+}
+
+$table, $wanted = (Read-Route), @{}
+foreach ($step in $parsed) {
+    if ($Armed) { Assert-Armed }
+    $route, $active, $persistent, $place = $step.route, "ActiveStore $($step.key)", "PersistentStore $($step.key)", "$($step.store) $($step.key)"
     if ($step.action -eq 'remove') {
-        if ($stands[$step.store]) { Remove-NetRoute @route -PolicyStore $step.store -Confirm:$false }
-    } elseif ($step.store -eq 'both' -and -not $stands['PersistentStore']) {
-        # New-NetRoute writes to the persistent store only together with the active one, and only if the route does not exist yet.
-        if ($stands['ActiveStore']) { Remove-NetRoute @route -PolicyStore ActiveStore -Confirm:$false }
-        $null = New-NetRoute @route -RouteMetric ([uint16]$step.metric)
-    } elseif (-not $stands['ActiveStore']) {
-        $null = New-NetRoute @route -RouteMetric ([uint16]$step.metric) -PolicyStore ActiveStore
+        if ($table.ContainsKey($place)) { Remove-NetRoute @route -PolicyStore $step.store -Confirm:$false }
+        $table.Remove($place)
+        $wanted[$place] = $false
+        continue
     }
+    $wanted[$active] = $true
+    if ($step.store -eq 'both') { $wanted[$persistent] = $true }
+    if ($step.store -eq 'both' -and -not $table.ContainsKey($persistent)) {
+        # New-NetRoute writes to the persistent store only together with the active one, and only if the route does not exist yet.
+        $old = $table[$active]
+        if ($null -ne $old) { Remove-NetRoute @route -PolicyStore ActiveStore -Confirm:$false }
+        try { $null = New-NetRoute @route -RouteMetric $step.metric } catch {
+            $reason = $_
+            # The route that was in use is not left missing.
+            try { if ($null -ne $old) { $null = New-NetRoute @route -RouteMetric $old -PolicyStore ActiveStore } } catch { Write-Verbose -Message $_ }
+            throw $reason
+        }
+        $table[$active] = $table[$persistent] = $step.metric
+    } elseif (-not $table.ContainsKey($active)) {
+        $null = New-NetRoute @route -RouteMetric $step.metric -PolicyStore ActiveStore
+        $table[$active] = $step.metric
+    }
+}
+
+if ($RollBack) {
+    # What makes the change may have been in the middle of a step.
+    $table = Read-Route
+    foreach ($each in $wanted.GetEnumerator()) {
+        if ($table.ContainsKey($each.Key) -ne $each.Value) { throw "The routes were restored, but then changed again: $($each.Key)" }
+    }
+    # Only the routes matter: nothing else is a reason to stay armed.
+    try { if ($PSBoundParameters.ContainsKey('Remember')) { Set-Memory } } catch { Write-Verbose -Message $_ }
 }

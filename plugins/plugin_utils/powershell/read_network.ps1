@@ -11,11 +11,18 @@ param(
 )
 Set-StrictMode -Version 3
 $ErrorActionPreference = 'Stop'
+# Cmdlets made from CDXML are functions of a module: they do not see the preference of a script that is called.
+$PSDefaultParameterValues = @{ '*:ErrorAction' = 'Stop' }
+
+# Only these errors mean that something does not exist. Any other one means that it is not known.
+function Get-Existing([scriptblock]$Query) {
+    try { & $Query } catch { if ($_.FullyQualifiedErrorId -notmatch '^(CmdletizationQuery_NotFound|NoServiceFoundForGivenName)') { throw } }
+}
 
 $interfaces = foreach ($interface in Get-NetIPInterface -AddressFamily IPv4) {
-    $adapter = Get-NetAdapter -InterfaceIndex $interface.InterfaceIndex -ErrorAction SilentlyContinue
+    $adapter = Get-Existing -Query { Get-NetAdapter -InterfaceIndex $interface.InterfaceIndex }
     if (-not $adapter) { continue }  # the loopback, and tunnels of RRAS itself
-    $addresses = foreach ($address in Get-NetIPAddress -InterfaceIndex $interface.InterfaceIndex -AddressFamily IPv4 -ErrorAction SilentlyContinue) {
+    $addresses = foreach ($address in Get-Existing -Query { Get-NetIPAddress -InterfaceIndex $interface.InterfaceIndex -AddressFamily IPv4 }) {
         '{0}/{1}' -f $address.IPAddress, $address.PrefixLength
     }
     @{
@@ -23,13 +30,12 @@ $interfaces = foreach ($interface in Get-NetIPInterface -AddressFamily IPv4) {
         alias = [string]$interface.InterfaceAlias
         mac = [string]$adapter.MacAddress
         metric = [int]$interface.InterfaceMetric
-        dhcp = $interface.Dhcp -eq 'Enabled'
-        addresses = @($addresses)
+        dhcp = $interface.Dhcp -eq 'Enabled'; addresses = @($addresses)
     }
 }
 
 $routes = foreach ($store in 'ActiveStore', 'PersistentStore') {
-    foreach ($route in Get-NetRoute -AddressFamily IPv4 -PolicyStore $store -ErrorAction SilentlyContinue) {
+    foreach ($route in Get-Existing -Query { Get-NetRoute -AddressFamily IPv4 -PolicyStore $store }) {
         @{
             store = $store
             destination = [string]$route.DestinationPrefix
@@ -40,24 +46,27 @@ $routes = foreach ($store in 'ActiveStore', 'PersistentStore') {
     }
 }
 
-$ipv6 = foreach ($route in Get-NetRoute -AddressFamily IPv6 -PolicyStore ActiveStore -DestinationPrefix '::/0' -ErrorAction SilentlyContinue) {
+$ipv6 = foreach ($route in Get-Existing -Query { Get-NetRoute -AddressFamily IPv6 -PolicyStore ActiveStore -DestinationPrefix '::/0' }) {
     @{ next_hop = [string]$route.NextHop; interface_index = [int]$route.InterfaceIndex; metric = [int]$route.RouteMetric }
 }
 
 # Who has to stay reachable: management, DNS, domain controllers (by the domain's own name) and RADIUS.
-$peers = @(Get-NetTCPConnection -State Established -LocalPort $Ports -ErrorAction SilentlyContinue | ForEach-Object -Process { $_.RemoteAddress })
+$unread = @()
+$peers = @(Get-Existing -Query { Get-NetTCPConnection -State Established -LocalPort $Ports } | ForEach-Object -Process { $_.RemoteAddress })
 $peers += @(Get-DnsClientServerAddress -AddressFamily IPv4 | ForEach-Object -Process { $_.ServerAddresses })
 $names = @(Get-CimInstance -ClassName Win32_ComputerSystem | Where-Object -Property PartOfDomain | ForEach-Object -Process { $_.Domain })
-try { $names += @(Get-RemoteAccessRadius | ForEach-Object -Process { $_.ServerName }) } catch { Write-Verbose -Message $_ }
+try { $names += @(Get-RemoteAccessRadius | ForEach-Object -Process { $_.ServerName }) } catch { $unread += "the RADIUS servers: $_" }
 foreach ($name in $names) {
-    try { $peers += @([System.Net.Dns]::GetHostAddresses($name) | ForEach-Object -Process { $_.IPAddressToString }) } catch { Write-Verbose -Message $_ }
+    try { $peers += @([System.Net.Dns]::GetHostAddresses($name) | ForEach-Object -Process { $_.IPAddressToString }) } catch { $unread += "the addresses of ${name}: $_" }
 }
 
 $user = [Security.Principal.WindowsPrincipal][Security.Principal.WindowsIdentity]::GetCurrent()
-$remoteAccess = Get-Service -Name RemoteAccess -ErrorAction SilentlyContinue
-$rollback = Get-ScheduledTaskInfo -TaskName 'aovpn.ikev2 rollback' -ErrorAction SilentlyContinue
-$memory = Get-Item -LiteralPath 'HKLM:\SOFTWARE\aovpn.ikev2' -ErrorAction SilentlyContinue
-$apply = Get-ScheduledTaskInfo -TaskName 'aovpn.ikev2 apply' -ErrorAction SilentlyContinue
+$remoteAccess = Get-Existing -Query { Get-Service -Name RemoteAccess }
+# The information of a task is no query: it needs one that exists.
+$task = Get-Existing -Query { Get-ScheduledTask -TaskName 'aovpn.ikev2 rollback' }
+$rollback = if ($task) { Get-ScheduledTaskInfo -TaskName 'aovpn.ikev2 rollback' }
+$apply = if (Get-Existing -Query { Get-ScheduledTask -TaskName 'aovpn.ikev2 apply' }) { Get-ScheduledTaskInfo -TaskName 'aovpn.ikev2 apply' }
+$memory = if (Test-Path -LiteralPath 'HKLM:\SOFTWARE\aovpn.ikev2') { Get-Item -LiteralPath 'HKLM:\SOFTWARE\aovpn.ikev2' }
 
 $Ansible.Changed = $false
 $Ansible.Result = @{
@@ -70,8 +79,10 @@ $Ansible.Result = @{
     pending = if ($rollback) {
         @{
             due_in = if ($rollback.NextRunTime) { [math]::Max(0.0, ($rollback.NextRunTime - (Get-Date)).TotalSeconds) } else { $null }
+            state = ([string]$task.State).ToLowerInvariant()
             applied = if ($apply) { [long]$apply.LastTaskResult } else { $null }
         }
     } else { $null }
+    unread = @($unread)
     remembered = @(if ($memory) { $memory.GetValue('AddedRoutes', @()) })
 }

@@ -9,18 +9,20 @@
 param()
 Set-StrictMode -Version 3
 $ErrorActionPreference = 'Stop'
+# Cmdlets made from CDXML are functions of a module: they do not see the preference of a script that is called.
+$PSDefaultParameterValues = @{ '*:ErrorAction' = 'Stop' }
 
 function Get-RegistryValue([string]$Path, [string]$Name) {
-    $key = Get-Item -LiteralPath $Path -ErrorAction SilentlyContinue
-    if ($key) { $key.GetValue($Name, $null) }
+    if (Test-Path -LiteralPath $Path) { (Get-Item -LiteralPath $Path).GetValue($Name, $null) }
 }
 
-function Get-UtcText([datetime]$Time) { $Time.ToUniversalTime().ToString('yyyy-MM-ddTHH:mm:ss.fffffffZ') }
+# The round-trip format is the same in every culture.
+function Get-UtcText([datetime]$Time) { $Time.ToUniversalTime().ToString('o') }
 
 $services = @{}
 foreach ($name in 'IKEEXT', 'RemoteAccess') {
-    $service = Get-Service -Name $name -ErrorAction SilentlyContinue
-    if (-not $service) { continue }
+    # Only this error means that a service does not exist. Any other one means that it is not known.
+    try { $service = Get-Service -Name $name } catch { if ($_.FullyQualifiedErrorId -like 'NoServiceFoundForGivenName*') { continue } else { throw } }
     $services[$name] = @{
         state = ([string]$service.Status).ToLowerInvariant()
         start = ([string]$service.StartType).ToLowerInvariant()
@@ -29,11 +31,13 @@ foreach ($name in 'IKEEXT', 'RemoteAccess') {
 }
 
 $ikeext = Get-CimInstance -ClassName Win32_Service -Filter "Name='IKEEXT'"
-$process = if ($ikeext -and $ikeext.ProcessId) { Get-Process -Id $ikeext.ProcessId -ErrorAction SilentlyContinue }
+$process = if ($ikeext -and $ikeext.ProcessId) { Get-Process -Id $ikeext.ProcessId }
 
 # Counted by remote address and key module, of which both the number and the name are returned. One of them may be missing.
+$unread = @()
 $associations = @{}
-foreach ($association in Get-NetIPsecMainModeSA -ErrorAction SilentlyContinue) {
+try { $found = @(Get-NetIPsecMainModeSA) } catch { $found = $null; $unread += "the security associations: $_" }
+foreach ($association in $found) {
     $remote = [string]$association.RemoteEndpoint
     $shown = $association.PSObject.Properties['KeyModule']
     $name = if ($shown) { [string]$shown.Value }
@@ -52,7 +56,7 @@ try {
     $tunnels = @(Get-RemoteAccessConnectionStatistics).Count
     $ports = [int](Get-VpnServerConfiguration).Ikev2Ports
 } catch {
-    Write-Verbose -Message $_
+    $unread += "the connections and the number of ports: $_"
 }
 
 $user = [Security.Principal.WindowsPrincipal][Security.Principal.WindowsIdentity]::GetCurrent()
@@ -68,5 +72,7 @@ $Ansible.Result = @{
     ikev2_ports = $ports
     tunnels = $tunnels
     associations = @($associations.Values)
+    associations_read = $null -ne $found
+    unread = @($unread)
     administrator = $user.IsInRole([Security.Principal.WindowsBuiltInRole]::Administrator)
 }

@@ -523,7 +523,7 @@ def look(host: WindowsHost) -> Network:
 
 def change(host: WindowsHost, steps: list[Result]) -> None:
     """Change a host's routes by the collection's script."""
-    done = host.powershell("change_routes.ps1", Steps=steps)
+    done = host.powershell("change_routes.ps1", Steps=[step.line for step in host.named(steps)])
     assert not done["failed"], done
 
 

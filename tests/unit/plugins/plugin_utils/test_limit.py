@@ -263,3 +263,10 @@ def test_gathered_lists_what_present_changes(server: Server, wanted: Wanted) -> 
     changes, findings = survey_limit(server.facts(), wanted, "rras1")
     assert changes == plan_limit(server.facts(), wanted).changes
     assert findings == ()
+
+
+def test_a_service_is_not_restarted_where_it_is_not_known_who_is_connected() -> None:
+    unknown = replace(IDLE, tunnels=None, sas_read=False)
+    plan = plan_limit(unknown, Wanted(50000))
+    assert (plan.restarts, plan.after.restart_owed) == (False, True)
+    assert plan_limit(unknown, Wanted(50000, restart_with_sessions=True)).restarts

@@ -144,3 +144,12 @@ def test_other_causes_of_error_809_are_reported() -> None:
 def test_other_answers_are_refused(vpn: t.Any) -> None:
     with pytest.raises(PlanError, match=r"the server's facts cannot be read"):
         ServerFacts.parse(vpn)
+
+
+def test_what_could_not_be_asked_is_not_nobody() -> None:
+    facts = ServerFacts.parse(
+        raw(tunnels=None, associations=[], associations_read=False, unread=["the associations: no RPC"])
+    )
+    assert facts.sessions is None
+    assert "the associations: no RPC" in facts.findings("rras1")[0].message
+    assert ServerFacts.parse(raw(tunnels=None)).sessions == 2
