@@ -17,6 +17,8 @@ from lab.servers import Servers
 from lab.whole import Lab
 
 LONGEST = (
+    "test_runner",
+    "test_awx",
     "test_main_job",
     "test_playbooks",
     "test_role_rras",

@@ -16,7 +16,9 @@ import re
 import threading
 import typing as t
 from dataclasses import dataclass, field
+from pathlib import Path
 
+import yaml
 from flask import Flask, Response, request
 from jinja2 import StrictUndefined, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -50,6 +52,18 @@ MAIL: t.Final[t.Mapping[str, type]] = {
     "recipients": list,
     "timeout": int,
 }
+
+
+class Loader(yaml.SafeLoader):
+    """Reads YAML with Ansible's tag for texts that are no templates."""
+
+
+Loader.add_constructor("!unsafe", lambda loader, node: loader.construct_scalar(t.cast(yaml.ScalarNode, node)))
+
+
+def load(path: Path) -> t.Any:
+    """Read a file of the project."""
+    return yaml.load(path.read_text(encoding="utf-8"), Loader)
 
 
 class Refused(Exception):

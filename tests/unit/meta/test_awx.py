@@ -31,16 +31,9 @@ HANDED_ON = ("ikev2_snapshot",)
 each = pytest.mark.parametrize("platform", PLATFORMS.values(), ids=list(PLATFORMS))
 
 
-class Loader(yaml.SafeLoader):
-    """Reads YAML with Ansible's tag for texts that are no templates."""
-
-
-Loader.add_constructor("!unsafe", lambda loader, node: loader.construct_scalar(t.cast(yaml.ScalarNode, node)))
-
-
 def read(*path: str) -> t.Any:
     """Read a file of the project."""
-    return yaml.load(PROJECT.joinpath(*path).read_text(encoding="utf-8"), Loader)
+    return awx.load(PROJECT.joinpath(*path))
 
 
 def templates() -> dict[str, dict[str, t.Any]]:

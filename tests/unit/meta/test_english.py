@@ -17,7 +17,7 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[3]
 READ = ("plugins", "roles", "playbooks", "docs", "examples", "tests", "README.md", "noxfile.py", "Makefile")
-SKIPPED = {Path(__file__), REPOSITORY / "changelogs", REPOSITORY / "CHANGELOG.md"}
+SKIPPED = {Path(__file__), REPOSITORY / "changelogs", REPOSITORY / "CHANGELOG.md", REPOSITORY / "tests" / "reports"}
 
 # A pattern in lower case matches either case. A space also matches a line break, in a comment too, and the underscore of a name.
 PHRASES: Mapping[str, str] = {
@@ -120,7 +120,7 @@ def texts() -> Iterator[Path]:
     for name in READ:
         path = REPOSITORY / name
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if file.is_file() and file not in SKIPPED and not {"__pycache__", "output"} & {*file.parts}:
+            if file.is_file() and not SKIPPED & {file, *file.parents} and not {"__pycache__", "output"} & {*file.parts}:
                 yield file
 
 
