@@ -57,7 +57,7 @@ class Job:
     def places(self, secrets: t.Iterable[str]) -> list[str]:
         """Return the files of the job that hold a secret, in any form; not those with which runner was started."""
         forms = {form for secret in secrets for form in written(secret)}
-        files = [path for path in self.folder.rglob("*") if path.is_file() and "project" not in path.parts]
+        files = [path for path in self.folder.rglob("*") if path.is_file()]
         private = {self.folder / "env", *self.folder.glob("artifacts/*/command")}
         return [
             str(path.relative_to(self.folder))
@@ -159,6 +159,9 @@ def test_a_workflow_hands_its_artifacts_on(launch: t.Callable[..., Job], lab: La
     before = lab.settings()
     audit = launch("audit.yml", fail_on_drift="true", probe="false", report_name="")
     assert (audit.status, audit.artifacts["ikev2_drift"]) == ("failed", True)
+    preview = launch("remediate.yml", check=True, fail_on_drift="true")
+    assert (preview.status, preview.artifacts["ikev2_changes"]) == ("failed", audit.artifacts["ikev2_changes"])
+    assert lab.settings() == before
     remediate = launch("remediate.yml", **audit.artifacts, fail_on_drift="false")
     assert (remediate.status, remediate.artifacts["ikev2_verdict"]) == ("successful", "clean")
     assert remediate.artifacts["ikev2_changes"] == audit.artifacts["ikev2_changes"]
