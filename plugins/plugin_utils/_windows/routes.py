@@ -142,7 +142,23 @@ def plan_default_gateway(network: Network, wanted: Wanted) -> Plan:
         keep.append(Step("add", BOTH, DEFAULT, gateway, interface.index, metric))
     keep += [Step("remove", PERSISTENT, DEFAULT, route.next_hop, route.interface_index) for route in old_persistent]
 
-    return Plan.of(network, preserve, switch, keep, _default_findings(network, interface, wanted))
+    findings = _default_findings(network, interface, wanted)
+    if (switch or keep) and not answers(network, interface):
+        findings.append(
+            Finding(
+                "gateway_not_answering",
+                "blocker",
+                gateway,
+                f"Nobody answers for {gateway} on the interface {interface.alias}: the server asked for its link-layer address and got none.",
+                "Check the address of the load balancer, and that it is up. Or add the code to 'accept'.",
+            )
+        )
+    return Plan.of(network, preserve, switch, keep, findings)
+
+
+def answers(network: Network, interface: Interface) -> bool:
+    """Report whether the gateway that is wanted answers on an interface, or was not asked."""
+    return network.answering is None or interface.index in network.answering
 
 
 def survey_default_gateway(network: Network, wanted: Wanted | None) -> Plan:
