@@ -16,8 +16,9 @@ author:
 description:
   - Once a load balancer keeps the clients' source addresses, the VPN servers' replies have to go back through it, or every client is cut off.
     This module makes an address of the load balancer the server's IPv4 default gateway.
-  - Management connections, DNS servers, domain controllers, RADIUS servers and O(preserve_routes) that use the old default route first get a route of
-    their own via the old gateway.
+  - Management connections (Remote Desktop among them) that are established at that moment, DNS servers, domain controllers, RADIUS servers and
+    O(preserve_routes) that use the old default route first get a route of their own via the old gateway. Execution nodes and jump hosts that are not
+    connected then belong in O(preserve_routes).
   - Before the change, a scheduled task is created on the server that restores the old routes after O(rollback_timeout) and at the next start, and retries
     every minute if that fails. A second task changes the routes in the active store only. They become persistent, and the first task is removed, once
     Ansible has reached the server again. So if the connection or the controller is lost, or the job is cancelled, the server becomes reachable again.

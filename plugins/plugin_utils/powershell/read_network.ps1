@@ -6,7 +6,7 @@
 # Changes nothing. SupportsShouldProcess makes win_powershell run it in check mode, too.
 [CmdletBinding(SupportsShouldProcess)]
 param(
-    # Management ports of this server: whoever is connected to one of them has to stay reachable.
+    # Management ports of this server: whoever is connected to one of them, or by Remote Desktop, has to stay reachable.
     [uint16[]]$Ports = @(5985, 5986, 22),
     # A gateway: on which interfaces does it answer?
     [string]$Gateway
@@ -62,7 +62,7 @@ $neighbors = if ($Gateway) {
 }
 
 $unread = @()
-$peers = @(Get-Existing -Query { Get-NetTCPConnection -State Established -LocalPort $Ports } | ForEach-Object -Process { $_.RemoteAddress })
+$peers = @(Get-Existing -Query { Get-NetTCPConnection -State Established -LocalPort ($Ports + 3389) } | ForEach-Object -Process { $_.RemoteAddress })
 $peers += @(Get-DnsClientServerAddress -AddressFamily IPv4 | ForEach-Object -Process { $_.ServerAddresses })
 $names = @(Get-CimInstance -ClassName Win32_ComputerSystem | Where-Object -Property PartOfDomain | ForEach-Object -Process { $_.Domain })
 try { $names += @(Get-RemoteAccessRadius | ForEach-Object -Process { $_.ServerName }) } catch { $unread += "the RADIUS servers: $_" }

@@ -228,6 +228,34 @@ def test_ipv6_and_a_change_under_way_are_reported() -> None:
     assert busy.as_dict()["default_routes_ipv6"] == [{"gateway": "fe80::1", "interface": "External", "metric": 256}]
 
 
+@pytest.mark.parametrize("gateway", ["10.10.0.0", "10.10.0.255"])
+def test_a_network_or_broadcast_address_is_no_gateway(gateway: str) -> None:
+    with pytest.raises(PlanError, match=r"is the network or broadcast address of 10\.10\.0\.0/24"):
+        plan_default_gateway(network(DEFAULT), wanted(gateway))
+    pair = network(DEFAULT, interfaces=[{**EXTERNAL, "addresses": ["10.10.0.0/31"]}])
+    assert plan_default_gateway(pair, wanted("10.10.0.1")).steps
+
+
+def test_a_default_route_that_is_not_in_use_now_is_reported() -> None:
+    stored = network(
+        DEFAULT, route("0.0.0.0/0", "192.168.10.1", 7, BOTH[1:]), route("0.0.0.0/0", "10.9.9.1", 17, BOTH[1:])
+    )
+    findings = plan_default_gateway(stored, wanted()).findings
+    assert [(finding.code, finding.object) for finding in findings] == [
+        ("other_default_route", "17"),
+        ("other_default_route", "Internal"),
+    ]
+    assert "in the persistent store only" in findings[1].message
+    assert "on an interface that does not exist now" in findings[0].message
+
+
+def test_two_halves_are_a_default_route() -> None:
+    low, high = (route(prefix, "192.168.10.1", 7) for prefix in ("0.0.0.0/1", "128.0.0.0/1"))
+    (finding,) = plan_default_gateway(network(DEFAULT, low, high), wanted(remove_other_defaults=True)).findings
+    assert (finding.code, finding.object) == ("other_default_route", "Internal")
+    assert plan_default_gateway(network(DEFAULT, low), wanted()).findings == ()
+
+
 @pytest.mark.parametrize(
     ("state", "mac", "index", "codes"),
     [
