@@ -11,7 +11,7 @@ import time
 import typing as t
 from collections.abc import Callable, Mapping, Sequence
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import FinalState
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import FINDING_CODES, FinalState
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows import routes
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.commands import (
     apply_command,
@@ -38,6 +38,7 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.steps import 
 ARGUMENTS: dict[str, dict[str, t.Any]] = {
     **GATEWAY_ARGUMENTS,
     "rollback_timeout": {"type": "int", "default": 180},
+    "accept": {"type": "list", "elements": "str", "default": []},
     "snapshot": {"type": "dict"},
     "state": {"type": "str", "choices": ["present", "restored", "gathered"], "default": "present"},
 }
@@ -61,12 +62,16 @@ class ActionModule(ServerAction):
             raise PlanError(
                 f"Option 'rollback_timeout' is {timeout}. It has to be from {routes.SHORTEST_TIMEOUT} to {routes.LONGEST_TIMEOUT} seconds."
             )
+        if unknown := sorted({*options["accept"]} - {*FINDING_CODES}):
+            raise PlanError(f"Option 'accept' contains {', '.join(unknown)}, which is no code of a finding.")
+        self.gateway = str(options["gateway"]) if options["state"] != "restored" and options["gateway"] else ""
         network = self.read_network()
         plan = plan_for(network)
         left_alone = [finding.message for finding in plan.findings if finding.code == "routes_differ"]
         said = {"msg": self.say(" ".join(left_alone))} if left_alone else {}
         if options["state"] == "gathered":
             return _result(network, network, plan)
+        _stop_at_blockers(plan, options["accept"])
         if self._task.check_mode or not (plan.steps or network.pending):
             return {**_result(network, predict(network, plan.steps), plan), **said}
         if network.pending:
@@ -75,14 +80,15 @@ class ActionModule(ServerAction):
                 self.powershell("end_change.ps1")
                 network = self.read_network()
             plan = plan_for(network)
+            _stop_at_blockers(plan, options["accept"])
             if not plan.steps:
                 return {**_result(network, network, plan), **said}
-        return {**_result(network, self._change(network, plan, plan_for, timeout), plan, "changed"), **said}
+        return {**_result(network, self._change(network, plan, plan_for, options), plan, "changed"), **said}
 
     # The change: preserve, arm, apply, reconnect, confirm; or roll back
 
-    def _change(self, network: Network, plan: Plan, plan_for: Planner, timeout: int) -> Network:
-        switching = False
+    def _change(self, network: Network, plan: Plan, plan_for: Planner, options: Mapping[str, t.Any]) -> Network:
+        switching, timeout = False, options["rollback_timeout"]
         due = time.monotonic() + timeout
 
         def has_switched(found: Network) -> bool:
@@ -92,7 +98,10 @@ class ActionModule(ServerAction):
                 raise PlanError(f"the task that changes the routes ended with {found.pending.applied:#x}")
             if not found.pending:
                 raise PlanError("the rollback ran before the new gateway was confirmed")
-            return stands(found, plan.switch)
+            if not stands(found, plan.switch):
+                return False
+            _stop_at_blockers(plan_for(found), options["accept"])
+            return True
 
         armed = rollback_command(plan.rollback, network.remembered)
         applied = apply_command(plan.switch)
@@ -181,6 +190,19 @@ def _planner(options: Mapping[str, t.Any]) -> Planner:
     if options["state"] == "gathered" or wanted is None:
         return lambda network: routes.survey_default_gateway(network, wanted)
     return lambda network: routes.plan_default_gateway(network, wanted)
+
+
+def _stop_at_blockers(plan: Plan, accept: Sequence[str]) -> None:
+    """Refuse a plan with a blocker that is not accepted.
+
+    :raises PlanError: with the first of them.
+    """
+    for finding in plan.findings if plan.steps else ():
+        if finding.severity == "blocker" and finding.code not in accept:
+            raise PlanError(
+                f"{finding.code}: {finding.message} {finding.remedy}",
+                result={"findings": [each.as_dict() for each in plan.findings]},
+            )
 
 
 def _plain(steps: Sequence[Step]) -> list[dict[str, t.Any]]:

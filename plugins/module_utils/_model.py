@@ -37,6 +37,7 @@ FINDING_CODES: t.Final[Mapping[str, str]] = {
     "existing_flows": "Existing flows keep the translation with which they began.",
     "forwarding_mode": "The device does not forward what the VPN servers send by themselves, or can hide a wrong return path.",
     "fragmentation_off": "A VPN server does not fragment IKEv2, another cause of error 809.",
+    "gateway_not_answering": "Nobody answers for the address that should become a VPN server's gateway.",
     "gateway_not_shared": "After a failover, the other node is not the VPN servers' gateway.",
     "gateway_unverified": "No load balancer that leads to this server was read.",
     "global_client_ip": "The mode Use Source IP is on for the whole NetScaler.",

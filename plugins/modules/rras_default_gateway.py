@@ -16,11 +16,14 @@ author:
 description:
   - Once a load balancer keeps the clients' source addresses, the VPN servers' replies have to go back through it, or every client is cut off.
     This module makes an address of the load balancer the server's IPv4 default gateway.
-  - Management connections, DNS servers, domain controllers, RADIUS servers and O(preserve_routes) that use the old default route first get a route of
-    their own via the old gateway.
+  - Management connections (Remote Desktop among them) that are established at that moment, DNS servers, domain controllers, RADIUS servers and
+    O(preserve_routes) that use the old default route first get a route of their own via the old gateway. Execution nodes and jump hosts that are not
+    connected then belong in O(preserve_routes).
   - Before the change, a scheduled task is created on the server that restores the old routes after O(rollback_timeout) and at the next start, and retries
     every minute if that fails. A second task changes the routes in the active store only. They become persistent, and the first task is removed, once
     Ansible has reached the server again. So if the connection or the controller is lost, or the job is cancelled, the server becomes reachable again.
+  - The new gateway has to answer for its address, which the server asks for on that interface before the change and again before it is confirmed. It is not
+    tested whether the gateway forwards anything.
   - If the new gateway is not confirmed, the task fails, and RV(final_state) is the state of the server.
   - O(state=restored) works in the same way. It restores all IPv4 default routes of both stores, and of the other routes only those that this module
     has added since, so other people's routes are never removed.
@@ -51,6 +54,11 @@ options:
     description: Whether an interface configured by DHCP may be changed.
     type: bool
     default: false
+  accept:
+    description: Codes of blockers to override, such as V(gateway_not_answering).
+    type: list
+    elements: str
+    default: []
   snapshot:
     description:
       - The RV(before) or RV(after) of an earlier run on the same server. Required with O(state=restored).

@@ -217,6 +217,12 @@ def test_a_reader_fails_where_a_query_without_more_fails(server: Server, command
     assert RPC in json.dumps(done["error"])
 
 
+def test_who_is_connected_by_remote_desktop_is_a_peer(server: Server) -> None:
+    session = {"local_address": "10.10.0.11", "local_port": 3389, "remote_address": "198.51.100.77", "remote_port": 1}
+    server.host.state["sessions"].append(session)
+    assert "198.51.100.77" in server.run("read_network.ps1")["result"]["peers"]
+
+
 # A confirmation that is none
 
 

@@ -204,6 +204,44 @@ def test_a_rollback_that_does_not_end_is_reported(started: Starter) -> None:
     assert listed(result) == {(f"{PEER}/32", None, OLD)}
 
 
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_a_gateway_that_does_not_answer_is_refused_before_anything_changes(started: Starter, check_mode: bool) -> None:
+    server = started()
+    before = server.table()
+    result = server.run(rras_default_gateway, check_mode, gateway="10.10.0.99")
+    assert "gateway_not_answering: Nobody answers for 10.10.0.99 on the interface External" in result["msg"]
+    assert (result["final_state"], result["changes"], server.calls) == ("unchanged", [], ["read_network.ps1"])
+    assert server.table() == before
+    assert [finding["code"] for finding in result["findings"]] == ["gateway_not_answering"]
+    if not check_mode:
+        accepted: dict[str, t.Any] = {
+            "gateway": "10.10.0.99",
+            "rollback_timeout": TIMEOUT,
+            "accept": ["gateway_not_answering"],
+        }
+        assert server.run(rras_default_gateway, False, **accepted)["final_state"] == "changed"
+
+
+def test_a_gateway_that_goes_between_switch_and_confirmation_is_not_confirmed(started: Starter) -> None:
+    """The controller has a way of its own, so that it would not notice."""
+    server = started()
+    before = server.table()
+
+    def passes() -> None:
+        if server.host.tasks.run_due():
+            server.host.state["gateways"].pop(NEW, None)
+
+    server.clock.passes = passes
+    result = server.run(rras_default_gateway, **GATEWAY)
+    assert "gateway_not_answering" in result["msg"]
+    assert (result["final_state"], server.table(), server.host.state["tasks"]) == ("rolled_back", before, {})
+
+
+def test_a_code_that_does_not_exist_cannot_be_accepted(started: Starter) -> None:
+    result = started().run(rras_default_gateway, accept=["gateway_not_there"], **GATEWAY)
+    assert "Option 'accept' contains gateway_not_there" in result["msg"]
+
+
 def test_a_confirmation_that_was_interrupted_is_finished(started: Starter) -> None:
     """The rollback was disabled and not removed: the change is complete, and only its tasks are left."""
     server = started()

@@ -217,10 +217,10 @@ def test_what_happens_to_a_server_meanwhile(started: t.Callable[..., Ansible]) -
     # The port by which this one is managed is not known for one, so that its answers leave by the new gateway, and nobody gets them.
     for name in ("cut_off", "psrp_cut_off"):
         hosts[name].state["sessions"][0] |= {"remote_address": "172.16.0.50", "local_port": 8443}
-        del hosts[name].state["gateways"][NEW]
+        hosts[name].state["gateways"][NEW] = []
     # Whereas those of this one go on leaving by the old gateway.
     hosts["kept"].state["sessions"][0] |= {"remote_address": "172.16.0.50"}
-    del hosts["kept"].state["gateways"][NEW]
+    hosts["kept"].state["gateways"][NEW] = []
     hosts["refused"].state["refused_tasks"] = [APPLY, ROLLBACK]
     hosts["armless"].fault(**at("apply"), delay=TIMEOUT + 1.0)  # the rollback has run before the change is made
     hosts["slow"].fault(**at("reconnect"), dark=3.0)

@@ -330,4 +330,48 @@ Describe 'the scripts that read' {
         $Ansible.Result.now | Should -Match '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{7}Z$'
         $Ansible.Result.services.IKEEXT.state | Should -Be ([string](Get-Service -Name IKEEXT).Status).ToLowerInvariant()
     }
+
+    Context 'where there is more to read' {
+        BeforeAll {
+            Mock Get-NetAdapter { [pscustomobject]@{ MacAddress = '00-15-5D-0A-00-11' } }
+            Mock Get-NetIPAddress { [pscustomobject]@{ IPAddress = '10.10.0.11'; PrefixLength = 24 } }
+            Mock Get-NetRoute { [pscustomobject]@{ DestinationPrefix = '::/0'; NextHop = 'fe80::1'; InterfaceIndex = 4; RouteMetric = 256 } }
+            Mock Get-NetNeighbor { [pscustomobject]@{ InterfaceIndex = 4; LinkLayerAddress = '00-00-5E-00-53-01'; State = 'Reachable' } }
+            Mock Test-Connection { $false }
+            Mock Get-NetTCPConnection { [pscustomobject]@{ RemoteAddress = '192.0.2.7' } }
+            Mock Get-CimInstance { [pscustomobject]@{ PartOfDomain = $true; Domain = 'no.such.name.invalid' } } -ParameterFilter { $ClassName -eq 'Win32_ComputerSystem' }
+            Mock Get-ScheduledTask { New-Task 'Ready' }
+            Mock Get-ScheduledTaskInfo { [pscustomobject]@{ NextRunTime = (Get-Date).AddSeconds(60); LastTaskResult = 267009; LastRunTime = $null } }
+            Mock Test-Path { $true } -ParameterFilter { $LiteralPath -like 'HKLM:*' }
+            Mock Get-Item { $key = [pscustomobject]@{}; Add-Member -InputObject $key -MemberType ScriptMethod -Name GetValue -Value { param($Name, $Default) 'a value' } -PassThru } -ParameterFilter { $LiteralPath -like 'HKLM:*' }
+        }
+
+        It 'reads tasks, neighbours, names and memory' {
+            Mock Get-RemoteAccessRadius { Write-CimError 'no role' $PesterBoundParameters 'RemoteAccess 5' }
+            & "$scripts/read_network.ps1" -Gateway '10.10.0.1'
+            $Ansible.Result.pending.state | Should -Be 'ready'
+            $Ansible.Result.pending.applied | Should -Be 267009
+            $Ansible.Result.pending.due_in | Should -BeGreaterThan 30
+            $Ansible.Result.neighbors[0].mac | Should -Be '00-00-5E-00-53-01'
+            $Ansible.Result.remembered | Should -Be 'a value'
+            $Ansible.Result.peers | Should -Contain '192.0.2.7'
+            $Ansible.Result.unread | Should -HaveCount 2
+            $Ansible.Result.ipv6_defaults[0].next_hop | Should -Be 'fe80::1'
+        }
+
+        It 'fails where it cannot ask: <_>' -ForEach 'Get-NetRoute', 'Get-ScheduledTask', 'Get-NetTCPConnection', 'Get-Service' {
+            Mock $_ { Write-CimError 'no RPC' $PesterBoundParameters 'HRESULT 0x800706ba' }
+            { & "$scripts/read_network.ps1" } | Should -Throw 'no RPC'
+        }
+
+        It 'reads clients, or says that it could not' {
+            Mock Get-CimInstance { [pscustomobject]@{ ProcessId = 0 } }
+            Mock Get-NetIPsecMainModeSA { Write-CimError 'no RPC' $PesterBoundParameters 'HRESULT 0x800706ba' }
+            Mock Get-RemoteAccessConnectionStatistics { Write-CimError 'no role' $PesterBoundParameters 'RemoteAccess 5' }
+            & "$scripts/read_vpn.ps1"
+            $Ansible.Result.associations_read | Should -BeFalse
+            $Ansible.Result.unread | Should -HaveCount 2
+            $Ansible.Result.ike_limit | Should -Be 'a value'
+        }
+    }
 }

@@ -98,7 +98,8 @@ class Network:
     ``peers`` are the addresses that have to stay reachable: management sessions, DNS, domain controllers, RADIUS.
     ``remote_access`` is the start type of the service RemoteAccess, None if there is no such service. ``remembered``: the
     routes other than default routes that this collection has added, as the server keeps them in its registry; see Network.line.
-    ``unread``: what could not be asked, with the reason.
+    ``unread``: what could not be asked, with the reason. ``answering``: the indexes of the interfaces on which the gateway that is wanted
+    has a link-layer address, None if it was not asked for.
     """
 
     interfaces: tuple[Interface, ...]
@@ -110,6 +111,7 @@ class Network:
     pending: Pending | None = None
     remembered: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
+    answering: tuple[int, ...] | None = None
 
     @classmethod
     def parse(cls, raw: t.Any) -> Network:
@@ -150,6 +152,9 @@ class Network:
                 None if raw["pending"] is None else Pending.parse(raw["pending"]),
                 tuple(sorted(map(str, raw["remembered"]))),
                 tuple(map(str, raw.get("unread", ()))),
+                None
+                if raw.get("neighbors") is None
+                else tuple(int(item["interface_index"]) for item in raw["neighbors"] if _is_alive(item)),
             )
         except NOT_UNDERSTOOD as error:
             raise PlanError(f"The server's network cannot be read ({type(error).__name__}: {error}).") from error
@@ -258,3 +263,8 @@ class Network:
             "administrator": self.administrator,
             "networks": [str(network) for interface in self.interfaces for network in interface.networks],
         }
+
+
+def _is_alive(neighbor: Mapping[str, t.Any]) -> bool:
+    """Report whether a neighbour has answered: the server knows its link-layer address."""
+    return neighbor["state"] not in ("Unreachable", "Incomplete") and bool(str(neighbor["mac"]).strip("0:-"))

@@ -119,6 +119,10 @@ def plan_default_gateway(network: Network, wanted: Wanted) -> Plan:
     gateway = str(wanted.gateway)
     if wanted.gateway in {item.ip for each in network.interfaces for item in each.networks}:
         raise PlanError(f"Option 'gateway' is {gateway}, which is this server's own address.")
+    for item in interface.networks:
+        # Subnets of one or two addresses have neither.
+        if item.prefixlen < 31 and wanted.gateway in (item.network, item.broadcast):
+            raise PlanError(f"Option 'gateway' is {gateway}, which is the network or broadcast address of {item.cidr}.")
     if interface.dhcp and not wanted.allow_dhcp:
         raise _dhcp_refusal(interface)
 
@@ -142,7 +146,23 @@ def plan_default_gateway(network: Network, wanted: Wanted) -> Plan:
         keep.append(Step("add", BOTH, DEFAULT, gateway, interface.index, metric))
     keep += [Step("remove", PERSISTENT, DEFAULT, route.next_hop, route.interface_index) for route in old_persistent]
 
-    return Plan.of(network, preserve, switch, keep, _default_findings(network, interface, wanted))
+    findings = _default_findings(network, interface, wanted)
+    if (switch or keep) and not answers(network, interface):
+        findings.append(
+            Finding(
+                "gateway_not_answering",
+                "blocker",
+                gateway,
+                f"Nobody answers for {gateway} on the interface {interface.alias}: the server asked for its link-layer address and got none.",
+                "Check the address of the load balancer, and that it is up. Or add the code to 'accept'.",
+            )
+        )
+    return Plan.of(network, preserve, switch, keep, findings)
+
+
+def answers(network: Network, interface: Interface) -> bool:
+    """Report whether the gateway that is wanted answers on an interface, or was not asked."""
+    return network.answering is None or interface.index in network.answering
 
 
 def survey_default_gateway(network: Network, wanted: Wanted | None) -> Plan:
@@ -342,17 +362,42 @@ def _default_findings(network: Network, interface: Interface, wanted: Wanted) ->
         )
         for next_hop, index, _metric in network.ipv6_defaults
     ]
+    halves: dict[tuple[str, int], set[str]] = {}
+    for route in network.routes:
+        if route.destination.prefixlen == 1:
+            halves.setdefault((route.next_hop, route.interface_index), set()).add(str(route.destination))
+    findings += [
+        Finding(
+            "other_default_route",
+            "warning",
+            network.alias(index),
+            f"The routes 0.0.0.0/1 and 128.0.0.0/1 via {next_hop} together take all replies to clients, whatever the default route is.",
+            "Remove them, unless that is the load balancer.",
+        )
+        for (next_hop, index), found in halves.items()
+        if len(found) == 2 and next_hop != str(wanted.gateway)
+    ]
     if wanted.remove_other_defaults:
         return findings
+    active, known = network.defaults(), {each.index for each in network.interfaces}
+    keys = {route.key for route in active}
+    others = [*active, *(route for route in network.defaults(PERSISTENT) if route.key not in keys)]
     return findings + [
         Finding(
             "other_default_route",
             "warning",
             network.alias(route.interface_index),
-            f"There is another default route via {route.next_hop}. If its metric is lower, replies to clients take it.",
+            f"There is another default route via {route.next_hop}"
+            + (
+                ", in the persistent store only: it may be in use after the next restart"
+                if route.key not in keys
+                else ""
+            )
+            + (", on an interface that does not exist now" if route.interface_index not in known else "")
+            + ". If its metric is lower, replies to clients take it.",
             "Add static routes for internal networks, then remove it, for example with 'remove_other_defaults'.",
         )
-        for route in network.defaults()
+        for route in others
         if route.interface_index != interface.index
     ]
 

@@ -68,6 +68,8 @@ class ServerAction(ActionBase, abc.ABC):
 
     arguments: Mapping[str, Mapping[str, t.Any]]
     required: Sequence[tuple[str, str, list[str]]] = ()
+    gateway: str = ""
+    """The gateway that is wanted, which the server asks whether it answers."""
 
     @abc.abstractmethod
     def change(self, options: Mapping[str, t.Any]) -> dict[str, t.Any]:
@@ -139,8 +141,9 @@ class ServerAction(ActionBase, abc.ABC):
             time.sleep(PAUSE)
 
     def read_network(self) -> Network:
-        """Read interfaces, routes and peers; see powershell."""
-        return Network.parse(self.powershell("read_network.ps1", Ports=self._ports()))
+        """Read interfaces, routes and peers, and whether the gateway that is wanted answers; see powershell."""
+        asked = {"Gateway": self.gateway} if self.gateway else {}
+        return Network.parse(self.powershell("read_network.ps1", Ports=self._ports(), **asked))
 
     def settled(self, network: Network) -> Network:
         """Wait until another run's change of the gateway has been confirmed or rolled back, if there is one.

@@ -6,8 +6,10 @@
 # Changes nothing. SupportsShouldProcess makes win_powershell run it in check mode, too.
 [CmdletBinding(SupportsShouldProcess)]
 param(
-    # Management ports of this server: whoever is connected to one of them has to stay reachable.
-    [uint16[]]$Ports = @(5985, 5986, 22)
+    # Management ports of this server: whoever is connected to one of them, or by Remote Desktop, has to stay reachable.
+    [uint16[]]$Ports = @(5985, 5986, 22),
+    # A gateway: on which interfaces does it answer?
+    [string]$Gateway
 )
 Set-StrictMode -Version 3
 $ErrorActionPreference = 'Stop'
@@ -51,8 +53,16 @@ $ipv6 = foreach ($route in Get-Existing -Query { Get-NetRoute -AddressFamily IPv
 }
 
 # Who has to stay reachable: management, DNS, domain controllers (by the domain's own name) and RADIUS.
+$neighbors = if ($Gateway) {
+    # One echo request makes the server ask who has this address, whether or not that answers the request itself.
+    $null = Test-Connection -ComputerName $Gateway -Count 1 -Quiet
+    foreach ($neighbor in Get-Existing -Query { Get-NetNeighbor -IPAddress $Gateway }) {
+        @{ interface_index = [int]$neighbor.InterfaceIndex; mac = [string]$neighbor.LinkLayerAddress; state = [string]$neighbor.State }
+    }
+}
+
 $unread = @()
-$peers = @(Get-Existing -Query { Get-NetTCPConnection -State Established -LocalPort $Ports } | ForEach-Object -Process { $_.RemoteAddress })
+$peers = @(Get-Existing -Query { Get-NetTCPConnection -State Established -LocalPort ($Ports + 3389) } | ForEach-Object -Process { $_.RemoteAddress })
 $peers += @(Get-DnsClientServerAddress -AddressFamily IPv4 | ForEach-Object -Process { $_.ServerAddresses })
 $names = @(Get-CimInstance -ClassName Win32_ComputerSystem | Where-Object -Property PartOfDomain | ForEach-Object -Process { $_.Domain })
 try { $names += @(Get-RemoteAccessRadius | ForEach-Object -Process { $_.ServerName }) } catch { $unread += "the RADIUS servers: $_" }
@@ -83,6 +93,7 @@ $Ansible.Result = @{
             applied = if ($apply) { [long]$apply.LastTaskResult } else { $null }
         }
     } else { $null }
+    neighbors = if ($Gateway) { , @($neighbors) } else { $null }
     unread = @($unread)
     remembered = @(if ($memory) { $memory.GetValue('AddedRoutes', @()) })
 }

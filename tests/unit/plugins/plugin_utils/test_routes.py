@@ -228,6 +228,58 @@ def test_ipv6_and_a_change_under_way_are_reported() -> None:
     assert busy.as_dict()["default_routes_ipv6"] == [{"gateway": "fe80::1", "interface": "External", "metric": 256}]
 
 
+@pytest.mark.parametrize("gateway", ["10.10.0.0", "10.10.0.255"])
+def test_a_network_or_broadcast_address_is_no_gateway(gateway: str) -> None:
+    with pytest.raises(PlanError, match=r"is the network or broadcast address of 10\.10\.0\.0/24"):
+        plan_default_gateway(network(DEFAULT), wanted(gateway))
+    pair = network(DEFAULT, interfaces=[{**EXTERNAL, "addresses": ["10.10.0.0/31"]}])
+    assert plan_default_gateway(pair, wanted("10.10.0.1")).steps
+
+
+def test_a_default_route_that_is_not_in_use_now_is_reported() -> None:
+    stored = network(
+        DEFAULT, route("0.0.0.0/0", "192.168.10.1", 7, BOTH[1:]), route("0.0.0.0/0", "10.9.9.1", 17, BOTH[1:])
+    )
+    findings = plan_default_gateway(stored, wanted()).findings
+    assert [(finding.code, finding.object) for finding in findings] == [
+        ("other_default_route", "17"),
+        ("other_default_route", "Internal"),
+    ]
+    assert "in the persistent store only" in findings[1].message
+    assert "on an interface that does not exist now" in findings[0].message
+
+
+def test_two_halves_are_a_default_route() -> None:
+    low, high = (route(prefix, "192.168.10.1", 7) for prefix in ("0.0.0.0/1", "128.0.0.0/1"))
+    (finding,) = plan_default_gateway(network(DEFAULT, low, high), wanted(remove_other_defaults=True)).findings
+    assert (finding.code, finding.object) == ("other_default_route", "Internal")
+    assert plan_default_gateway(network(DEFAULT, low), wanted()).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("state", "mac", "index", "codes"),
+    [
+        ("Reachable", "00-00-5E-00-53-01", 4, []),
+        ("Stale", "00-00-5E-00-53-01", 4, []),
+        ("Permanent", "00-00-5E-00-53-01", 4, []),
+        ("Unreachable", "00-00-5E-00-53-01", 4, ["gateway_not_answering"]),
+        ("Incomplete", "00-00-00-00-00-00", 4, ["gateway_not_answering"]),
+        ("Stale", "00-00-00-00-00-00", 4, ["gateway_not_answering"]),
+        ("Probe", "", 4, ["gateway_not_answering"]),
+        ("Reachable", "00-00-5E-00-53-01", 7, ["gateway_not_answering"]),
+    ],
+)
+def test_a_gateway_has_to_answer_on_its_interface(state: str, mac: str, index: int, codes: list[str]) -> None:
+    neighbor = {"interface_index": index, "mac": mac, "state": state}
+    plan = plan_default_gateway(network(DEFAULT, neighbors=[neighbor]), wanted())
+    assert [finding.code for finding in plan.findings if finding.severity == "blocker"] == codes
+    # Where it is the gateway already, there is nothing to stop.
+    assert plan_default_gateway(network(route("0.0.0.0/0", NEW, 4), neighbors=[neighbor]), wanted()) == Plan()
+    assert [each.code for each in plan_default_gateway(network(DEFAULT, neighbors=[]), wanted()).findings] == [
+        "gateway_not_answering"
+    ]
+
+
 def test_a_prefix_is_kept_as_a_whole_beside_a_longer_route() -> None:
     plan = plan_default_gateway(
         network(DEFAULT, route("172.20.1.0/24", "192.168.10.1", 7)), wanted(preserve_routes=["172.20.0.0/16"])
