@@ -259,7 +259,7 @@ def test_a_snapshot_is_kept_where_it_is_not_known_what_was_changed(ansible: Ansi
     assert (netscaler["final_state"], len(netscaler["changes"])) == ("unknown", 3)
     assert len(ansible.snapshots()) == 1
     lab.netscaler.faults.clear()
-    lab.netscaler.fault(lambda entry: entry.writes and entry.path.endswith("servicegroup"), answer=Response("no", 500))
+    lab.netscaler.fault(lambda entry: entry.writes and entry.path.endswith("servicegroup"), answer=Response("no", 400))
     refused = ansible.playbook("aovpn.ikev2.remediate", "--tags", "load_balancers", cut_off=True)
     netscaler = refused.report()["load_balancers"]["netscaler"]
     assert (netscaler["final_state"], netscaler["changes"]) == ("unchanged", [])
@@ -289,7 +289,7 @@ def test_what_fails_on_the_second_load_balancer_is_put_back_and_the_third_is_lef
     ansible: Ansible, lab: Lab
 ) -> None:
     before = lab.settings()
-    lab.netscaler.fault(lambda entry: entry.writes and entry.path.endswith("servicegroup"), answer=Response("no", 500))
+    lab.netscaler.fault(lambda entry: entry.writes and entry.path.endswith("servicegroup"), answer=Response("no", 400))
     run = ansible.playbook("aovpn.ikev2.remediate")
     assert run.code != 0
     assert failures(run) == {"netscaler": 1}, run.output
