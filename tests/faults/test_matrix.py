@@ -130,7 +130,11 @@ def wired(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], tuple[OneDevice, W
         monkeypatch.setattr("ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster.adapter.SECONDS", 0.0)
         one = OneDevice(directly(MAKE[platform](), monkeypatch))
         found = Wire(Http._send)
-        monkeypatch.setattr(Http, "_send", lambda *arguments, **how: found(*arguments, **how))
+
+        def send(http: Http, *arguments: t.Any, **how: t.Any) -> Answer:
+            return found(http, *arguments, **how)
+
+        monkeypatch.setattr(Http, "_send", send)
         return one, found
 
     return wire

@@ -171,7 +171,9 @@ def check_mail(configuration: Record) -> None:
     """Check the configuration of notifications by e-mail."""
     require(configuration.keys() == MAIL.keys(), f"fields: {configuration.keys() ^ MAIL.keys()}")
     for name, kind in MAIL.items():
-        require(type(configuration[name]) is kind and configuration[name] != [], f"Configuration field '{name}'")
+        value = configuration[name]
+        fits = isinstance(value, kind) and isinstance(value, bool) is (kind is bool)
+        require(fits and value != [], f"Configuration field '{name}'")
 
 
 def check_rrule(rule: str) -> None:
