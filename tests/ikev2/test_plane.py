@@ -116,9 +116,9 @@ def test_a_server_whose_ikeext_is_stopped_is_silent(broken: Site) -> None:
 
 def test_the_dead_mans_switch_moves_the_real_route_and_moves_it_back(broken: Site) -> None:
     host = broken.lab.rras1
-    # It is managed from where its answers reach nobody by the new gateway, and that is not declared.
+    # It is managed from where its answers reach nobody by the new gateway, which forwards nothing, and that is not declared.
     host.state["sessions"][0] |= {"remote_address": "172.16.0.50", "local_port": 8443}
-    del host.state["gateways"]["10.10.0.1"]
+    host.state["gateways"]["10.10.0.1"] = []
     impatient = {"ansible_winrm_operation_timeout_sec": 1, "ansible_winrm_read_timeout_sec": 2}
     options = {"gateway": "10.10.0.1", "rollback_timeout": 6}
     task = ("rras1", "-m", "aovpn.ikev2.rras_default_gateway", "-a", json.dumps(options), "-e", json.dumps(impatient))
