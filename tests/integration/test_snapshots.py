@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -301,7 +302,12 @@ def kill(ansible: Ansible, lab: Lab, *arguments: str, when: t.Callable[[], bool]
             assert time.monotonic() < deadline
             assert process.poll() is None, "the run ended before"
             time.sleep(0.005)
+        # A worker has a session of its own, and would finish its task.
+        workers = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=False).stdout
         os.killpg(process.pid, signal.SIGKILL)
+        for worker in workers.split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(worker), signal.SIGKILL)
 
 
 def at(device: str, number: int, *, always: bool = False) -> t.Any:
@@ -340,13 +346,9 @@ def test_what_a_killed_run_has_changed_is_rolled_back(
     assert content(snapshot)["used"].keys() == hosts
 
 
-@pytest.mark.parametrize(
-    ("device", "number"),
-    [("bigip", 4), pytest.param("netscaler", 2, marks=pytest.mark.matrix)],
-    ids=["bigip", "netscaler"],
-)
+@pytest.mark.parametrize("device", ["bigip", pytest.param("netscaler", marks=pytest.mark.matrix)])
 def test_what_a_killed_run_has_not_saved_is_saved_by_the_next(
-    run: t.Callable[..., Run], ansible: Ansible, lab: Lab, device: str, number: int
+    run: t.Callable[..., Run], ansible: Ansible, lab: Lab, device: str
 ) -> None:
     """Killed between the change and its save: what runs is right, and a restart of the device would bring the fault back."""
     lab.write_inventory(without=ALL - {device, "rras1"})
@@ -358,12 +360,10 @@ def test_what_a_killed_run_has_not_saved_is_saved_by_the_next(
     def running() -> t.Any:
         return lab.bigip.state["virtual"] if device == "bigip" else lab.netscaler.config
 
-    def changed() -> bool:
-        return len([entry for entry in balancer.writing() if "login" not in entry.path]) >= number
-
-    kill(ansible, lab, when=changed)
+    save = balancer.fault(lambda entry: entry.path.endswith(("/sys/config", "/nsconfig")), delay=2, reset="before")
+    kill(ansible, lab, when=lambda: bool(save.seen))
     assert kept() != running()
-    told = run("audit", "-e", "fail_on_drift=true").report()
+    told = run("audit", "-e", "fail_on_drift=true", cut_off=True).report()
     assert told["verdict"]["status"] == "clean"
     assert ("unsaved_change", "warning") in [
         (finding["code"], finding["severity"]) for finding in told["load_balancers"][device]["findings"]
@@ -377,7 +377,7 @@ def test_what_a_killed_run_has_not_saved_is_saved_by_the_next(
     ]
     assert len(ansible.snapshots()) == 1
     written = len(lab.writing())
-    third = run("remediate").report()
+    third = run("remediate", cut_off=True).report()
     assert [entry for entry in lab.writing()[written:] if "log" not in entry.path] == []
     assert "unsaved_change" not in str(third)
 
