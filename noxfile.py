@@ -173,29 +173,33 @@ def test(session: nox.Session, core: str, minor: str) -> None:
             tree.run(whole_runs)
             left_out = f" (tests/ikev2 did not run: {obstacle})"
         else:
-            tree.run_at_once(whole_runs, "pytest tests/ikev2")
+            tree.run_at_once(whole_runs, "pytest tests/ikev2 -m not(matrix)")
     tree.finish()
     ran[-1] = f"{versions}: passed{left_out}{NO_POWERSHELL and f' ({NO_POWERSHELL})'}"
 
 
 @nox.session(python=PYTHONS[CORES[NEWEST]], default=False, tags=["all"])
 def matrix(session: nox.Session) -> None:
-    """Every combination of what `make test` runs some of."""
+    """Every combination, long story and example of which `make test` runs some."""
     install(session, NEWEST, "lab", "test")
     tree = Tree(session, NEWEST, "matrix")
-    tree.run("pytest tests/unit tests/faults tests/integration -n 3 --dist worksteal -m matrix")
+    more = "pytest tests/unit tests/faults tests/integration -n 3 --dist worksteal -m matrix"
+    tree.run_at_once(more, *([] if real_ikev2(tree) else ["pytest tests/ikev2 -m matrix"]))
+    tree.run("pytest tests/unit -n 2 -m (hypothesis)and(not(matrix)) --hypothesis-profile thorough")
     tree.finish()
     ran.append("every combination: passed")
 
 
 @nox.session(python=PYTHONS[CORES[OLDEST]], default=False, tags=["all"])
-def pylint(session: nox.Session) -> None:
-    """What the session of the oldest ansible-core leaves out of sanity."""
-    install(session, OLDEST)
-    tree = Tree(session, OLDEST, "pylint")
-    tree.run(f"ansible-test sanity --venv --python {CORES[OLDEST]} --test pylint")
+def oldest(session: nox.Session) -> None:
+    """What `make test` leaves out with the oldest ansible-core."""
+    install(session, OLDEST, "lab", "test")
+    tree = Tree(session, OLDEST, "oldest")
+    tree.run_at_once(
+        f"ansible-test sanity --venv --python {CORES[OLDEST]} --test pylint", f"{WHOLE_RUNS} -m (matrix)and(each_core)"
+    )
     tree.finish()
-    ran.append("pylint with the oldest ansible-core: passed")
+    ran.append("what is left with the oldest ansible-core: passed")
 
 
 @nox.session(python=PYTHONS[CORES[NEWEST]], default=False)

@@ -369,10 +369,11 @@ def outcome(order: Order) -> Result | RunFailed:
         return error
 
 
-def test_no_odd_value_takes_the_device_away(answers: dict[str, t.Any]) -> None:
+@pytest.mark.parametrize("nth", [5, pytest.param(1, marks=pytest.mark.matrix)])
+def test_no_odd_value_takes_the_device_away(answers: dict[str, t.Any], nth: int) -> None:
     runs = 0
     for path, body in [*answers.items()]:
-        for place, odd in spoilt(body):
+        for place, odd in [*spoilt(body)][::nth]:
             answers[path] = odd
             runs += 1
             came = outcome(GATHERING)
@@ -382,7 +383,7 @@ def test_no_odd_value_takes_the_device_away(answers: dict[str, t.Any]) -> None:
                 assert is_chosen(path, body, place), f"{path} {place}: {came}"
                 assert str(came).startswith("BIG-IP bigip")
         answers[path] = body
-    assert runs > 1000
+    assert runs > 1000 // nth
 
 
 def test_nor_does_one_that_is_read_after_a_change(

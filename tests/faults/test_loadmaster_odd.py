@@ -149,9 +149,10 @@ def test_the_answers_are_good(canned: Canned) -> None:
 FINDINGS_ONLY = ("version", "snat", "subnetoriginating", "transparent")
 
 
+@pytest.mark.parametrize("nth", [5, pytest.param(1, marks=pytest.mark.matrix)])
 @pytest.mark.parametrize("command", ANSWERS)
-def test_one_odd_thing_gives_a_result_or_an_error_in_words(canned: Canned, command: str) -> None:
-    for path in paths(ANSWERS[command]):
+def test_one_odd_thing_gives_a_result_or_an_error_in_words(canned: Canned, command: str, nth: int) -> None:
+    for path in [*paths(ANSWERS[command])][::nth]:
         chosen = command != "listvs" or len(path) < 2 or path[1] in CHOSEN
         for odd in ODD:
             canned.bodies[command] = mutated(ANSWERS[command], path, odd)

@@ -192,6 +192,7 @@ def test_a_gateway(started: Starter, fault: str, at: int) -> None:
     assert (result["final_state"], result["changes"], last.calls) == ("unchanged", [], ["read_network.ps1"])
 
 
+@pytest.mark.matrix
 def test_a_rollback_that_does_not_end_is_reported(started: Starter) -> None:
     """The task that changes the routes and the rollback are both refused."""
     server = started()

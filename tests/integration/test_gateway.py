@@ -351,6 +351,7 @@ def test_a_change_under_way_is_reported_and_awaited(started: t.Callable[..., Ans
     assert gateways(hosts["stuck"]) == {OLD}
 
 
+@pytest.mark.matrix
 def test_a_restoration_is_as_safe_as_a_change(started: t.Callable[..., Ansible]) -> None:
     """One is managed by the old gateway, one by the new one, which is cut off and undone; others are lost for long at a step."""
     lost = {"apply": "apply_detached.ps1", "keep": "change_routes.ps1", "end": "end_change.ps1"}

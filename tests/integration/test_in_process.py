@@ -103,6 +103,7 @@ def tasks_for_both(lab: Lab) -> list[Task]:
     ]
 
 
+@pytest.mark.matrix
 @pytest.mark.each_core
 def test_both_ways_give_the_same_results(ansible: Ansible, lab: Lab) -> None:
     tasks = tasks_for_both(lab)

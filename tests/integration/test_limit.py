@@ -156,6 +156,7 @@ def is_run_of(entry: Entry, module: str) -> bool:
     return entry.path == module
 
 
+@pytest.mark.matrix
 def test_a_server_that_is_lost_on_the_way(servers: t.Callable[..., Ansible]) -> None:
     ansible = servers(*LOST)
     hosts = t.cast(Servers, ansible.lab).hosts
@@ -240,6 +241,7 @@ def test_why_a_server_cannot_be_asked_is_one_sentence(servers: t.Callable[..., A
         assert (result["final_state"], result["undone"], result["changes"]) == ("unchanged", True, [])
 
 
+@pytest.mark.matrix
 @pytest.mark.each_core
 def test_facts_say_what_is_due_and_results_what_holds_after_a_change(
     ansible: Ansible, lab: Lab, tmp_path: Path

@@ -243,6 +243,7 @@ def test_what_forbids_the_change_of_a_load_balancer_forbids_that_of_its_servers(
     assert run.report()["load_balancers"]["netscaler"]["final_state"] == "unchanged"
 
 
+@pytest.mark.matrix
 def test_a_snapshot_is_kept_where_it_is_not_known_what_was_changed(ansible: Ansible, lab: Lab) -> None:
     accepted = {"netscaler": {"load_balancer_accept": ["return_path_wrong"]}}
     lab.write_inventory(accepted, without={"bigip", "loadmaster"})
@@ -322,6 +323,7 @@ def test_what_cannot_be_read_after_its_change_is_not_called_unchanged(ansible: A
     assert "It was changed, and could not be read afterwards." in run.output
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("device", ["rras2", "netscaler"])
 def test_a_run_that_is_killed_is_run_again(ansible: Ansible, lab: Lab, device: str) -> None:
     """Killed with the second server, or the second load balancer, half done."""
@@ -428,6 +430,7 @@ def test_there_is_a_snapshot_of_whatever_is_changed(ansible: Ansible, lab: Lab) 
     assert lab.settings() == before
 
 
+@pytest.mark.matrix
 def test_a_standby_unit_in_the_inventory_is_left_to_its_partner(ansible: Ansible, lab: Lab) -> None:
     standby = BigIp("bigip2")
     standby.logfile = lab.logfile
@@ -457,6 +460,7 @@ def test_a_standby_unit_in_the_inventory_is_left_to_its_partner(ansible: Ansible
         standby.stop()
 
 
+@pytest.mark.matrix
 def test_what_cannot_reply_through_a_load_balancer_is_left_as_it_is(ansible: Ansible, lab: Lab) -> None:
     """A second load balancer before the same servers goes on translating, and a server with direct server return keeps its gateway."""
     lab.write_inventory(without={"bigip"})

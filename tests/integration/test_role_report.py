@@ -196,6 +196,7 @@ def test_the_statistics_are_of_types_that_awx_keeps(ansible: Ansible) -> None:
     assert stats["ikev2_report_json"] == f"{ansible.folder}/report.json"
 
 
+@pytest.mark.matrix
 def test_a_second_playbook_of_the_same_command_begins_by_itself(ansible: Ansible, lab: Lab) -> None:
     lab.write_inventory(without={"netscaler", "loadmaster"})
     names = ("-e", f"report_directory={ansible.folder} report_name=report")

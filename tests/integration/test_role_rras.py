@@ -48,6 +48,7 @@ def limits(lab: Lab) -> list[tuple[int | None, int | None]]:
     ]
 
 
+@pytest.mark.matrix
 def test_a_pending_restart_is_made_once(servers: t.Callable[..., Ansible], tmp_path: Path) -> None:
     """One server has tunnels, another is rebooted with them; then the play dies around the value and the restart; on the last, IKEEXT is stopped."""
     ansible = servers("tunnels", "rebooted", "no_value", "no_restart", "no_start", "stopped")
@@ -170,6 +171,7 @@ BLANK = dict.fromkeys(("rras_interface_alias", "rras_mac", "rras_preserve_routes
 BLANK |= dict.fromkeys(("rras_allow_dhcp", "rras_rollback_timeout", "rras_ike_limit", "rras_restart_with_sessions"))
 
 
+@pytest.mark.matrix
 @pytest.mark.each_core
 def test_a_good_run_shows_the_actions_alone(ansible: Ansible, lab: Lab, tmp_path: Path) -> None:
     """With null, and with empty texts where a playbook has checked them before. Both mean that nothing is given."""

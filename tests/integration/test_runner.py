@@ -155,6 +155,7 @@ def test_a_secret_is_found_in_each_form(tmp_path: Path, before: str) -> None:
         assert Job(folder, "", []).places(["canary/1+2 %"]) == ["stdout"]
 
 
+@pytest.mark.matrix
 def test_a_workflow_hands_its_artifacts_on(launch: t.Callable[..., Job], lab: Lab) -> None:
     before = lab.settings()
     audit = launch("audit.yml", fail_on_drift="true", probe="false", report_name="")

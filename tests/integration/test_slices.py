@@ -70,6 +70,7 @@ def jq() -> None:
         pytest.skip(missing)
 
 
+@pytest.mark.matrix
 @pytest.mark.usefixtures("jq")
 def test_the_reports_of_two_workers_are_merged(ansible: Ansible, lab: Lab, tmp_path: Path) -> None:
     whole = ansible.playbook("aovpn.ikev2.audit").report()

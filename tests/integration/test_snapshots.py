@@ -93,6 +93,7 @@ def test_each_rollback_goes_one_run_back(run: t.Callable[..., Run], ansible: Ans
     assert lab.settings() == before
 
 
+@pytest.mark.matrix
 def test_all_goes_back_to_the_first_state_and_strangers_are_skipped(
     run: t.Callable[..., Run], ansible: Ansible, lab: Lab
 ) -> None:
@@ -347,6 +348,7 @@ def test_what_a_killed_run_has_changed_is_rolled_back(
     assert content(snapshot)["used"].keys() == hosts
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("device", ["bigip", pytest.param("netscaler", marks=pytest.mark.matrix)])
 def test_what_a_killed_run_has_not_saved_is_saved_by_the_next(
     run: t.Callable[..., Run], ansible: Ansible, lab: Lab, device: str
@@ -464,6 +466,7 @@ def test_half_a_pair_is_restored_only_where_it_is_named(
 # -- what a rollback needs
 
 
+@pytest.mark.matrix
 def test_a_snat_pool_that_a_clean_up_has_removed(run: t.Callable[..., Run], ansible: Ansible, lab: Lab) -> None:
     """After the change nothing refers to the pool. Check mode fails where the rollback would, with the same remedy."""
     lab.write_inventory(without=ALL - {"bigip", "rras1"})

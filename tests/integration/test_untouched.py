@@ -41,6 +41,7 @@ def steady(value: t.Any) -> t.Any:
     return [steady(item) for item in value] if isinstance(value, list) else value
 
 
+@pytest.mark.matrix
 @pytest.mark.each_core
 def test_the_payload_as_it_came_gives_the_same_results(servers: t.Callable[..., Ansible]) -> None:
     ansible = servers("rras1", "psrp1")

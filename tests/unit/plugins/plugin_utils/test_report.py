@@ -16,7 +16,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -569,7 +569,6 @@ def places(value: t.Any, path: tuple[t.Any, ...] = ()) -> list[tuple[t.Any, ...]
     return [path, *(place for key, item in pairs for place in places(item, (*path, key)))]
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_whatever_is_somewhere_else_than_expected_the_report_is_written(data: st.DataObject) -> None:
     raw = data.draw(st.sampled_from([*EXAMPLES.values()]))()

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import netaddr
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Change
@@ -323,7 +323,6 @@ ASKED = st.builds(
 )
 
 
-@settings(max_examples=1000)
 @given(tables(), ASKED)
 def test_whatever_had_to_stay_reachable_stays_so(before: Network, ask: Wanted) -> None:
     plan = plan_default_gateway(before, ask)
@@ -351,7 +350,6 @@ def between(network: Network, steps: t.Sequence[Step], done: int, halfway: bool)
     return found
 
 
-@settings(max_examples=500)
 @given(tables(), ASKED, st.integers(0, 30), st.booleans())
 def test_the_rollback_restores_from_any_point(before: Network, ask: Wanted, done: int, halfway: bool) -> None:
     plan = plan_default_gateway(before, ask)
@@ -362,7 +360,6 @@ def test_the_rollback_restores_from_any_point(before: Network, ask: Wanted, done
 # Back to a snapshot
 
 
-@settings(max_examples=1000)
 @given(tables(), ASKED, ASKED)
 def test_snapshot_change_and_restoration_give_the_original_table(before: Network, ask: Wanted, then: Wanted) -> None:
     snapshot = json.loads(json.dumps(before.as_dict()))
@@ -380,7 +377,6 @@ def test_snapshot_change_and_restoration_give_the_original_table(before: Network
     assert plan_restoration(before, snapshot) == Plan()
 
 
-@settings(max_examples=500)
 @given(tables(), tables(), ASKED, st.integers(0, 30), st.booleans())
 def test_a_restoration_touches_default_routes_and_our_own_and_can_itself_be_undone(
     past: Network, before: Network, ask: Wanted, done: int, halfway: bool
@@ -399,7 +395,6 @@ def test_a_restoration_touches_default_routes_and_our_own_and_can_itself_be_undo
     assert set(predict(found, back.rollback).routes) == set(changed.routes)
 
 
-@settings(max_examples=300)
 @given(tables(), ASKED)
 def test_peers_keep_the_old_gateway_throughout_a_restoration(before: Network, ask: Wanted) -> None:
     plan = plan_default_gateway(before, ask)
@@ -626,7 +621,6 @@ def test_what_is_left_of_a_failed_change_is_listed_and_nothing_of_others() -> No
     assert changes_between(before, predict(halfway, plan.rollback), plan.steps) == ()
 
 
-@settings(max_examples=500)
 @given(tables(), ASKED)
 def test_gathered_lists_what_present_changes(before: Network, ask: Wanted) -> None:
     plan = plan_default_gateway(before, ask)
