@@ -75,7 +75,7 @@ if not CORES:
 OLDEST, NEWEST = next(iter(CORES)), next(reversed(CORES))
 
 # A file's tests run in one process, unless another one is idle: some share a lab that takes time to start.
-WHOLE_RUNS = "pytest tests/integration -n 3 --dist worksteal"
+WHOLE_RUNS = "pytest tests/integration -n 2 --dist worksteal"
 
 ran: list[str] = []  # the results of the test sessions, for the session `report`
 
@@ -165,15 +165,16 @@ def test(session: nox.Session, core: str, minor: str) -> None:
         units += "".join(f" --ignore=tests/unit/{path}" for path in ("meta", "lab", "plugins/module_utils"))
         tree.run_at_once(sanity, units, f"{whole_runs}and(each_core)")
     else:
-        # Adapters against the lab, and the report's page in a browser: without Ansible, so once is enough.
-        tree.run_at_once(sanity, units, "pytest tests/faults tests/browser -n 2 --dist loadfile -m not(matrix)")
         if core != OLDEST:
             whole_runs += "and(not(oldest))"
+        # Adapters against the lab, and the report's page in a browser: without Ansible, so once is enough.
+        faults = "pytest tests/faults tests/browser -n 2 --dist loadfile -m not(matrix)"
+        more = [sanity, units]
         if obstacle := real_ikev2(tree):
-            tree.run(whole_runs)
             left_out = f" (tests/ikev2 did not run: {obstacle})"
         else:
-            tree.run_at_once(whole_runs, "pytest tests/ikev2 -m not(matrix)")
+            more.append("pytest tests/ikev2 -m not(matrix)")
+        tree.run_at_once(whole_runs, faults, *more)
     tree.finish()
     ran[-1] = f"{versions}: passed{left_out}{NO_POWERSHELL and f' ({NO_POWERSHELL})'}"
 
