@@ -366,6 +366,7 @@ def test_a_group_that_scales_by_itself_and_shows_no_ports_is_named_unless_it_is_
     for order in (Order(services=tuple(names)), Order(addresses=("203.0.113.60",))):
         for reason in (str(task(replace(order, state="gathered"))), task.refused(replace(order, return_path=GOOD))):
             assert "described sg_auto_500 in a way that is not understood (its member: KeyError: 'port')" in reason
+    assert [service.id for service in task.gathered(replace(ORDER, addresses=(VIP,))).services] == GROUPS
     del device.member("sg_portal", "10.10.0.21")["port"]  # what carries no UDP does not matter
     result = task.changed()
     assert {service.id for service in result.services} == {*GROUPS}

@@ -667,6 +667,14 @@ def test_the_two_decoders_give_equal_settings(fields: dict[str, t.Any]) -> None:
     assert objects.settings(from_json.fields) == objects.settings(decode.decode_xml(Api.xml(texts).encode()).fields)
 
 
+@pytest.mark.parametrize(("extra", "ports"), [("1000-1509", 511), ("1000-1510", 1)])
+def test_a_service_has_its_port_and_as_many_as_the_vendor_allows(extra: str, ports: int) -> None:
+    """Of more, only those of IKEv2 are read."""
+    virtual = objects.virtual_service(service(1, 500, False, ExtraPorts=extra))
+    assert virtual is not None
+    assert len(virtual.places) == ports
+
+
 @given(st.one_of(st.text(max_size=40), st.binary(max_size=40).map(lambda raw: raw.decode("latin-1"))))
 def test_no_text_breaks_a_decoder(text: str) -> None:
     with contextlib.suppress(decode.NotUnderstood):
