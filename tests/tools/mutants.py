@@ -39,7 +39,11 @@ TESTS: dict[Path, list[Path]] = {
         FAULTS / "test_bigip_field.py",
     ],
     UTILS / "_netscaler/joins.py": [UNITS / "test_netscaler.py", FAULTS / "test_netscaler_field.py"],
-    UTILS / "_loadmaster/objects.py": [UNITS / "test_loadmaster.py", FAULTS / "test_loadmaster_field.py"],
+    UTILS / "_loadmaster/objects.py": [
+        UNITS / "test_loadmaster.py",
+        FAULTS / "test_loadmaster_field.py",
+        FAULTS / "test_loadmaster_odd.py",
+    ],
 }
 LONGEST = 300  # seconds: a mistake may make a loop endless, and then it is noticed as well
 
