@@ -121,7 +121,8 @@ class InProcessAction(NormalAction):
         arguments = dict(self._task.args)
         self._update_module_args(self._task.action, arguments, variables)
         # A local module runs where the playbook is: relative paths start there.
-        base = str((variables.get("ikev2_run") or {}).get("base", ""))
+        run = variables.get("ikev2_run")
+        base = str(run.get("base", "")) if isinstance(run, Mapping) else ""
         with contextlib.chdir(self._loader.get_basedir()), kept_in_report(base):
             result, late = run_main(type(self).main, arguments)
         if late:
