@@ -163,6 +163,7 @@ def trial(
     print(f"{request.param}: " + ", ".join(f"{count} {name}" for name, count in sorted(made.counts.items())))
 
 
+@pytest.mark.each_core
 @pytest.mark.parametrize("death", SOME)
 @pytest.mark.parametrize("trial", PLATFORMS, indirect=True)
 def test_a_task_that_ends_in_the_middle_of_a_change(trial: Trial, death: str) -> None:
