@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import typing as t
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -21,9 +20,10 @@ from ansible.utils.unsafe_proxy import wrap_var
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import visible
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils import _lock, _snapshots
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._files import create_file, replace_file
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._files import create_file
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._lock import Locked
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._plain import plain
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report.files import MODE, write
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report.model import HostFinding, Report, summary
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report.page import render, running
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.hostvars import probed, read_site
@@ -44,7 +44,6 @@ ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "hosts": {"type": "list", "elements": "str"},
     "findings": {"type": "list", "elements": "dict", "default": []},
 }
-MODE = 0o640
 CHANGING = ("remediate", "workaround", "rollback")
 
 display = Display()
@@ -84,7 +83,7 @@ class ActionModule(ActionBase):
         report = Report(site, since).as_dict()
         title = f"Running since {since}: if this is old, the run was killed"
         report["verdict"] = {"status": "unknown", "title": title, "lines": [], "steps": []}
-        _write(base, page, report)
+        write(base, page, report)
         unsaved: dict[str, list[str]] = {}
         with contextlib.suppress(SnapshotError):  # who needs the snapshots, reports what is wrong with them
             unsaved = _unsaved(Path(options["lock"])) if options["lock"] else {}
@@ -124,7 +123,7 @@ class ActionModule(ActionBase):
         base = Path(run["base"]) if "base" in run else _reserve(options, datetime.now(UTC), page)
         told, unwritten = summary(report, f"{base}.html"), ""
         try:
-            _write(base, page, found)
+            write(base, page, found)
         except OSError as error:
             if "base" not in run:
                 raise
@@ -224,11 +223,3 @@ def _reserve(options: Mapping[str, t.Any], now: datetime, page: str) -> Path:
             create_file(base.with_suffix(".html"), page, MODE)
             return base
     raise AssertionError
-
-
-def _write(base: Path, page: str, report: Mapping[str, t.Any]) -> None:
-    """Write both files, and their copies."""
-    text = json.dumps(report, indent=4, ensure_ascii=False) + "\n"
-    for name in (base.name, "latest"):
-        replace_file(base.with_name(f"{name}.json"), text, MODE)
-        replace_file(base.with_name(f"{name}.html"), page, MODE)

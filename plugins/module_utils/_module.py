@@ -14,7 +14,7 @@ import threading
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible.module_utils.common.parameters import AnsibleFallbackNotFound
+from ansible.module_utils.common.parameters import AnsibleFallbackNotFound, remove_values
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import Adapter
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
@@ -35,7 +35,10 @@ COMMON: Spec = {
 }
 
 
-ENDED = b"Interrupted twice, so the task ended at once: what is in effect on the device is not known. Run the playbook again.\n"
+ENDED = "Interrupted twice, so the task ended at once: what is in effect on the device is not known. Run the playbook again."
+
+KEEPING: list[t.Callable[[str], None]] = []
+"""What keeps a message that no result will carry, because a signal ends the process. Ansible's own workers have no terminal."""
 
 
 def argument_spec(platform: Platform) -> Spec:
@@ -77,22 +80,30 @@ def carry_out(adapter_class: type[Adapter], options: t.Mapping[str, t.Any], *, c
     return run(adapter, order, check_mode=check_mode)
 
 
+def _keep(message: str) -> None:
+    for keep in KEEPING:
+        keep(message)
+
+
 @contextlib.contextmanager
-def interruptions_held() -> t.Iterator[None]:
+def interruptions_held() -> t.Iterator[t.Callable[[], bool]]:
     """Hold interruptions back, except where ``Http`` lets them through: there, they raise an exception, and the engine rolls back.
 
     Ansible ends its worker at once on SIGINT or SIGTERM, so these are handed on to it in the end, when everything else is done.
-    A second Ctrl-C ends the process at once, in the middle of a rollback as well.
+    A second Ctrl-C ends the process at once, in the middle of a rollback as well. Yields whether a signal will end the process.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield lambda: False
         return
     received: list[int] = []
 
     def note(number: int, _frame: t.Any) -> None:
         if number == signal.SIGINT and number in LET_THROUGH:
-            os.write(2, ENDED)
-            os._exit(128 + number)
+            try:
+                os.write(2, f"{ENDED}\n".encode())
+                _keep(ENDED)
+            finally:
+                os._exit(128 + number)
         received.append(number)
         if number == signal.SIGINT:
             LET_THROUGH.add(signal.SIGINT)
@@ -102,7 +113,7 @@ def interruptions_held() -> t.Iterator[None]:
     former = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTIONS)
     try:
-        yield
+        yield lambda: bool(received or signal.sigpending() & {*former})
     finally:
         # There is a result. A time limit that is reached from now on has nothing left to end.
         signal.alarm(0)
@@ -116,16 +127,18 @@ def interruptions_held() -> t.Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-@interruptions_held()
 def run_module(adapter_class: type[Adapter]) -> None:
     """Run the device module of a platform: read the options, run the engine, and leave with its result."""
     platform = PLATFORMS[adapter_class.platform]
-    module = AnsibleModule(argument_spec=argument_spec(platform), supports_check_mode=True, **platform.rules)
-    for library, error in MISSING.items():
-        module.fail_json(msg=missing_required_lib(library), exception=error)
-    try:
-        result = carry_out(adapter_class, module.params, check_mode=module.check_mode)
-    except RunFailed as error:
-        module.fail_json(msg=str(error), **error.result.as_dict())
-    diff = {"diff": result.diff()} if module._diff else {}
-    module.exit_json(**result.as_dict(), **diff)
+    with interruptions_held() as interrupted:
+        module = AnsibleModule(argument_spec=argument_spec(platform), supports_check_mode=True, **platform.rules)
+        for library, lacking in MISSING.items():
+            module.fail_json(msg=missing_required_lib(library), exception=lacking)
+        try:
+            result = carry_out(adapter_class, module.params, check_mode=module.check_mode)
+        except RunFailed as error:
+            if interrupted() and not error.result.undone:
+                _keep(remove_values(str(error), module.no_log_values))
+            module.fail_json(msg=str(error), **error.result.as_dict())
+        diff = {"diff": result.diff()} if module._diff else {}
+        module.exit_json(**result.as_dict(), **diff)

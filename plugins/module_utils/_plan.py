@@ -79,7 +79,7 @@ def unsaved_finding(label: str, *, saved: bool) -> Finding:
         "warning",
         label,
         f"{message} A reboot would undo it.",
-        "Run remediate or rollback, which saves the configuration; or save it by hand.",
+        "The next task that may change this device saves it, even if nothing else is left to do. Or save it by hand.",
     )
 
 

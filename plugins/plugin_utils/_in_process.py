@@ -22,6 +22,7 @@ from ansible.utils.display import Display
 from ansible.utils.unsafe_proxy import wrap_var
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils import _libraries as libraries
+from ansible_collections.aovpn.ikev2.plugins.module_utils._module import KEEPING
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._plain import plain
 
 GLOBALS = ("_ANSIBLE_ARGS", "_ANSIBLE_PROFILE", "_PARSED_MODULE_ARGS")
@@ -78,6 +79,25 @@ def run_main(main: Callable[[], None], arguments: Mapping[str, t.Any]) -> tuple[
     return result, late
 
 
+@contextlib.contextmanager
+def kept_in_report(base: str) -> t.Iterator[None]:
+    """Keep in the report of the run what no result will carry. ``base``: its path without the ending, empty where there is none."""
+
+    def keep(message: str) -> None:
+        # Rarely needed, and much to import.
+        from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report.files import add_line
+
+        # In a full folder as well, the task ends as it would without.
+        with contextlib.suppress(OSError, ValueError):
+            add_line(base, message)
+
+    KEEPING[:] = [keep] if base else []
+    try:
+        yield
+    finally:
+        KEEPING.clear()
+
+
 def _timed_out(error: BaseException | None) -> bool:
     """Report whether ansible-core's own time-out of tasks is what an error goes back to."""
     return error is not None and (
@@ -101,7 +121,9 @@ class InProcessAction(NormalAction):
         arguments = dict(self._task.args)
         self._update_module_args(self._task.action, arguments, variables)
         # A local module runs where the playbook is: relative paths start there.
-        with contextlib.chdir(self._loader.get_basedir()):
+        run = variables.get("ikev2_run")
+        base = str(run.get("base", "")) if isinstance(run, Mapping) else ""
+        with contextlib.chdir(self._loader.get_basedir()), kept_in_report(base):
             result, late = run_main(type(self).main, arguments)
         if late:
             result["timedout"] = {"period": self._task.timeout}

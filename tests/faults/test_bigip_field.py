@@ -201,6 +201,7 @@ def test_a_device_that_forwards_for_its_servers(device: BigIp, ways: list[Proper
         ([forwarding("::", "any6")], "No enabled"),
         ([ROUTERS | {"destination": "/Common/0.0.0.0:443"}], "No enabled"),
         ([ROUTERS | {"translateAddress": "enabled"}], "No enabled"),
+        ([ROUTERS | props("trafficMatchingCriteria=/Common/criteria")], "No enabled"),
         ([forwarding(vlansEnabled=True, vlans=["/Common/external"])], r"in 10\.10\.0\.0/24, VLAN /Common/internal"),
         ([forwarding(vlansDisabled=True, vlans=INTERNAL)], r"in 10\.10\.0\.0/24"),
         ([forwarding(source="10.20.0.0/16")], r"in 10\.10\.0\.0/24"),

@@ -14,6 +14,8 @@ from dataclasses import replace
 
 import pytest
 from flask import Response
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.adapter import BigIp as Adapter
 from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.objects import VIRTUAL_SERVER, page
@@ -22,6 +24,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, E
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Order, State, Unreachable
 from lab.bigip import BigIp, forwarding, garbage, mcp, props
 from lab.direct import directly
+from mutations import mutated
 
 NAMES = ("/Common/vs_ikev2_500", "/Common/vs_ikev2_4500")
 ORDER = Order(return_path={"10.10.0.11": "10.10.0.1", "10.10.0.12": "10.10.0.1"})
@@ -344,6 +347,8 @@ def answers(device: BigIp, monkeypatch: pytest.MonkeyPatch) -> dict[str, t.Any]:
     }
 
     def repeat(http: Http, method: str, path: str, **_how: t.Any) -> Answer:
+        if method == "GET" and path not in good:  # an odd name of another object
+            return Answer(404, '{"code": 404, "message": "not found"}', http.device)
         return Answer(200, json.dumps(good[path] if method == "GET" else WRITTEN), http.device)
 
     monkeypatch.setattr(Http, "send", repeat)
@@ -384,6 +389,21 @@ def test_no_odd_value_takes_the_device_away(answers: dict[str, t.Any], nth: int)
                 assert str(came).startswith("BIG-IP bigip")
         answers[path] = body
     assert runs > 1000 // nth
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(st.data())
+def test_several_odd_values_end_in_a_result_or_an_error_in_words(
+    answers: dict[str, t.Any], data: st.DataObject
+) -> None:
+    odd = data.draw(st.sets(st.sampled_from(sorted(answers)), min_size=1, max_size=3))
+    kept = {path: answers[path] for path in odd}
+    answers.update({path: data.draw(mutated(body)) for path, body in kept.items()})
+    try:
+        came = outcome(data.draw(st.sampled_from([GATHERING, Order(state="gathered")])))
+    finally:
+        answers.update(kept)
+    assert isinstance(came, Result) or str(came).startswith("BIG-IP bigip")
 
 
 def test_nor_does_one_that_is_read_after_a_change(

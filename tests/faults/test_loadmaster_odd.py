@@ -14,12 +14,15 @@ from dataclasses import replace
 from xml.sax.saxutils import escape
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Endpoint, Http
 from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster import decode, objects
 from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster.adapter import LoadMaster
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Order
+from mutations import mutated
 
 VIP = "203.0.113.30"
 ORDER = Order(addresses=(VIP,), return_path={"10.10.0.11": "10.10.0.3", "10.10.0.12": "10.10.0.3"})
@@ -76,7 +79,7 @@ def paths(value: t.Any, path: Path = ()) -> Iterator[Path]:
         yield from paths(item, (*path, key))
 
 
-def mutated(body: Body, path: Path, odd: t.Any) -> Body:
+def spoilt(body: Body, path: Path, odd: t.Any) -> Body:
     """Return a body with one thing changed in it."""
     made = copy.deepcopy(body)
     place: t.Any = made
@@ -114,7 +117,7 @@ class Canned:
             text = json.dumps({"code": 200, **body, "status": "ok"})
         else:
             text = f'<Response stat="200" code="ok"><Success><Data>{xml(body)}</Data></Success></Response>'
-        return Answer(200, text, "LoadMaster", text.encode())
+        return Answer(200, text, "LoadMaster lb.example.net", text.encode())
 
     def go(self, order: Order) -> Result | RunFailed:
         """Look, or predict a change; the outcome can be shown, and an error is a clear sentence."""
@@ -155,7 +158,7 @@ def test_one_odd_thing_gives_a_result_or_an_error_in_words(canned: Canned, comma
     for path in [*paths(ANSWERS[command])][::nth]:
         chosen = command != "listvs" or len(path) < 2 or path[1] in CHOSEN
         for odd in ODD:
-            canned.bodies[command] = mutated(ANSWERS[command], path, odd)
+            canned.bodies[command] = spoilt(ANSWERS[command], path, odd)
             for order in (
                 (ORDER, replace(ORDER, state="gathered")) if chosen else (ORDER, replace(ORDER, addresses=None))
             ):
@@ -166,12 +169,22 @@ def test_one_odd_thing_gives_a_result_or_an_error_in_words(canned: Canned, comma
                 assert {f"{VIP}:500/udp", f"{VIP}:4500/udp"} <= {service.id for service in came.services}, (path, odd)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(
+    st.fixed_dictionaries({command: st.one_of(st.just(body), mutated(body)) for command, body in ANSWERS.items()}),
+    st.sampled_from([ORDER, replace(ORDER, state="gathered"), replace(ORDER, addresses=None)]),
+)
+def test_several_odd_things_give_a_result_or_an_error_in_words(canned: Canned, bodies: Body, order: Order) -> None:
+    canned.bodies |= bodies
+    canned.go(order)
+
+
 @pytest.mark.parametrize("path", [path for path in paths(service(1, VIP, "500")) if path[0] in ("Rs", "NumberOfRSs")])
 def test_one_odd_thing_in_a_single_service_gives_a_result_or_an_error_in_words(canned: Canned, path: Path) -> None:
     listed = [{key: value for key, value in item.items() if key != "Rs"} for item in ANSWERS["listvs"]["VS"]]
     canned.bodies["listvs"] = {"VS": listed}
     for odd in ODD:
-        canned.bodies["showvs"] = mutated(service(1, VIP, "500"), path, odd)
+        canned.bodies["showvs"] = spoilt(service(1, VIP, "500"), path, odd)
         canned.go(ORDER)
         # Who looks is reported of what cannot be read, and gets the rest.
         assert isinstance(canned.go(replace(ORDER, state="gathered")), Result)

@@ -366,6 +366,14 @@ def test_a_group_that_scales_by_itself_and_shows_no_ports_is_named_unless_it_is_
     for order in (Order(services=tuple(names)), Order(addresses=("203.0.113.60",))):
         for reason in (str(task(replace(order, state="gathered"))), task.refused(replace(order, return_path=GOOD))):
             assert "described sg_auto_500 in a way that is not understood (its member: KeyError: 'port')" in reason
+    # Another address is not concerned, even if it has half a pair.
+    device.add_pair("203.0.113.61", "half", ["10.10.0.12"])
+    device.config["lbvserver"]["half_4500"]["port"] = 1701
+    assert findings(task.gathered(Order(addresses=("203.0.113.61",))), "pair_incomplete", "not_read") == [
+        ("not_read", "warning", "sg_auto_4500"),
+        ("not_read", "warning", "sg_auto_500"),
+        ("pair_incomplete", "blocker", "sg_half_500"),
+    ]
     del device.member("sg_portal", "10.10.0.21")["port"]  # what carries no UDP does not matter
     result = task.changed()
     assert {service.id for service in result.services} == {*GROUPS}
@@ -388,6 +396,29 @@ def test_an_odd_virtual_server_beside_the_pair_is_named_and_one_of_the_pair_ends
         for reason in (str(task(replace(named, state="gathered"))), task.refused(named)):
             assert "described lb_vs_ikev2_500" in reason or "described sg_ikev2_500" in reason
     assert task.gathered(Order()).services == ()
+
+
+def test_a_binding_that_cannot_be_read_is_named_and_one_of_the_pair_ends_the_run(device: NetScaler, task: Task) -> None:
+    def spoil(name: str) -> None:
+        rows = device.config["lbvserver_servicegroup_binding"]
+        next(row for row in rows if row["name"] == name)["servicegroupname"] = None
+
+    order = replace(ORDER, addresses=(VIP,))
+    spoil("lb_vs_portal")  # what carries no UDP does not matter
+    assert findings(task.gathered(order), "not_read") == []
+    spoil("lb_vs_dns")
+    for result in (task.gathered(order), task.changed(order)):
+        assert findings(result, "not_read") == [("not_read", "warning", "lb_vs_dns")]
+        assert [service.id for service in result.services] == GROUPS
+    spoil("lb_vs_ikev2_500")
+    assert "described lb_vs_ikev2_500" in task.refused(order)
+
+
+def test_a_server_has_the_port_of_its_member(device: NetScaler, task: Task) -> None:
+    device.member("sg_ikev2_500", "10.10.0.12")["port"] = 1500
+    (of_500, of_4500) = task.gathered(replace(ORDER, addresses=(VIP,))).services
+    assert [(server.address, server.port) for server in of_500.servers] == [("10.10.0.11", 500), ("10.10.0.12", 1500)]
+    assert {server.port for server in of_4500.servers} == {4500}
 
 
 @pytest.mark.parametrize("old", ["refuses", "ignores"])

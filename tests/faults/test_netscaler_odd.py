@@ -10,8 +10,11 @@ import copy
 import json
 import typing as t
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Http
@@ -19,6 +22,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Order
 from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.adapter import NetScaler as Adapter
 from expectations import ENDPOINT, HOST
 from lab.netscaler import TEMPLATES, NetScaler
+from mutations import mutated
 
 BASE = "/nitro/v1/config/"
 VIP = "203.0.113.20"
@@ -133,6 +137,24 @@ def test_whatever_is_odd_ends_in_a_result_or_an_error_of_our_own_and_in_a_result
             elif dispensable:
                 assert (came.services, came.changes) == (one.services, one.changes), where
     assert min(tried.values()) > 1000
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(st.data())
+def test_several_odd_things_end_in_a_result_or_an_error_of_our_own(played: Played, data: st.DataObject) -> None:
+    go(ALL)
+    kept = played.answers
+    odd = {
+        path: data.draw(mutated(kept[path])) for path in data.draw(st.sets(st.sampled_from(sorted(kept)), min_size=1))
+    }
+    played.answers, played.texts = kept | odd, {}
+    try:
+        came = go(data.draw(st.sampled_from([ALL, ONE, replace(ALL, state="gathered")])))
+    finally:
+        played.answers, played.texts = kept, {}
+    if isinstance(came, RunFailed):
+        assert HOST in str(came)
+        assert came.result.undone is True
 
 
 @pytest.mark.parametrize("odd", [None, 7, "x", [], ["x"]])

@@ -126,6 +126,20 @@ def test_an_unknown_platform(ansible: Ansible, lab: Lab) -> None:
     assert lab.writing() == []
 
 
+@pytest.mark.parametrize(
+    "playbook",
+    [
+        "audit",
+        *(pytest.param(name, marks=pytest.mark.matrix) for name in ("remediate", "verify", "workaround", "rollback")),
+    ],
+)
+def test_a_file_of_variables_that_is_not_yaml_ends_with_4(ansible: Ansible, playbook: str) -> None:
+    (ansible.folder / "variables.yml").write_text("fail_on_drift: [true", encoding="utf-8")
+    run = ansible.playbook(f"aovpn.ikev2.{playbook}", "-e", "@variables.yml")
+    assert run.code == 4, run.output
+    assert not (ansible.folder / "report.json").exists()
+
+
 @pytest.mark.parametrize("blank", [None, ""])
 def test_blank_addresses_select_nothing_in_a_play_of_somebody_else_either(
     ansible: Ansible, lab: Lab, blank: str | None

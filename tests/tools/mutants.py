@@ -33,9 +33,17 @@ TESTS: dict[Path, list[Path]] = {
     UTILS / "_http.py": [UNITS / "test_http.py", FAULTS / "test_hostile.py", FAULTS / "test_matrix.py"],
     UTILS / "_transport.py": [UNITS / "test_http.py", FAULTS / "test_hostile.py"],
     UTILS / "_model.py": [UNITS / "test_model.py", UNITS / "test_engine.py"],
-    UTILS / "_bigip/objects.py": [UNITS / "test_bigip.py", FAULTS / "test_bigip_odd.py"],
+    UTILS / "_bigip/objects.py": [
+        UNITS / "test_bigip.py",
+        FAULTS / "test_bigip_odd.py",
+        FAULTS / "test_bigip_field.py",
+    ],
     UTILS / "_netscaler/joins.py": [UNITS / "test_netscaler.py", FAULTS / "test_netscaler_field.py"],
-    UTILS / "_loadmaster/objects.py": [UNITS / "test_loadmaster.py", FAULTS / "test_loadmaster_field.py"],
+    UTILS / "_loadmaster/objects.py": [
+        UNITS / "test_loadmaster.py",
+        FAULTS / "test_loadmaster_field.py",
+        FAULTS / "test_loadmaster_odd.py",
+    ],
 }
 LONGEST = 300  # seconds: a mistake may make a loop endless, and then it is noticed as well
 

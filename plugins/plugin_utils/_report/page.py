@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import typing as t
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -101,9 +101,9 @@ def render(report: Report) -> str:
     )
 
 
-def running(playbook: str, since: str) -> str:
-    """Return the page that is shown until a run has ended."""
-    return _environment().get_template("running.html.j2").render(playbook=playbook, since=since)
+def running(playbook: str, since: str, lines: Sequence[str] = ()) -> str:
+    """Return the page that is shown until a run has ended. ``lines``: what an interrupted task has left."""
+    return _environment().get_template("running.html.j2").render(playbook=playbook, since=since, lines=lines)
 
 
 @functools.cache

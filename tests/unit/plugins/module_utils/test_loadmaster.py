@@ -667,6 +667,30 @@ def test_the_two_decoders_give_equal_settings(fields: dict[str, t.Any]) -> None:
     assert objects.settings(from_json.fields) == objects.settings(decode.decode_xml(Api.xml(texts).encode()).fields)
 
 
+@pytest.mark.parametrize(
+    ("shown", "unresolved"),
+    [
+        ({"Status": "Up"}, ("rras1",)),
+        ({"Status": "Disabled"}, ()),
+        ({"Enable": "N"}, ()),
+        ({"Forward": "route"}, ()),
+    ],
+)
+def test_a_server_without_an_address_matters_if_it_may_receive_clients_behind_the_device(
+    shown: dict[str, t.Any], unresolved: tuple[str, ...]
+) -> None:
+    found = objects.real_servers({"Rs": [{"Addr": "", "DnsName": "rras1", "Port": 500, **shown}]})
+    assert (found.unresolved, [item.id for item in found.unread]) == (unresolved, ["rras1"])
+
+
+@pytest.mark.parametrize(("extra", "ports"), [("1000-1509", 511), ("1000-1510", 1)])
+def test_a_service_has_its_port_and_as_many_as_the_vendor_allows(extra: str, ports: int) -> None:
+    """Of more, only those of IKEv2 are read."""
+    virtual = objects.virtual_service(service(1, 500, False, ExtraPorts=extra))
+    assert virtual is not None
+    assert len(virtual.places) == ports
+
+
 @given(st.one_of(st.text(max_size=40), st.binary(max_size=40).map(lambda raw: raw.decode("latin-1"))))
 def test_no_text_breaks_a_decoder(text: str) -> None:
     with contextlib.suppress(decode.NotUnderstood):

@@ -26,6 +26,7 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report.page import SO
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.orders import due_hosts
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.site import Site
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.snapshot import snapshot_of
+from mutations import places, spoil
 from report_examples import (
     GATEWAY,
     HIDDEN,
@@ -556,18 +557,6 @@ def test_hostile_names_can_be_read(name: str, shown: str) -> None:
 
 # -- anything at all ---------------------------------------------------------------------------------------------------
 
-ODD = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from([GATEWAY, "::1%2"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
-    max_leaves=8,
-)
-
-
-def places(value: t.Any, path: tuple[t.Any, ...] = ()) -> list[tuple[t.Any, ...]]:
-    """List every place in nested dictionaries and lists."""
-    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [path, *(place for key, item in pairs for place in places(item, (*path, key)))]
-
 
 @given(st.data())
 def test_whatever_is_somewhere_else_than_expected_the_report_is_written(data: st.DataObject) -> None:
@@ -577,14 +566,7 @@ def test_whatever_is_somewhere_else_than_expected_the_report_is_written(data: st
         host = hosts[data.draw(st.sampled_from(sorted(hosts)))]
         # A first change may have left nothing to change.
         ways = [way for way in places(host) if way[1:] and way[0] != "group_names"] or [("ikev2_site",)]
-        *way, last = data.draw(st.sampled_from(ways))
-        parent = host
-        for key in way:
-            parent = parent[key]
-        if isinstance(parent, dict) and data.draw(st.booleans()):
-            del parent[last]
-        else:
-            parent[last] = data.draw(ODD)
+        spoil(data.draw, host, ways)
     read = Site.parse(hosts, raw["playbook"])
     json.dumps(snapshot_of(read))
     assert {host for due in due_hosts(read).values() for host in due} <= set(hosts)

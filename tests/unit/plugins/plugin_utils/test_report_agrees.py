@@ -15,8 +15,11 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
+from ansible_collections.aovpn.ikev2.plugins.module_utils._module import KEEPING
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._in_process import kept_in_report
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report.files import write
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report.model import SCHEMA, summary
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report.page import STATUSES, render
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report.page import STATUSES, render, running
 from report_examples import Raw, clean, drifted, failed, partial, report_of
 
 REPOSITORY = Path(__file__).parents[4]
@@ -49,6 +52,37 @@ def test_terminal_page_and_file_agree(example: Callable[[], Raw], playbook: str,
     assert re.findall(r"<dt>changes? [^<]*</dt><dd>(\d+)</dd>", page) == [str(number)]
     of_devices = [*plain["load_balancers"].values(), *plain["servers"].values()]
     assert sum(len(device["changes"]) for device in of_devices) == number
+
+
+def test_a_line_is_added_to_a_report_until_its_run_has_ended(tmp_path: Path) -> None:
+    base = tmp_path / "remediate-20261124T201817Z"
+    begun = report_of({**clean(), "playbook": "remediate"}).as_dict()
+    begun["verdict"] |= {"title": "Running since 2026-11-24T20:18:17Z", "lines": [], "steps": []}
+    write(base, running("remediate", begun["generated"]), begun)
+    with kept_in_report(str(base)):
+        for keep in KEEPING:
+            keep("<b>It\x1b was left.")
+    assert KEEPING == []
+    for path in (base, tmp_path / "latest"):
+        found = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        Draft202012Validator(json.loads((REPOSITORY / "docs" / "report.schema.json").read_text("utf-8"))).validate(
+            found
+        )
+        assert found["verdict"]["lines"] == ["<b>It<U+001B> was left."]
+        page = path.with_suffix(".html").read_text(encoding="utf-8")
+        assert "<li>&lt;b&gt;It&lt;U+001B&gt; was left.</li>" in page
+        assert "Running since" in page
+    ended = report_of(clean())
+    write(base, render(ended), ended.as_dict())
+    before = base.with_suffix(".json").read_bytes(), base.with_suffix(".html").read_bytes()
+    with kept_in_report(str(base)):
+        KEEPING[0]("Too late.")
+    assert (base.with_suffix(".json").read_bytes(), base.with_suffix(".html").read_bytes()) == before
+    # Without a report, or where it cannot be written, nothing happens.
+    with kept_in_report(str(tmp_path / "no" / "report")):
+        KEEPING[0]("Nowhere.")
+    with kept_in_report(""):
+        assert KEEPING == []
 
 
 def test_there_is_a_report_of_each_version() -> None:

@@ -6,13 +6,17 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import typing as t
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
+from jinja2 import Environment
 
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report.model import Report
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._site.verdict import PLAYBOOKS
 from report_examples import (
     GATEWAY,
@@ -33,6 +37,7 @@ from report_examples import (
 )
 
 DOCUMENT = Path(__file__).parents[4] / "docs" / "report.md"
+PLAYBOOKS_FOLDER = Path(__file__).parents[4] / "playbooks"
 UNREAD: Raw = {"failure": {"stage": "read", "msg": "no answer", "final_state": "unchanged"}}
 
 
@@ -113,15 +118,23 @@ ONLY_CHANGING = (
 )
 
 
-def table() -> dict[str, dict[str, str]]:
-    """Return the table of the document: by outcome and playbook, the verdict, with the exit code if it is not 0."""
-    rows = [
-        [cell.strip() for cell in line.split("|")[1:-1]]
-        for line in DOCUMENT.read_text(encoding="utf-8").splitlines()
-        if line.startswith("|")
+def tables() -> list[dict[str, dict[str, str]]]:
+    """Return the two tables of the document that have a column for each playbook.
+
+    By outcome: the verdict, with the exit code if it is not 0. By verdict: the exit code, and if it differs, that with ``fail_on_drift``.
+    """
+    blocks = re.findall(r"(?:^\|.*\n)+", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
+    read = [[[cell.strip() for cell in line.split("|")[1:-1]] for line in block.splitlines()] for block in blocks]
+    return [
+        {row[0]: dict(zip(PLAYBOOKS, row[1:], strict=True)) for row in rows[2:]}
+        for rows in read
+        if rows[0][1:] == [f"`{name}`" for name in PLAYBOOKS]
     ]
-    head = next(index for index, row in enumerate(rows) if row[1:] == [f"`{name}`" for name in PLAYBOOKS])
-    return {row[0]: dict(zip(PLAYBOOKS, row[1:], strict=True)) for row in rows[head + 2 : head + 2 + len(OUTCOMES)]}
+
+
+def table() -> dict[str, dict[str, str]]:
+    """Return the table by outcome."""
+    return tables()[0]
 
 
 def test_the_document_has_every_outcome() -> None:
@@ -140,6 +153,55 @@ def test_each_playbook_answers_its_own_question(outcome: str, playbook: str) -> 
     assert f"`{report.verdict.status}`{code}" == cell
     fine = ("clean", "restored", "partial") if playbook == "workaround" else ("clean", "restored")
     assert report.acceptable is (report.verdict.status in fine)
+
+
+def playbook_of(name: str) -> t.Any:
+    """Read a file of the playbooks."""
+    return yaml.safe_load((PLAYBOOKS_FOLDER / name).read_text(encoding="utf-8"))
+
+
+def exit_code(report: Report, *, fail_on_drift: bool) -> int:
+    """Return how the last play ends, by its own conditions: ended, or with a task that fails on some hosts."""
+    ((_report, end, fail),) = (play["tasks"] for play in playbook_of("_report.yml"))
+    environment = Environment(autoescape=True)
+    environment.filters["bool"] = bool
+    written = {name: getattr(report, name) for name in ("failures", "acceptable")}
+
+    def holds(condition: str, **more: t.Any) -> bool:
+        expression = environment.compile_expression(condition)
+        return bool(expression(report_written=written, fail_on_drift=fail_on_drift, **more))
+
+    if holds(end["when"]):
+        return 0
+    fine = [holds(fail["ansible.builtin.assert"]["that"], inventory_hostname=host) for host in report.site.hosts]
+    return 0 if all(fine) else 2
+
+
+def test_the_document_has_every_exit_code() -> None:
+    codes: dict[tuple[str, str], set[str]] = {}
+    outcomes = {**OUTCOMES, "no server is in the run": lambda: {**clean(), "servers": {}}}
+    for playbook, outcome in itertools.product(PLAYBOOKS, outcomes):
+        if playbook in ("audit", "verify") and outcome in ONLY_CHANGING:
+            continue
+        report = report_of({**outcomes[outcome](), "playbook": playbook})
+        if report.problem:
+            continue
+        code, strict = (exit_code(report, fail_on_drift=on) for on in (False, True))
+        assert outcome not in OUTCOMES or table()[outcome][playbook].endswith(", 2") is (code == 2)
+        codes.setdefault((playbook, report.verdict.status), set()).add(
+            f"{code}" if code == strict else f"{code}, {strict}"
+        )
+    by_verdict = tables()[1]
+    for (playbook, status), found in codes.items():
+        assert {by_verdict[f"`{status}`"].pop(playbook)} == found, (playbook, status)
+    refused = by_verdict.pop("`failed`, because the inventory was refused")
+    assert (refused, [*playbook_of("tasks/refuse.yml")[-1]][1]) == (
+        dict.fromkeys(PLAYBOOKS, "2"),
+        "ansible.builtin.fail",
+    )
+    # A whole run has this one: tests/integration/test_bad_input.py.
+    assert by_verdict.pop("no verdict: Ansible could not read its input") == dict.fromkeys(PLAYBOOKS, "4")
+    assert {cell for row in by_verdict.values() for cell in row.values()} == {"-"}
 
 
 @pytest.mark.parametrize("playbook", [*PLAYBOOKS, "", "site; rm -rf /"])
