@@ -144,11 +144,11 @@ def pester(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[CORES[NEWEST]], tags=["all"])
 def eda(session: nox.Session) -> None:
     """Run the rulebooks in ansible-rulebook, against the lab."""
-    if NO_JAVA:
-        session.warn(NO_JAVA)
-        ran.append(f"the rulebooks: not at all ({NO_JAVA})")
+    if missing := NO_JAVA or NO_POWERSHELL:
+        session.warn(missing)
+        ran.append(f"the rulebooks: not at all ({missing})")
         if os.environ.get("CI"):
-            session.error("Java has to be there in CI")
+            session.error("tests/eda has to run in CI")
         return
     install(session, NEWEST, "lab", "test", "eda")
     tree = Tree(session, NEWEST, "eda")

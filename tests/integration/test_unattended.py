@@ -14,7 +14,6 @@ from harness import REPOSITORY, Ansible
 from lab.whole import Lab
 
 RULEBOOK = REPOSITORY / "extensions" / "eda" / "rulebooks" / "drift.yml"
-AUTOMAP, NONE = {"type": "automap"}, {"type": "none"}
 
 
 def variables() -> list[str]:
@@ -35,16 +34,3 @@ def test_servers_with_a_wrong_gateway_keep_it_and_their_load_balancer_stays_as_i
     assert (lab.settings(), lab.bigip.writing(), ansible.snapshots()) == (before, [], [])
     assert "return_path_wrong" in {finding["code"] for finding in run.report()["findings"]}
     assert run.report()["verdict"]["status"] == "failed"
-
-
-def test_a_load_balancer_is_corrected_whose_servers_reply_through_it(ansible: Ansible, lab: Lab) -> None:
-    lab.write_inventory(without=["netscaler", "loadmaster"])
-    assert ansible.playbook("aovpn.ikev2.remediate").code == 0
-    for name in ("/Common/vs_ikev2_500", "/Common/vs_ikev2_4500"):
-        lab.bigip.state["virtual"][name]["sourceAddressTranslation"] = dict(AUTOMAP)
-    before = lab.settings()
-    run = ansible.playbook("aovpn.ikev2.remediate", *variables())
-    assert (run.code, run.changed) == (0, {"bigip": 1, "rras1": 0, "rras2": 0})
-    after = lab.settings()
-    assert {name for name in before if after[name] != before[name]} == {"bigip"}
-    assert after["bigip"]["/Common/vs_ikev2_500"] == NONE
