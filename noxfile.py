@@ -66,6 +66,13 @@ NO_POWERSHELL = (
     else "PowerShell 7 is missing, so what needs it does NOT run. Install Microsoft's package powershell, so that pwsh is on the PATH."
 )
 
+# The rulebooks run in ansible-rulebook, whose rule engine is written in Java.
+NO_JAVA = (
+    ""
+    if shutil.which("java")
+    else "Java is missing, so tests/eda does NOT run. Install Debian's package openjdk-17-jre-headless, or a newer one."
+)
+
 PYTHONS = {minor: find_python(minor) for minor in ("3.11", "3.12", "3.13")}
 USABLE = {core: [minor for minor in minors if PYTHONS[minor]] for core, minors in SUPPORTED.items()}
 # Each core that can run here, with the newest Python that both it and this machine have.
@@ -132,6 +139,22 @@ def pester(session: nox.Session) -> None:
     tree = Tree(session, NEWEST, "pester")
     tree.run("python tests/powershell/run.py")
     tree.finish()
+
+
+@nox.session(python=PYTHONS[CORES[NEWEST]], tags=["all"])
+def eda(session: nox.Session) -> None:
+    """Run the rulebooks in ansible-rulebook, against the lab."""
+    if missing := NO_JAVA or NO_POWERSHELL:
+        session.warn(missing)
+        ran.append(f"the rulebooks: not at all ({missing})")
+        if os.environ.get("CI"):
+            session.error("tests/eda has to run in CI")
+        return
+    install(session, NEWEST, "lab", "test", "eda")
+    tree = Tree(session, NEWEST, "eda")
+    tree.run("pytest tests/eda -n 2 -rP")
+    tree.finish()
+    ran.append("the rulebooks: passed")
 
 
 def test(session: nox.Session, core: str, minor: str) -> None:
