@@ -10,6 +10,7 @@ import contextlib
 import time
 import typing as t
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import FINDING_CODES, FinalState
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows import routes
@@ -19,7 +20,7 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.commands impo
     rollback_command,
 )
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.errors import PlanError, outcome
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.network import Network
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.network import ACTIVE, Network
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.server_action import (
     GATEWAY_ARGUMENTS,
     GRACE,
@@ -28,6 +29,7 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.server_action
     ServerAction,
 )
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.steps import (
+    BOTH,
     Plan,
     Step,
     changes_between,
@@ -85,10 +87,10 @@ class ActionModule(ServerAction):
                 return {**_result(network, network, plan), **said}
         return {**_result(network, self._change(network, plan, plan_for, options), plan, "changed"), **said}
 
-    # The change: preserve, arm, apply, reconnect, confirm; or roll back
+    # The change: arm, preserve, apply, reconnect, confirm; or roll back
 
     def _change(self, network: Network, plan: Plan, plan_for: Planner, options: Mapping[str, t.Any]) -> Network:
-        switching, timeout = False, options["rollback_timeout"]
+        timeout = options["rollback_timeout"]
         due = time.monotonic() + timeout
 
         def has_switched(found: Network) -> bool:
@@ -103,23 +105,27 @@ class ActionModule(ServerAction):
             _stop_at_blockers(plan_for(found), options["accept"])
             return True
 
-        armed = rollback_command(plan.rollback, network.remembered)
+        armed = rollback_command(plan.rollback, network.remembered, _forgotten(network, plan))
         applied = apply_command(plan.switch)
         try:
-            if plan.preserve:
-                self.powershell("change_routes.ps1", Steps=lines(plan.preserve), Remember=[*plan.remember])
             # The last quarter of the time is left to the rollback.
             end = time.monotonic() + 0.75 * timeout
             self.powershell("arm_rollback.ps1", Command=armed, Seconds=timeout)
             due = time.monotonic() + timeout
-            switching = True
+            if plan.preserve:
+                # In the active store, as everything is until it is confirmed.
+                first = [replace(step, store=ACTIVE) for step in plan.preserve]
+                self.powershell("change_routes.ps1", Steps=lines(first), Remember=[*plan.remember], Armed=True)
             if plan.switch:
                 with contextlib.suppress(Lost):
                     self.powershell("apply_detached.ps1", Command=applied)
                 if not self.until(end, has_switched, "until the server answers through the new gateway"):
                     raise PlanError("the server did not answer through the new gateway")
-            if plan.keep or plan.remember != network.remembered:
-                kept = {"Steps": lines(plan.keep), "Remember": [*plan.remember], "Armed": True}
+            lasting = [*(step for step in plan.preserve if step.store == BOTH), *plan.keep]
+            kept: dict[str, t.Any] = {"Steps": lines(lasting), "Remember": [*plan.remember], "Armed": True}
+            if plan.former != network.former:
+                kept["Former"] = [*plan.former]
+            if lasting or (plan.remember, plan.former) != (network.remembered, network.former):
                 self.again(end, lambda: self.powershell("change_routes.ps1", **kept))
             self.again(end, lambda: self.powershell("end_change.ps1"))
             after = self.again(end, self.read_network)
@@ -128,25 +134,25 @@ class ActionModule(ServerAction):
                     f"no error was reported, but these steps were not carried out: {'; '.join(map(str, left))}"
                 )
         except (PlanError, Lost) as error:
-            return self._undone(str(error), due, switching, network, plan)
+            return self._undone(str(error), due, network, plan)
         return after
 
-    def _undone(self, reason: str, due: float, switching: bool, before: Network, plan: Plan) -> Network:
+    def _undone(self, reason: str, due: float, before: Network, plan: Plan) -> Network:
         """Roll back if the server answers, else wait until it has rolled back by itself, and report the present state.
 
-        ``switching``: the rollback was armed, and the default gateway may have been changed. Returns the network where the change turns out to
-        have been confirmed, and only the answer was lost.
+        Returns the network where the change turns out to have been confirmed, and only the answer was lost.
 
         :raises PlanError: in all other cases.
         """
 
         def roll_back() -> None:
             found = self.read_network()
-            undone = stands(found, plan.rollback) and found.remembered == before.remembered
+            memory = (found.remembered, found.former)
+            undone = stands(found, plan.rollback) and memory == (before.remembered, before.former)
             if not found.pending and (undone or stands(found, plan.steps)):
                 return
-            restored = {"Steps": lines(plan.rollback), "Remember": [*before.remembered], "RollBack": True}
-            self.powershell("change_routes.ps1", **restored)
+            restored = {"Steps": lines(plan.rollback), "Remember": [*before.remembered], **_forgotten(before, plan)}
+            self.powershell("change_routes.ps1", **restored, RollBack=True)
             self.powershell("end_change.ps1", RollBack=True)
 
         with contextlib.suppress(Lost, PlanError):
@@ -195,14 +201,19 @@ def _planner(options: Mapping[str, t.Any]) -> Planner:
 def _stop_at_blockers(plan: Plan, accept: Sequence[str]) -> None:
     """Refuse a plan with a blocker that is not accepted.
 
-    :raises PlanError: with the first of them.
+    :raises PlanError: with all of them.
     """
-    for finding in plan.findings if plan.steps else ():
-        if finding.severity == "blocker" and finding.code not in accept:
-            raise PlanError(
-                f"{finding.code}: {finding.message} {finding.remedy}",
-                result={"findings": [each.as_dict() for each in plan.findings]},
-            )
+    blockers = [each for each in plan.findings if each.severity == "blocker" and each.code not in accept]
+    if plan.steps and blockers:
+        raise PlanError(
+            " ".join(f"{finding.code}: {finding.message} {finding.remedy}" for finding in blockers),
+            result={"findings": [each.as_dict() for each in plan.findings]},
+        )
+
+
+def _forgotten(before: Network, plan: Plan) -> dict[str, list[str]]:
+    """Return what a rollback makes of the memory of former gateways: nothing if the change does not touch it."""
+    return {"Former": [*before.former]} if plan.former != before.former else {}
 
 
 def _plain(steps: Sequence[Step]) -> list[dict[str, t.Any]]:

@@ -42,6 +42,7 @@ FINDING_CODES: t.Final[Mapping[str, str]] = {
     "gateway_unverified": "No load balancer that leads to this server was read.",
     "global_client_ip": "The mode Use Source IP is on for the whole NetScaler.",
     "hidden_translation": "Something other than the service's own setting translates the source address, or keeps it.",
+    "internal_routes_lost": "A VPN server's default route goes, and nothing says what else uses it.",
     "ipv6_default_route": "A VPN server has an IPv6 default route, which is not managed.",
     "managed_elsewhere": "The service belongs to a declaration or an application service, which would undo the change.",
     "not_active_unit": "This unit of a high-availability pair is not the one that takes changes.",

@@ -18,10 +18,12 @@ description:
     This module makes an address of the load balancer the server's IPv4 default gateway.
   - Management connections (Remote Desktop among them) that are established at that moment, DNS servers, domain controllers, RADIUS servers and
     O(preserve_routes) that use the old default route first get a route of their own via the old gateway. Execution nodes and jump hosts that are not
-    connected then belong in O(preserve_routes).
+    connected then belong in O(preserve_routes). The route to a public address that is only known from such a connection is not made persistent.
   - Before the change, a scheduled task is created on the server that restores the old routes after O(rollback_timeout) and at the next start, and retries
-    every minute if that fails. A second task changes the routes in the active store only. They become persistent, and the first task is removed, once
-    Ansible has reached the server again. So if the connection or the controller is lost, or the job is cancelled, the server becomes reachable again.
+    every minute if that fails. Then routes are changed in the active store only, the default routes by a second task. They become persistent, and the
+    first task is removed, once Ansible has reached the server again. So if the connection or the controller is lost, or the job is cancelled, the server
+    becomes reachable again.
+  - A peer or a prefix that has no such route later, because it is new, gets one in the next run.
   - The new gateway has to answer for its address, which the server asks for on that interface before the change and again before it is confirmed. It is not
     tested whether the gateway forwards anything.
   - If the new gateway is not confirmed, the task fails, and RV(final_state) is the state of the server.
@@ -42,10 +44,13 @@ options:
     description: The MAC address of that interface, in any notation.
     type: str
   preserve_routes:
-    description: IPv4 prefixes that keep using the old default gateway.
+    description:
+      - IPv4 prefixes that keep using the old default gateway, such as those of internal networks. An empty list says that there are none.
+      - A route that is missing is added whenever that is seen, also if the gateway was changed earlier; the server remembers the gateway that it had.
+        If it does not, that is the finding V(internal_routes_lost).
+      - Without this option, a change that takes a default route away from what uses it has the blocker V(internal_routes_lost).
     type: list
     elements: str
-    default: []
   remove_other_defaults:
     description: Whether to remove default routes on other interfaces. Otherwise they are reported as the finding V(other_default_route).
     type: bool
@@ -55,7 +60,7 @@ options:
     type: bool
     default: false
   accept:
-    description: Codes of blockers to override, such as V(gateway_not_answering).
+    description: Codes of blockers to override, such as V(internal_routes_lost).
     type: list
     elements: str
     default: []
@@ -81,7 +86,7 @@ notes:
   - Change one server at a time, with C(serial=1).
   - Only IPv4 is managed. IPv6 default routes are reported as the finding V(ipv6_default_route).
   - The user has to be an administrator. Works with the connections winrm, psrp and ssh. Only winrm and psrp have been tested, with a stand-in for Windows.
-  - The registry key C(HKLM:\SOFTWARE\aovpn.ikev2) lists the added routes by destination, gateway and interface.
+  - The registry key C(HKLM:\SOFTWARE\aovpn.ikev2) lists the added routes by destination, gateway and interface, and the gateways that were replaced.
   - The scheduled tasks C(aovpn.ikev2 rollback) and C(aovpn.ikev2 apply) exist only during a change. They carry their own text and run no file.
 extends_documentation_fragment:
   - aovpn.ikev2._device.server

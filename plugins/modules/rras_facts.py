@@ -28,10 +28,13 @@ options:
     description: The MAC address of that interface, in any notation.
     type: str
   preserve_routes:
-    description: IPv4 prefixes that keep using the old default gateway.
+    description:
+      - IPv4 prefixes that keep using the old default gateway, such as those of internal networks. An empty list says that there are none.
+      - A route that is missing is added whenever that is seen, also if the gateway was changed earlier; the server remembers the gateway that it had.
+        If it does not, that is the finding V(internal_routes_lost).
+      - Without this option, a change that takes a default route away from what uses it has the blocker V(internal_routes_lost).
     type: list
     elements: str
-    default: []
   remove_other_defaults:
     description: Whether to remove default routes on other interfaces. Otherwise they are reported as the finding V(other_default_route).
     type: bool

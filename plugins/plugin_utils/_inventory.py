@@ -351,7 +351,7 @@ def _server(variables: dict[str, t.Any], transport: str) -> list[str]:
                 gateway=str(variables["rras_gateway"]),
                 interface_alias=variables.get("rras_interface_alias"),
                 mac=variables.get("rras_mac"),
-                preserve_routes=variables.get("rras_preserve_routes", []),
+                preserve_routes=variables.get("rras_preserve_routes"),
                 remove_other_defaults=False,
                 allow_dhcp=False,
             )

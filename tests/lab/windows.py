@@ -435,6 +435,7 @@ class WindowsHost(WinRMHost):
             "ansible_user": self.username,
             "ansible_password": self.password,
             "rras_gateway": "10.10.0.1",
+            "rras_preserve_routes": [],  # internal networks have a route of their own
         }
 
     def start(self, ca: CertificateAuthority) -> None:

@@ -338,7 +338,7 @@ Describe 'the scripts that read' {
             Mock Get-NetRoute { [pscustomobject]@{ DestinationPrefix = '::/0'; NextHop = 'fe80::1'; InterfaceIndex = 4; RouteMetric = 256 } }
             Mock Get-NetNeighbor { [pscustomobject]@{ InterfaceIndex = 4; LinkLayerAddress = '00-00-5E-00-53-01'; State = 'Reachable' } }
             Mock Test-Connection { $false }
-            Mock Get-NetTCPConnection { [pscustomobject]@{ RemoteAddress = '192.0.2.7' } }
+            Mock Get-NetTCPConnection { [pscustomobject]@{ LocalPort = 3389; RemoteAddress = '192.0.2.7' } }
             Mock Get-CimInstance { [pscustomobject]@{ PartOfDomain = $true; Domain = 'no.such.name.invalid' } } -ParameterFilter { $ClassName -eq 'Win32_ComputerSystem' }
             Mock Get-ScheduledTask { New-Task 'Ready' }
             Mock Get-ScheduledTaskInfo { [pscustomobject]@{ NextRunTime = (Get-Date).AddSeconds(60); LastTaskResult = 267009; LastRunTime = $null } }

@@ -9,8 +9,9 @@ from __future__ import annotations
 import base64
 import json
 import typing as t
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.errors import PlanError
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.steps import Step
@@ -39,12 +40,14 @@ def apply_command(switch: Iterable[Step]) -> str:
     return _encoded(_call("change_routes.ps1", {"Steps": lines(switch)}, "-Armed"))
 
 
-def rollback_command(steps: Iterable[Step], remember: Iterable[str]) -> str:
-    """Return the command that restores the old routes, and ends the change.
+def rollback_command(
+    steps: Iterable[Step], remember: Iterable[str], more: Mapping[str, t.Any] = MappingProxyType({})
+) -> str:
+    """Return the command that restores the old routes, and ends the change. ``more``: what else change_routes.ps1 is given.
 
     :raises PlanError: if there are too many steps.
     """
-    restored = {"Steps": lines(steps), "Remember": [*remember]}
+    restored = {"Steps": lines(steps), "Remember": [*remember], **more}
     return _encoded(_call("change_routes.ps1", restored, "-RollBack") + _call("end_change.ps1", {}, "-RollBack"))
 
 

@@ -38,7 +38,7 @@ GATEWAY_ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "gateway": {"type": "str"},
     "interface_alias": {"type": "str"},
     "mac": {"type": "str"},
-    "preserve_routes": {"type": "list", "elements": "str", "default": []},
+    "preserve_routes": {"type": "list", "elements": "str"},
     "remove_other_defaults": {"type": "bool", "default": False},
     "allow_dhcp": {"type": "bool", "default": False},
 }
