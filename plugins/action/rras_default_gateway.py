@@ -12,7 +12,7 @@ import typing as t
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import FINDING_CODES, FinalState
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import FINDING_CODES, FinalState, Finding
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows import routes
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.commands import (
     apply_command,
@@ -21,6 +21,7 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.commands impo
 )
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.errors import PlanError, outcome
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.network import ACTIVE, Network
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.probe import Probe
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.server_action import (
     GATEWAY_ARGUMENTS,
     GRACE,
@@ -53,12 +54,14 @@ Planner: t.TypeAlias = Callable[[Network], Plan]
 class ActionModule(ServerAction):
     """The action behind the module of the same name, which documents it. Sends one script when there is nothing to change."""
 
+    probe: Probe | None = None
     arguments = ARGUMENTS
     required = (("state", "present", ["gateway"]), ("state", "restored", ["snapshot"]))
 
     def change(self, options: Mapping[str, t.Any]) -> dict[str, t.Any]:
         """Read, plan and change; see ServerAction."""
-        plan_for = _planner(options)
+        wanted = routes.Wanted.of_options(options) if options["state"] != "restored" else None
+        plan_for = _planner(options, wanted)
         timeout = options["rollback_timeout"]
         if not routes.SHORTEST_TIMEOUT <= timeout <= routes.LONGEST_TIMEOUT:
             raise PlanError(
@@ -66,7 +69,8 @@ class ActionModule(ServerAction):
             )
         if unknown := sorted({*options["accept"]} - {*FINDING_CODES}):
             raise PlanError(f"Option 'accept' contains {', '.join(unknown)}, which is no code of a finding.")
-        self.gateway = str(options["gateway"]) if options["state"] != "restored" and options["gateway"] else ""
+        self.gateway = str(wanted.gateway) if wanted else ""
+        self.probe = wanted.probe if wanted and "gateway_not_answering" not in options["accept"] else None
         network = self.read_network()
         plan = plan_for(network)
         left_alone = [finding.message for finding in plan.findings if finding.code == "routes_differ"]
@@ -90,10 +94,11 @@ class ActionModule(ServerAction):
     # The change: arm, preserve, apply, reconnect, confirm; or roll back
 
     def _change(self, network: Network, plan: Plan, plan_for: Planner, options: Mapping[str, t.Any]) -> Network:
-        timeout = options["rollback_timeout"]
+        timeout, unproven = options["rollback_timeout"], ""
         due = time.monotonic() + timeout
 
         def has_switched(found: Network) -> bool:
+            nonlocal unproven
             if time.monotonic() > end:  # the answer may have been slow
                 raise PlanError("the server answered through the new gateway too late")
             if found.pending and found.pending.applied:
@@ -103,7 +108,8 @@ class ActionModule(ServerAction):
             if not stands(found, plan.switch):
                 return False
             _stop_at_blockers(plan_for(found), options["accept"])
-            return True
+            unproven = self._unproven(found)
+            return not unproven
 
         armed = rollback_command(plan.rollback, network.remembered, _forgotten(network, plan))
         applied = apply_command(plan.switch)
@@ -119,8 +125,9 @@ class ActionModule(ServerAction):
             if plan.switch:
                 with contextlib.suppress(Lost):
                     self.powershell("apply_detached.ps1", Command=applied)
-                if not self.until(end, has_switched, "until the server answers through the new gateway"):
-                    raise PlanError("the server did not answer through the new gateway")
+            tried = plan.switch or (plan.keep and self.probe)
+            if tried and not self.until(end, has_switched, "until the server answers through the new gateway"):
+                raise PlanError(unproven or "the server did not answer through the new gateway")
             lasting = [*(step for step in plan.preserve if step.store == BOTH), *plan.keep]
             kept: dict[str, t.Any] = {"Steps": lines(lasting), "Remember": [*plan.remember], "Armed": True}
             if plan.former != network.former:
@@ -136,6 +143,18 @@ class ActionModule(ServerAction):
         except (PlanError, Lost) as error:
             return self._undone(str(error), due, network, plan)
         return after
+
+    def _unproven(self, found: Network) -> str:
+        """Return why the connection through the new gateway is no proof yet; empty if it was accepted, or none is wanted.
+
+        :raises PlanError: if it cannot become one.
+        """
+        if not self.probe:
+            return ""
+        tried = self.powershell("test_connection.ps1", HostName=self.probe.host, Port=self.probe.port)
+        if elsewhere := self.probe.elsewhere(found, self.gateway, str(tried["address"])):
+            raise PlanError(_told([elsewhere]))
+        return "" if tried["accepted"] else _told([self.probe.refused(self.gateway)])
 
     def _undone(self, reason: str, due: float, before: Network, plan: Plan) -> Network:
         """Roll back if the server answers, else wait until it has rolled back by itself, and report the present state.
@@ -185,14 +204,10 @@ class ActionModule(ServerAction):
         )
 
 
-def _planner(options: Mapping[str, t.Any]) -> Planner:
-    """Check the options, and return the function that plans what they request.
-
-    :raises PlanError: with the option that is wrong.
-    """
+def _planner(options: Mapping[str, t.Any], wanted: routes.Wanted | None) -> Planner:
+    """Return the function that plans what is requested."""
     if options["state"] == "restored":
         return lambda network: routes.plan_restoration(network, options["snapshot"], options["allow_dhcp"])
-    wanted = routes.Wanted.of_options(options)
     if options["state"] == "gathered" or wanted is None:
         return lambda network: routes.survey_default_gateway(network, wanted)
     return lambda network: routes.plan_default_gateway(network, wanted)
@@ -206,9 +221,13 @@ def _stop_at_blockers(plan: Plan, accept: Sequence[str]) -> None:
     blockers = [each for each in plan.findings if each.severity == "blocker" and each.code not in accept]
     if plan.steps and blockers:
         raise PlanError(
-            " ".join(f"{finding.code}: {finding.message} {finding.remedy}" for finding in blockers),
+            _told(blockers),
             result={"findings": [each.as_dict() for each in plan.findings]},
         )
+
+
+def _told(findings: Sequence[Finding]) -> str:
+    return " ".join(f"{finding.code}: {finding.message} {finding.remedy}" for finding in findings)
 
 
 def _forgotten(before: Network, plan: Plan) -> dict[str, list[str]]:

@@ -25,7 +25,7 @@ description:
     becomes reachable again.
   - A peer or a prefix that has no such route later, because it is new, gets one in the next run.
   - The new gateway has to answer for its address, which the server asks for on that interface before the change and again before it is confirmed. It is not
-    tested whether the gateway forwards anything.
+    tested whether the gateway forwards anything, unless O(probe) is given.
   - If the new gateway is not confirmed, the task fails, and RV(final_state) is the state of the server.
   - O(state=restored) works in the same way. It restores all IPv4 default routes of both stores, and of the other routes only those that this module
     has added since, so other people's routes are never removed.
@@ -51,6 +51,12 @@ options:
       - Without this option, a change that takes a default route away from what uses it has the blocker V(internal_routes_lost).
     type: list
     elements: str
+  probe:
+    description:
+      - A host and a TCP port beyond the new gateway, such as V(192.0.2.7:443). The host is an IPv4 address, or a name that the server resolves.
+      - Before the change is confirmed, the server opens a connection to it, and its route has to be the new default route. If nothing accepts it, the change is
+        rolled back (V(gateway_not_answering)). Without this option, only the gateway itself has to answer.
+    type: str
   remove_other_defaults:
     description: Whether to remove default routes on other interfaces. Otherwise they are reported as the finding V(other_default_route).
     type: bool

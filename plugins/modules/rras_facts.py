@@ -35,6 +35,12 @@ options:
       - Without this option, a change that takes a default route away from what uses it has the blocker V(internal_routes_lost).
     type: list
     elements: str
+  probe:
+    description:
+      - A host and a TCP port beyond the new gateway, such as V(192.0.2.7:443). The host is an IPv4 address, or a name that the server resolves.
+      - Before the change is confirmed, the server opens a connection to it, and its route has to be the new default route. If nothing accepts it, the change is
+        rolled back (V(gateway_not_answering)). Without this option, only the gateway itself has to answer.
+    type: str
   remove_other_defaults:
     description: Whether to remove default routes on other interfaces. Otherwise they are reported as the finding V(other_default_route).
     type: bool

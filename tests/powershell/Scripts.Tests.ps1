@@ -306,6 +306,23 @@ Describe 'end_change.ps1' {
     }
 }
 
+Describe 'test_connection.ps1' {
+    BeforeAll { Mock Test-NetConnection { $true } }
+
+    It 'tries an address of IPv4' {
+        & "$scripts/test_connection.ps1" -HostName '192.0.2.7' -Port 443
+        $Ansible.Result.address | Should -Be '192.0.2.7'
+        $Ansible.Result.accepted | Should -BeTrue
+        Should -Invoke Test-NetConnection -Times 1 -Exactly -ParameterFilter { $ComputerName -eq '192.0.2.7' -and $Port -eq 443 }
+    }
+
+    It 'tries nothing where there is no address of IPv4' {
+        & "$scripts/test_connection.ps1" -HostName '2001:db8::1' -Port 443
+        $Ansible.Result.accepted | Should -BeFalse
+        Should -Invoke Test-NetConnection -Times 0 -Exactly
+    }
+}
+
 Describe 'the scripts that read' {
     It '<_> changes nothing, gives a result and hides no error, on this very machine' -ForEach 'read_network.ps1', 'read_vpn.ps1' {
         & "$scripts/$_" -ErrorVariable failed

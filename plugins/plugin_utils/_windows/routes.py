@@ -35,6 +35,7 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.preserve impo
     formers,
     preserve,
 )
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.probe import Probe
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.steps import (
     BOTH,
     NEW_ROUTE_METRIC,
@@ -61,6 +62,7 @@ class Wanted:
     preserve_routes: tuple[netaddr.IPNetwork, ...] | None = None
     remove_other_defaults: bool = False
     allow_dhcp: bool = False
+    probe: Probe | None = None
 
     @classmethod
     def of_options(cls, options: Mapping[str, t.Any]) -> Wanted | None:
@@ -84,6 +86,7 @@ class Wanted:
         preserve_routes: Sequence[str] | None,
         remove_other_defaults: bool,
         allow_dhcp: bool,
+        probe: str | None = None,
     ) -> Wanted:
         """Check a task's options.
 
@@ -114,7 +117,8 @@ class Wanted:
                     )
             prefixes.append(prefix)
         kept = None if preserve_routes is None else tuple(prefixes)
-        return cls(address, interface_alias, mac, kept, remove_other_defaults, allow_dhcp)
+        beyond = None if probe is None else Probe.parse(probe)
+        return cls(address, interface_alias, mac, kept, remove_other_defaults, allow_dhcp, beyond)
 
 
 def plan_default_gateway(network: Network, wanted: Wanted) -> Plan:
@@ -167,6 +171,9 @@ def plan_default_gateway(network: Network, wanted: Wanted) -> Plan:
     findings = default_routes(network, interface, gateway, wanted.remove_other_defaults)
     if (switch or keep) and not answers(network, interface):
         findings.append(not_answering(gateway, interface))
+    elif (switch or keep) and wanted.probe:
+        after = predict(network, (*kept, *switch, *keep))
+        findings += filter(None, [wanted.probe.elsewhere(after, gateway)])
     if lost and wanted.preserve_routes is None:
         findings.append(lost_routes(network, lost, gateway))
     if unknown:

@@ -41,6 +41,7 @@ GATEWAY_ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "preserve_routes": {"type": "list", "elements": "str"},
     "remove_other_defaults": {"type": "bool", "default": False},
     "allow_dhcp": {"type": "bool", "default": False},
+    "probe": {"type": "str"},
 }
 """The options that say which default gateway is wanted."""
 
