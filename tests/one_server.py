@@ -70,6 +70,10 @@ class Driven:
         if struck and self.fault in ("refused", "broken"):
             return {"failed": True, "msg": "the lab refuses this"}
         lost = AnsibleConnectionFailure("the lab does not answer")
+        if self.host.is_dark():
+            self.looked = False
+            self.clock.sleep(2)
+            raise lost
         if struck and (self.fault in ("before", "gone") or number > self.at):
             self.clock.sleep(2)
             raise lost

@@ -112,7 +112,9 @@ class ActionModule(ServerAction):
             return not unproven
 
         armed = rollback_command(plan.rollback, network.remembered, _forgotten(network, plan))
-        applied = apply_command(plan.switch)
+        changing = {step.interface for step in plan.switch if step.action == "add"}
+        private = [each.alias for each in network.interfaces if each.alias in changing and network.is_private(each)]
+        applied = apply_command(plan.switch, private[0] if private and options["keep_network_category"] else "")
         try:
             # The last quarter of the time is left to the rollback.
             end = time.monotonic() + 0.75 * timeout
@@ -127,7 +129,9 @@ class ActionModule(ServerAction):
                     self.powershell("apply_detached.ps1", Command=applied)
             tried = plan.switch or (plan.keep and self.probe)
             if tried and not self.until(end, has_switched, "until the server answers through the new gateway"):
-                raise PlanError(unproven or "the server did not answer through the new gateway")
+                public = any(finding.code == "firewall_profile" for finding in plan.findings)
+                cause = " (perhaps its network became a public one, see the finding firewall_profile)" if public else ""
+                raise PlanError(unproven or f"the server did not answer through the new gateway{cause}")
             lasting = [*(step for step in plan.preserve if step.store == BOTH), *plan.keep]
             kept: dict[str, t.Any] = {"Steps": lines(lasting), "Remember": [*plan.remember], "Armed": True}
             if plan.former != network.former:

@@ -35,6 +35,7 @@ FINDING_CODES: t.Final[Mapping[str, str]] = {
     "device_setting": "A setting of the whole device does not fit.",
     "disabled_service": "A service that was changed is disabled.",
     "existing_flows": "Existing flows keep the translation with which they began.",
+    "firewall_profile": "Behind another gateway, a VPN server's firewall may shut out those who manage it.",
     "forwarding_mode": "The device does not forward what the VPN servers send by themselves, or can hide a wrong return path.",
     "fragmentation_off": "A VPN server does not fragment IKEv2, another cause of error 809.",
     "gateway_not_answering": "Nobody answers for the address that should become a VPN server's gateway.",

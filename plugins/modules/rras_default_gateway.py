@@ -57,6 +57,13 @@ options:
       - Before the change is confirmed, the server opens a connection to it, and its route has to be the new default route. If nothing accepts it, the change is
         rolled back (V(gateway_not_answering)). Without this option, only the gateway itself has to answer.
     type: str
+  keep_network_category:
+    description:
+      - Whether a private network on the interface stays private behind the new gateway. Windows knows a network that is not a domain's by its gateway's MAC
+        address, and may treat it as a new, public one. The firewall's rule for WinRM then lets only the local subnet in, so that the change is rolled back.
+      - Without it, that risk is reported as the finding V(firewall_profile), if somebody manages the server through that interface from another subnet.
+    type: bool
+    default: false
   remove_other_defaults:
     description: Whether to remove default routes on other interfaces. Otherwise they are reported as the finding V(other_default_route).
     type: bool

@@ -32,12 +32,20 @@ def lines(steps: Iterable[Step]) -> list[str]:
     return [step.line for step in steps]
 
 
-def apply_command(switch: Iterable[Step]) -> str:
+KEPT_FOR = 60
+"""For how many seconds a network keeps its category: Windows finds out within some seconds which network it is."""
+
+
+def apply_command(switch: Iterable[Step], private: str = "") -> str:
     """Return the command that switches the gateway, and does nothing unless the rollback is armed.
+
+    ``private``: an interface whose network stays private.
 
     :raises PlanError: if there are too many steps.
     """
-    return _encoded(_call("change_routes.ps1", {"Steps": lines(switch)}, "-Armed"))
+    kept = {"Alias": private, "Category": "Private", "Seconds": KEPT_FOR}
+    after = _call("keep_network.ps1", kept, "") if private else ""
+    return _encoded(_call("change_routes.ps1", {"Steps": lines(switch)}, "-Armed") + after)
 
 
 def rollback_command(

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Finding
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.network import (
+    ON_LINK,
     PERSISTENT,
     Interface,
     Network,
@@ -35,6 +36,30 @@ def not_answering(gateway: str, interface: Interface) -> Finding:
         f"Nobody answers for {gateway} on the interface {interface.alias}: the server asked for its link-layer address and got none.",
         "Check the address of the load balancer, and that it is up. Or add the code to 'accept'.",
     )
+
+
+def firewall_profile(network: Network, interface: Interface) -> list[Finding]:
+    """Report who manages the server through an interface whose network may count as a public one behind another gateway."""
+    managed = [
+        str(session)
+        for session in network.sessions
+        if (route := network.route_to(netaddr.IPNetwork(session))) is not None
+        and route.interface_index == interface.index
+        and route.next_hop != ON_LINK
+    ]
+    if not managed or not network.is_private(interface):
+        return []
+    return [
+        Finding(
+            "firewall_profile",
+            "warning",
+            interface.alias,
+            f"The network on {interface.alias} is private. Windows knows a network by its gateway's MAC address, so that it may treat this one as another,"
+            f" public network. The firewall then lets only the local subnet reach WinRM, which would cut off {', '.join(managed[:LISTED])}; the change is"
+            " rolled back in that case.",
+            "Set 'keep_network_category', or make the firewall's rule for WinRM apply to public networks, from the addresses of the controllers.",
+        )
+    ]
 
 
 def default_routes(network: Network, interface: Interface, gateway: str, removed: bool) -> list[Finding]:

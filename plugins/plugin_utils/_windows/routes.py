@@ -16,6 +16,7 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.errors import
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.gateway_findings import (
     answers,
     default_routes,
+    firewall_profile,
     lost_routes,
     not_answering,
     unknown_gateway,
@@ -63,6 +64,7 @@ class Wanted:
     remove_other_defaults: bool = False
     allow_dhcp: bool = False
     probe: Probe | None = None
+    keep_network_category: bool = False
 
     @classmethod
     def of_options(cls, options: Mapping[str, t.Any]) -> Wanted | None:
@@ -87,6 +89,7 @@ class Wanted:
         remove_other_defaults: bool,
         allow_dhcp: bool,
         probe: str | None = None,
+        keep_network_category: bool = False,
     ) -> Wanted:
         """Check a task's options.
 
@@ -118,7 +121,9 @@ class Wanted:
             prefixes.append(prefix)
         kept = None if preserve_routes is None else tuple(prefixes)
         beyond = None if probe is None else Probe.parse(probe)
-        return cls(address, interface_alias, mac, kept, remove_other_defaults, allow_dhcp, beyond)
+        return cls(
+            address, interface_alias, mac, kept, remove_other_defaults, allow_dhcp, beyond, keep_network_category
+        )
 
 
 def plan_default_gateway(network: Network, wanted: Wanted) -> Plan:
@@ -174,6 +179,8 @@ def plan_default_gateway(network: Network, wanted: Wanted) -> Plan:
     elif (switch or keep) and wanted.probe:
         after = predict(network, (*kept, *switch, *keep))
         findings += filter(None, [wanted.probe.elsewhere(after, gateway)])
+    if switch and not wanted.keep_network_category:
+        findings += firewall_profile(network, interface)
     if lost and wanted.preserve_routes is None:
         findings.append(lost_routes(network, lost, gateway))
     if unknown:

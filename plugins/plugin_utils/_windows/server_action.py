@@ -42,6 +42,7 @@ GATEWAY_ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "remove_other_defaults": {"type": "bool", "default": False},
     "allow_dhcp": {"type": "bool", "default": False},
     "probe": {"type": "str"},
+    "keep_network_category": {"type": "bool", "default": False},
 }
 """The options that say which default gateway is wanted."""
 

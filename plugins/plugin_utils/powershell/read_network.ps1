@@ -71,6 +71,7 @@ foreach ($name in $names) {
     try { $peers += @([System.Net.Dns]::GetHostAddresses($name) | ForEach-Object -Process { $_.IPAddressToString }) } catch { $unread += "the addresses of ${name}: $_" }
 }
 
+$networks = foreach ($network in Get-Existing -Query { Get-NetConnectionProfile }) { @{ interface_index = [int]$network.InterfaceIndex; category = [string]$network.NetworkCategory } }
 $user = [Security.Principal.WindowsPrincipal][Security.Principal.WindowsIdentity]::GetCurrent()
 $remoteAccess = Get-Existing -Query { Get-Service -Name RemoteAccess }
 # The information of a task is no query: it needs one that exists.
@@ -86,6 +87,7 @@ $Ansible.Result = @{
     ipv6_defaults = @($ipv6)
     peers = @($peers | Where-Object -FilterScript { $_ } | Sort-Object -Unique)
     sessions = $sessions
+    networks = @($networks)
     connections = @($connections | ForEach-Object -Process { $_.RemoteAddress } | Sort-Object -Unique)
     administrator = $user.IsInRole([Security.Principal.WindowsBuiltInRole]::Administrator)
     remote_access = if ($remoteAccess) { ([string]$remoteAccess.StartType).ToLowerInvariant() } else { $null }
