@@ -10,8 +10,9 @@ import contextlib
 import time
 import typing as t
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import FINDING_CODES, FinalState
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import FINDING_CODES, FinalState, Finding
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows import routes
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.commands import (
     apply_command,
@@ -19,7 +20,8 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.commands impo
     rollback_command,
 )
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.errors import PlanError, outcome
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.network import Network
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.network import ACTIVE, Network
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.probe import Probe
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.server_action import (
     GATEWAY_ARGUMENTS,
     GRACE,
@@ -28,6 +30,7 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.server_action
     ServerAction,
 )
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.steps import (
+    BOTH,
     Plan,
     Step,
     changes_between,
@@ -51,12 +54,14 @@ Planner: t.TypeAlias = Callable[[Network], Plan]
 class ActionModule(ServerAction):
     """The action behind the module of the same name, which documents it. Sends one script when there is nothing to change."""
 
+    probe: Probe | None = None
     arguments = ARGUMENTS
     required = (("state", "present", ["gateway"]), ("state", "restored", ["snapshot"]))
 
     def change(self, options: Mapping[str, t.Any]) -> dict[str, t.Any]:
         """Read, plan and change; see ServerAction."""
-        plan_for = _planner(options)
+        wanted = routes.Wanted.of_options(options) if options["state"] != "restored" else None
+        plan_for = _planner(options, wanted)
         timeout = options["rollback_timeout"]
         if not routes.SHORTEST_TIMEOUT <= timeout <= routes.LONGEST_TIMEOUT:
             raise PlanError(
@@ -64,7 +69,8 @@ class ActionModule(ServerAction):
             )
         if unknown := sorted({*options["accept"]} - {*FINDING_CODES}):
             raise PlanError(f"Option 'accept' contains {', '.join(unknown)}, which is no code of a finding.")
-        self.gateway = str(options["gateway"]) if options["state"] != "restored" and options["gateway"] else ""
+        self.gateway = str(wanted.gateway) if wanted else ""
+        self.probe = wanted.probe if wanted and "gateway_not_answering" not in options["accept"] else None
         network = self.read_network()
         plan = plan_for(network)
         left_alone = [finding.message for finding in plan.findings if finding.code == "routes_differ"]
@@ -85,13 +91,14 @@ class ActionModule(ServerAction):
                 return {**_result(network, network, plan), **said}
         return {**_result(network, self._change(network, plan, plan_for, options), plan, "changed"), **said}
 
-    # The change: preserve, arm, apply, reconnect, confirm; or roll back
+    # The change: arm, preserve, apply, reconnect, confirm; or roll back
 
     def _change(self, network: Network, plan: Plan, plan_for: Planner, options: Mapping[str, t.Any]) -> Network:
-        switching, timeout = False, options["rollback_timeout"]
+        timeout, unproven = options["rollback_timeout"], ""
         due = time.monotonic() + timeout
 
         def has_switched(found: Network) -> bool:
+            nonlocal unproven
             if time.monotonic() > end:  # the answer may have been slow
                 raise PlanError("the server answered through the new gateway too late")
             if found.pending and found.pending.applied:
@@ -101,25 +108,35 @@ class ActionModule(ServerAction):
             if not stands(found, plan.switch):
                 return False
             _stop_at_blockers(plan_for(found), options["accept"])
-            return True
+            unproven = self._unproven(found)
+            return not unproven
 
-        armed = rollback_command(plan.rollback, network.remembered)
-        applied = apply_command(plan.switch)
+        armed = rollback_command(plan.rollback, network.remembered, _forgotten(network, plan))
+        changing = {step.interface for step in plan.switch if step.action == "add"}
+        private = [each.alias for each in network.interfaces if each.alias in changing and network.is_private(each)]
+        applied = apply_command(plan.switch, private[0] if private and options["keep_network_category"] else "")
         try:
-            if plan.preserve:
-                self.powershell("change_routes.ps1", Steps=lines(plan.preserve), Remember=[*plan.remember])
             # The last quarter of the time is left to the rollback.
             end = time.monotonic() + 0.75 * timeout
             self.powershell("arm_rollback.ps1", Command=armed, Seconds=timeout)
             due = time.monotonic() + timeout
-            switching = True
+            if plan.preserve:
+                # In the active store, as everything is until it is confirmed.
+                first = [replace(step, store=ACTIVE) for step in plan.preserve]
+                self.powershell("change_routes.ps1", Steps=lines(first), Remember=[*plan.remember], Armed=True)
             if plan.switch:
                 with contextlib.suppress(Lost):
                     self.powershell("apply_detached.ps1", Command=applied)
-                if not self.until(end, has_switched, "until the server answers through the new gateway"):
-                    raise PlanError("the server did not answer through the new gateway")
-            if plan.keep or plan.remember != network.remembered:
-                kept = {"Steps": lines(plan.keep), "Remember": [*plan.remember], "Armed": True}
+            tried = plan.switch or (plan.keep and self.probe)
+            if tried and not self.until(end, has_switched, "until the server answers through the new gateway"):
+                public = any(finding.code == "firewall_profile" for finding in plan.findings)
+                cause = " (perhaps its network became a public one, see the finding firewall_profile)" if public else ""
+                raise PlanError(unproven or f"the server did not answer through the new gateway{cause}")
+            lasting = [*(step for step in plan.preserve if step.store == BOTH), *plan.keep]
+            kept: dict[str, t.Any] = {"Steps": lines(lasting), "Remember": [*plan.remember], "Armed": True}
+            if plan.former != network.former:
+                kept["Former"] = [*plan.former]
+            if lasting or (plan.remember, plan.former) != (network.remembered, network.former):
                 self.again(end, lambda: self.powershell("change_routes.ps1", **kept))
             self.again(end, lambda: self.powershell("end_change.ps1"))
             after = self.again(end, self.read_network)
@@ -128,25 +145,37 @@ class ActionModule(ServerAction):
                     f"no error was reported, but these steps were not carried out: {'; '.join(map(str, left))}"
                 )
         except (PlanError, Lost) as error:
-            return self._undone(str(error), due, switching, network, plan)
+            return self._undone(str(error), due, network, plan)
         return after
 
-    def _undone(self, reason: str, due: float, switching: bool, before: Network, plan: Plan) -> Network:
+    def _unproven(self, found: Network) -> str:
+        """Return why the connection through the new gateway is no proof yet; empty if it was accepted, or none is wanted.
+
+        :raises PlanError: if it cannot become one.
+        """
+        if not self.probe:
+            return ""
+        tried = self.powershell("test_connection.ps1", HostName=self.probe.host, Port=self.probe.port)
+        if elsewhere := self.probe.elsewhere(found, self.gateway, str(tried["address"])):
+            raise PlanError(_told([elsewhere]))
+        return "" if tried["accepted"] else _told([self.probe.refused(self.gateway)])
+
+    def _undone(self, reason: str, due: float, before: Network, plan: Plan) -> Network:
         """Roll back if the server answers, else wait until it has rolled back by itself, and report the present state.
 
-        ``switching``: the rollback was armed, and the default gateway may have been changed. Returns the network where the change turns out to
-        have been confirmed, and only the answer was lost.
+        Returns the network where the change turns out to have been confirmed, and only the answer was lost.
 
         :raises PlanError: in all other cases.
         """
 
         def roll_back() -> None:
             found = self.read_network()
-            undone = stands(found, plan.rollback) and found.remembered == before.remembered
+            memory = (found.remembered, found.former)
+            undone = stands(found, plan.rollback) and memory == (before.remembered, before.former)
             if not found.pending and (undone or stands(found, plan.steps)):
                 return
-            restored = {"Steps": lines(plan.rollback), "Remember": [*before.remembered], "RollBack": True}
-            self.powershell("change_routes.ps1", **restored)
+            restored = {"Steps": lines(plan.rollback), "Remember": [*before.remembered], **_forgotten(before, plan)}
+            self.powershell("change_routes.ps1", **restored, RollBack=True)
             self.powershell("end_change.ps1", RollBack=True)
 
         with contextlib.suppress(Lost, PlanError):
@@ -179,14 +208,10 @@ class ActionModule(ServerAction):
         )
 
 
-def _planner(options: Mapping[str, t.Any]) -> Planner:
-    """Check the options, and return the function that plans what they request.
-
-    :raises PlanError: with the option that is wrong.
-    """
+def _planner(options: Mapping[str, t.Any], wanted: routes.Wanted | None) -> Planner:
+    """Return the function that plans what is requested."""
     if options["state"] == "restored":
         return lambda network: routes.plan_restoration(network, options["snapshot"], options["allow_dhcp"])
-    wanted = routes.Wanted.of_options(options)
     if options["state"] == "gathered" or wanted is None:
         return lambda network: routes.survey_default_gateway(network, wanted)
     return lambda network: routes.plan_default_gateway(network, wanted)
@@ -195,14 +220,23 @@ def _planner(options: Mapping[str, t.Any]) -> Planner:
 def _stop_at_blockers(plan: Plan, accept: Sequence[str]) -> None:
     """Refuse a plan with a blocker that is not accepted.
 
-    :raises PlanError: with the first of them.
+    :raises PlanError: with all of them.
     """
-    for finding in plan.findings if plan.steps else ():
-        if finding.severity == "blocker" and finding.code not in accept:
-            raise PlanError(
-                f"{finding.code}: {finding.message} {finding.remedy}",
-                result={"findings": [each.as_dict() for each in plan.findings]},
-            )
+    blockers = [each for each in plan.findings if each.severity == "blocker" and each.code not in accept]
+    if plan.steps and blockers:
+        raise PlanError(
+            _told(blockers),
+            result={"findings": [each.as_dict() for each in plan.findings]},
+        )
+
+
+def _told(findings: Sequence[Finding]) -> str:
+    return " ".join(f"{finding.code}: {finding.message} {finding.remedy}" for finding in findings)
+
+
+def _forgotten(before: Network, plan: Plan) -> dict[str, list[str]]:
+    """Return what a rollback makes of the memory of former gateways: nothing if the change does not touch it."""
+    return {"Former": [*before.former]} if plan.former != before.former else {}
 
 
 def _plain(steps: Sequence[Step]) -> list[dict[str, t.Any]]:

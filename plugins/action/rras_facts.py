@@ -30,6 +30,7 @@ class ActionModule(ServerAction):
         """Read everything, and survey what is wanted; see ServerAction."""
         gateway = routes.Wanted.of_options(options)
         wanted = limit.Wanted.of_options(options)
+        self.gateway = str(gateway.gateway) if gateway else ""
         network = self.read_network()
         if options["settled"] and not self._task.check_mode:
             network = self.settled(network)

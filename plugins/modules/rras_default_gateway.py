@@ -18,12 +18,14 @@ description:
     This module makes an address of the load balancer the server's IPv4 default gateway.
   - Management connections (Remote Desktop among them) that are established at that moment, DNS servers, domain controllers, RADIUS servers and
     O(preserve_routes) that use the old default route first get a route of their own via the old gateway. Execution nodes and jump hosts that are not
-    connected then belong in O(preserve_routes).
+    connected then belong in O(preserve_routes). The route to a public address that is only known from such a connection is not made persistent.
   - Before the change, a scheduled task is created on the server that restores the old routes after O(rollback_timeout) and at the next start, and retries
-    every minute if that fails. A second task changes the routes in the active store only. They become persistent, and the first task is removed, once
-    Ansible has reached the server again. So if the connection or the controller is lost, or the job is cancelled, the server becomes reachable again.
+    every minute if that fails. Then routes are changed in the active store only, the default routes by a second task. They become persistent, and the
+    first task is removed, once Ansible has reached the server again. So if the connection or the controller is lost, or the job is cancelled, the server
+    becomes reachable again.
+  - A peer or a prefix that has no such route later, because it is new, gets one in the next run.
   - The new gateway has to answer for its address, which the server asks for on that interface before the change and again before it is confirmed. It is not
-    tested whether the gateway forwards anything.
+    tested whether the gateway forwards anything, unless O(probe) is given.
   - If the new gateway is not confirmed, the task fails, and RV(final_state) is the state of the server.
   - O(state=restored) works in the same way. It restores all IPv4 default routes of both stores, and of the other routes only those that this module
     has added since, so other people's routes are never removed.
@@ -42,10 +44,26 @@ options:
     description: The MAC address of that interface, in any notation.
     type: str
   preserve_routes:
-    description: IPv4 prefixes that keep using the old default gateway.
+    description:
+      - IPv4 prefixes that keep using the old default gateway, such as those of internal networks. An empty list says that there are none.
+      - A route that is missing is added whenever that is seen, also if the gateway was changed earlier; the server remembers the gateway that it had.
+        If it does not, that is the finding V(internal_routes_lost).
+      - Without this option, a change that takes a default route away from what uses it has the blocker V(internal_routes_lost).
     type: list
     elements: str
-    default: []
+  probe:
+    description:
+      - A host and a TCP port beyond the new gateway, such as V(192.0.2.7:443). The host is an IPv4 address, or a name that the server resolves.
+      - Before the change is confirmed, the server opens a connection to it, and its route has to be the new default route. If nothing accepts it, the change is
+        rolled back (V(gateway_not_answering)). Without this option, only the gateway itself has to answer.
+    type: str
+  keep_network_category:
+    description:
+      - Whether a private network on the interface stays private behind the new gateway. Windows knows a network that is not a domain's by its gateway's MAC
+        address, and may treat it as a new, public one. The firewall's rule for WinRM then lets only the local subnet in, so that the change is rolled back.
+      - Without it, that risk is reported as the finding V(firewall_profile), if somebody manages the server through that interface from another subnet.
+    type: bool
+    default: false
   remove_other_defaults:
     description: Whether to remove default routes on other interfaces. Otherwise they are reported as the finding V(other_default_route).
     type: bool
@@ -55,7 +73,7 @@ options:
     type: bool
     default: false
   accept:
-    description: Codes of blockers to override, such as V(gateway_not_answering).
+    description: Codes of blockers to override, such as V(internal_routes_lost).
     type: list
     elements: str
     default: []
@@ -81,7 +99,7 @@ notes:
   - Change one server at a time, with C(serial=1).
   - Only IPv4 is managed. IPv6 default routes are reported as the finding V(ipv6_default_route).
   - The user has to be an administrator. Works with the connections winrm, psrp and ssh. Only winrm and psrp have been tested, with a stand-in for Windows.
-  - The registry key C(HKLM:\SOFTWARE\aovpn.ikev2) lists the added routes by destination, gateway and interface.
+  - The registry key C(HKLM:\SOFTWARE\aovpn.ikev2) lists the added routes by destination, gateway and interface, and the gateways that were replaced.
   - The scheduled tasks C(aovpn.ikev2 rollback) and C(aovpn.ikev2 apply) exist only during a change. They carry their own text and run no file.
 extends_documentation_fragment:
   - aovpn.ikev2._device.server

@@ -351,12 +351,15 @@ def _server(variables: dict[str, t.Any], transport: str) -> list[str]:
                 gateway=str(variables["rras_gateway"]),
                 interface_alias=variables.get("rras_interface_alias"),
                 mac=variables.get("rras_mac"),
-                preserve_routes=variables.get("rras_preserve_routes", []),
+                preserve_routes=variables.get("rras_preserve_routes"),
                 remove_other_defaults=False,
                 allow_dhcp=False,
+                probe=variables.get("rras_gateway_probe"),
             )
         except PlanError as error:
-            wrong.append(str(error).replace("Option '", "option 'rras_"))
+            wrong.append(
+                str(error).replace("Option 'probe'", "Option 'gateway_probe'").replace("Option '", "option 'rras_")
+            )
     for name, least, most in (
         ("rras_rollback_timeout", routes.SHORTEST_TIMEOUT, routes.LONGEST_TIMEOUT),
         ("rras_ike_limit", 1, facts.LARGEST_DWORD),

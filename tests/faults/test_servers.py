@@ -6,128 +6,28 @@
 
 from __future__ import annotations
 
-import json
 import types
 import typing as t
-from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import pytest
-from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+from one_server import LASTING, Driven, Starter, starter
 
 from ansible_collections.aovpn.ikev2.plugins.action import rras_default_gateway, rras_ike_limit
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows import server_action
-from lab import clock as lab_clock
 from lab.system import find_value
-from lab.windows import APPLY, IKE_LIMIT, IKEEXT_KEY, MARKER_KEY, WindowsHost
-from lab.winrm import Died, Work
+from lab.windows import APPLY, IKE_LIMIT, IKEEXT_KEY, MARKER_KEY
+from lab.winrm import Died
 
 OLD, NEW, PEER = "10.10.0.254", "10.10.0.1", "172.16.0.9"
 TIMEOUT = 10
-GATEWAY: dict[str, t.Any] = {"gateway": NEW, "rollback_timeout": TIMEOUT}
-
-
-@dataclass
-class Clock:
-    """A clock that nobody waits for. It stands in for the module time here, and for the lab's clock."""
-
-    seconds: float = 1_000_000.0
-    passes: Callable[[], t.Any] = lambda: None
-
-    def time(self) -> float:
-        """Return the time."""
-        return self.seconds
-
-    monotonic = time
-
-    def sleep(self, seconds: float) -> None:
-        """Let time pass, and whatever happens meanwhile."""
-        self.seconds += seconds
-        self.passes()
-
-
-@dataclass
-class Server:
-    """A server, and what happens to the calls that reach it. ``fault`` strikes call number ``at``, counted from 0.
-
-    ``looked``: whether the last call that read had an answer.
-    """
-
-    host: WindowsHost
-    clock: Clock
-    fault: str = ""
-    at: int = -1
-    calls: list[str] = field(default_factory=list)
-    looked: bool = False
-
-    def execute(self, module_name: str, module_args: dict[str, t.Any], **_dummy: t.Any) -> dict[str, t.Any]:
-        """Run a module as ActionBase does: in a tenth of a second, or two seconds where there is not an answer."""
-        number, name = len(self.calls), module_name.rpartition(".")[2]
-        self.calls.append(self.host.labels(Work("MODULE", name, module_args)).get("script", name))
-        self.clock.sleep(0.1)
-        struck = number == self.at or (number > self.at >= 0 and self.fault in LASTING)
-        if self.calls[-1].startswith("read"):
-            self.looked = not struck
-        if struck and self.fault in ("refused", "broken"):
-            return {"failed": True, "msg": "the lab refuses this"}
-        lost = AnsibleConnectionFailure("the lab does not answer")
-        if struck and (self.fault in ("before", "gone") or number > self.at):
-            self.clock.sleep(2)
-            raise lost
-        frame = {"_ansible_check_mode": False, "_ansible_module_name": module_name, "_ansible_inject_invocation": False}
-        answer = self.host.module(name, {**frame, **module_args})
-        if struck:
-            raise lost
-        return answer
-
-    def run(self, plugin: types.ModuleType, check_mode: bool = False, **options: t.Any) -> dict[str, t.Any]:
-        """Run an action with these options, and return its result."""
-        shell = types.SimpleNamespace(_IS_WINDOWS=True, tmpdir="C:\\Temp")
-        connection = types.SimpleNamespace(_shell=shell, get_option=lambda _name: 5986)
-        task = types.SimpleNamespace(args=options, check_mode=check_mode, async_val=0, action="test")
-        action = plugin.ActionModule(task, connection, None, None, None, None)
-        action._execute_module, action._load_name = self.execute, "test"
-        try:
-            result: dict[str, t.Any] = action.run(task_vars={"inventory_hostname": "rras1"})
-        except AnsibleActionFail as error:
-            result = {**error.result, "failed": True, "msg": str(error)}
-        # Plain values, as they reach the playbook.
-        return t.cast("dict[str, t.Any]", json.loads(json.dumps(result)))
-
-    def table(self) -> set[tuple[t.Any, ...]]:
-        """Return all routes of both stores."""
-        routes = self.host.state["routes"]
-        return {(store, item["dest"], item["next_hop"], item["metric"]) for store in routes for item in routes[store]}
-
-    def limit(self) -> tuple[t.Any, ...]:
-        """Return the limit in the registry, the one that IKEEXT has read, and how often it was started."""
-        value = find_value(self.host.state, IKEEXT_KEY, IKE_LIMIT)
-        ikeext = self.host.state["services"]["IKEEXT"]
-        return value["data"] if value else None, ikeext["ike_limit"], ikeext["starts"], ikeext["state"]
-
-
-Starter: t.TypeAlias = "Callable[..., Server]"
+GATEWAY: dict[str, t.Any] = {"gateway": NEW, "preserve_routes": [], "rollback_timeout": TIMEOUT}
 
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> Starter:
     """Return what makes a server without connections: one with a peer by the old gateway, and without tunnels."""
-
-    def start(fault: str = "", at: int = -1, host: WindowsHost | None = None) -> Server:
-        clock = Clock()
-        for module in (rras_default_gateway, rras_ike_limit, server_action):
-            monkeypatch.setattr(module, "time", clock)
-        monkeypatch.setattr(lab_clock, "now", clock.time)
-        if host is None:
-            host = WindowsHost("rras1", 1)
-            host.state |= {"radius_servers": [PEER], "sas": []}
-        clock.passes = host.tasks.run_due
-        return Server(host, clock, fault, at)
-
-    return start
+    return starter(monkeypatch)
 
 
-LASTING = ("gone", "gone_after", "broken")
 FAULTS = ("before", "after", "refused", *LASTING)
 CHANGES = {("0.0.0.0/0", OLD, NEW), (f"{PEER}/32", None, OLD)}
 
@@ -137,7 +37,7 @@ def listed(result: dict[str, t.Any]) -> set[tuple[t.Any, ...]]:
     return {(change["id"], change["before"], change["after"]) for change in result["changes"]}
 
 
-def judge(server: Server, result: dict[str, t.Any], before: t.Any, now: t.Any) -> bool:
+def judge(server: Driven, result: dict[str, t.Any], before: t.Any, now: t.Any) -> bool:
     """Check that a result agrees with the server; return whether the state is known."""
     failed = bool(result.get("failed") or result.get("unreachable"))
     state = result["final_state"]
@@ -209,7 +109,7 @@ def test_a_rollback_that_does_not_end_is_reported(started: Starter) -> None:
 def test_a_gateway_that_does_not_answer_is_refused_before_anything_changes(started: Starter, check_mode: bool) -> None:
     server = started()
     before = server.table()
-    result = server.run(rras_default_gateway, check_mode, gateway="10.10.0.99")
+    result = server.run(rras_default_gateway, check_mode, gateway="10.10.0.99", preserve_routes=[])
     assert "gateway_not_answering: Nobody answers for 10.10.0.99 on the interface External" in result["msg"]
     assert (result["final_state"], result["changes"], server.calls) == ("unchanged", [], ["read_network.ps1"])
     assert server.table() == before
@@ -217,6 +117,7 @@ def test_a_gateway_that_does_not_answer_is_refused_before_anything_changes(start
     if not check_mode:
         accepted: dict[str, t.Any] = {
             "gateway": "10.10.0.99",
+            "preserve_routes": [],
             "rollback_timeout": TIMEOUT,
             "accept": ["gateway_not_answering"],
         }

@@ -120,7 +120,7 @@ def test_the_dead_mans_switch_moves_the_real_route_and_moves_it_back(broken: Sit
     host.state["sessions"][0] |= {"remote_address": "172.16.0.50", "local_port": 8443}
     host.state["gateways"]["10.10.0.1"] = []
     impatient = {"ansible_winrm_operation_timeout_sec": 1, "ansible_winrm_read_timeout_sec": 2}
-    options = {"gateway": "10.10.0.1", "rollback_timeout": 6}
+    options = {"gateway": "10.10.0.1", "preserve_routes": [], "rollback_timeout": 6}
     task = ("rras1", "-m", "aovpn.ikev2.rras_default_gateway", "-a", json.dumps(options), "-e", json.dumps(impatient))
     seen = [gateway(broken, host)]
     with ThreadPoolExecutor(max_workers=1) as pool:

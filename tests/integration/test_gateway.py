@@ -44,6 +44,7 @@ STEPS = {
 }
 """The script of each step, and how many runs of the same script come before it."""
 TIMEOUT = 45
+WANTED = {"gateway": NEW, "preserve_routes": [], "rollback_timeout": TIMEOUT}
 ROUTE = {"store": "ActiveStore", "destination": "0.0.0.0/0", "interface_index": 4, "metric": 256}
 
 
@@ -66,7 +67,7 @@ def started(servers: t.Callable[..., Ansible]) -> t.Callable[..., Ansible]:
         play = {
             "hosts": "rras",
             "gather_facts": False,
-            "tasks": [{"aovpn.ikev2.rras_default_gateway": {"gateway": NEW, "rollback_timeout": TIMEOUT}}],
+            "tasks": [{"aovpn.ikev2.rras_default_gateway": {**WANTED}}],
         }
         (ansible.folder / "play.yml").write_text(yaml.safe_dump([play]), encoding="utf-8")
         return ansible
@@ -435,8 +436,7 @@ def test_gathered_check_mode_and_the_real_run_list_the_same_changes(started: t.C
         "mere_user": CHANGES[:1],
         "psrp": CHANGES,
     }
-    wanted = {"gateway": NEW, "rollback_timeout": TIMEOUT}
-    for file, options in {"look.yml": {**wanted, "state": "gathered"}, "bare.yml": {"state": "gathered"}}.items():
+    for file, options in {"look.yml": {**WANTED, "state": "gathered"}, "bare.yml": {"state": "gathered"}}.items():
         tasks = [{"aovpn.ikev2.rras_default_gateway": options}]
         frame = {"hosts": "rras", "gather_facts": False, "tasks": tasks}
         (ansible.folder / file).write_text(yaml.safe_dump([frame]), encoding="utf-8")

@@ -370,6 +370,23 @@ def get_dns_servers(state: State, parameters: Parameters, set_name: str) -> list
     return _select("MSFT_DNSClientServerAddress", found, parameters, "AddressFamily")
 
 
+def network_of(state: State, nic: dict[str, t.Any]) -> str:
+    """Return what Windows calls the network on a card: behind a gateway that is in ``state["new_networks"]``, it is another, new one."""
+    hops = [
+        route["next_hop"]
+        for route in state["routes"]["active"]
+        if (route["dest"], route["if_index"]) == ("0.0.0.0/0", nic["if_index"])
+    ]
+    new = [hop for hop in hops if hop in state.get("new_networks", [])]
+    return f"{nic['alias']} behind {new[0]}" if new else str(nic["alias"])
+
+
+def category_of(state: State, nic: dict[str, t.Any]) -> str:
+    """Return the category of the network on a card: a new one is public until somebody says otherwise."""
+    network = network_of(state, nic)
+    return str(state.get("categories", {}).get(network, "Private" if network == nic["alias"] else "Public"))
+
+
 def _profiles(state: State) -> list[Object]:
     return [
         instance(
@@ -379,7 +396,7 @@ def _profiles(state: State) -> list[Object]:
                 "Name": state.get("networks", {}).get(nic["alias"], "Network"),
                 "InterfaceAlias": nic["alias"],
                 "InterfaceIndex": nic["if_index"],
-                "NetworkCategory": state.get("categories", {}).get(nic["alias"], "Private"),
+                "NetworkCategory": category_of(state, nic),
                 "IPv4Connectivity": "LocalNetwork",
                 "IPv6Connectivity": "NoTraffic",
             },
@@ -417,7 +434,8 @@ def set_profile(state: State, parameters: Parameters, set_name: str) -> list[Obj
                 "MI RESULT 2",
                 "MSFT_NetConnectionProfile",
             )
-        state.setdefault("categories", {})[each["properties"]["InterfaceAlias"]] = category
+        (nic,) = [nic for nic in state["nics"] if nic["alias"] == each["properties"]["InterfaceAlias"]]
+        state.setdefault("categories", {})[network_of(state, nic)] = category
     return []
 
 

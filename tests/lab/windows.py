@@ -33,6 +33,7 @@ from pathlib import Path
 
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.commands import rollback_command
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.steps import Step
+from lab.cmdlets_network import category_of
 from lab.core import CertificateAuthority, State
 from lab.errors import CmdletError
 from lab.shell import NoPowerShell, shell
@@ -435,6 +436,7 @@ class WindowsHost(WinRMHost):
             "ansible_user": self.username,
             "ansible_password": self.password,
             "rras_gateway": "10.10.0.1",
+            "rras_preserve_routes": [],  # internal networks have a route of their own
         }
 
     def start(self, ca: CertificateAuthority) -> None:
@@ -477,7 +479,16 @@ class WindowsHost(WinRMHost):
     def is_dark(self) -> bool:
         """Report whether nobody reaches the host now: for a while, or because its answers leave by a dead gateway, or by none."""
         manager = ipaddress.IPv4Address(self.state["sessions"][0]["remote_address"])
-        return super().is_dark() or not self.reaches(manager)
+        return super().is_dark() or not self.reaches(manager) or self.is_shut_out(manager)
+
+    def is_shut_out(self, address: ipaddress.IPv4Address) -> bool:
+        """Report whether the firewall keeps an address from WinRM: on a card whose network is public, only the local subnet may use it."""
+        local = self.state["sessions"][0]["local_address"]
+        for nic in self.state["nics"]:
+            card = ipaddress.IPv4Interface(nic["address"])
+            if str(card.ip) == local and category_of(self.state, nic) == "Public":
+                return address not in card.network
+        return False
 
     def reaches(self, address: ipaddress.IPv4Address) -> bool:
         """Report whether packets to an address get there: by a subnet of the host, or by a router that lives and forwards them."""

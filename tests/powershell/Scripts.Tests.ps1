@@ -160,6 +160,14 @@ Describe 'change_routes.ps1' {
         Should -Invoke New-ItemProperty -Times 1 -Exactly -ParameterFilter { $Value.Count -eq 0 }
     }
 
+    It 'remembers the gateways that were replaced' {
+        Mock Get-NetRoute { Write-CimError 'no route' $PesterBoundParameters 'CmdletizationQuery_NotFound' }
+        Mock Test-Path { $true } -ParameterFilter { $LiteralPath -like 'HKLM:*' }
+        Mock New-ItemProperty { $null }
+        & "$scripts/change_routes.ps1" -Steps @() -Former '10.10.0.254 10.10.0.1 External'
+        Should -Invoke New-ItemProperty -Times 1 -Exactly -ParameterFilter { $Name -eq 'FormerGateways' -and $Value[0] -eq '10.10.0.254 10.10.0.1 External' }
+    }
+
     Context 'as a rollback' {
         BeforeAll {
             Mock Get-NetRoute { New-Route '10.10.0.1' }
@@ -306,6 +314,47 @@ Describe 'end_change.ps1' {
     }
 }
 
+Describe 'keep_network.ps1' {
+    BeforeAll {
+        Mock Set-NetConnectionProfile { $null }
+        Mock Start-Sleep { $null }
+    }
+
+    It 'sets the category of a network that is <Is> <Times> times' -ForEach @{ Is = 'Public'; Times = 3 }, @{ Is = 'Private'; Times = 0 }, @{ Is = 'DomainAuthenticated'; Times = 0 } {
+        Mock Get-NetConnectionProfile { [pscustomobject]@{ NetworkCategory = $is } }
+        & "$scripts/keep_network.ps1" -Alias 'External' -Category 'Private' -Seconds 3
+        Should -Invoke Set-NetConnectionProfile -Times $Times -Exactly -ParameterFilter { $InterfaceAlias -eq 'External' -and $NetworkCategory -eq 'Private' }
+    }
+
+    It 'waits where there is no network' {
+        Mock Get-NetConnectionProfile { Write-CimError 'none' $PesterBoundParameters 'CmdletizationQuery_NotFound_InterfaceAlias' }
+        & "$scripts/keep_network.ps1" -Alias 'External' -Category 'Private' -Seconds 2
+        Should -Invoke Start-Sleep -Times 2 -Exactly
+    }
+
+    It 'fails where it cannot ask' {
+        Mock Get-NetConnectionProfile { Write-CimError 'no RPC' $PesterBoundParameters 'HRESULT 0x800706ba' }
+        { & "$scripts/keep_network.ps1" -Alias 'External' -Category 'Private' -Seconds 2 } | Should -Throw 'no RPC'
+    }
+}
+
+Describe 'test_connection.ps1' {
+    BeforeAll { Mock Test-NetConnection { $true } }
+
+    It 'tries an address of IPv4' {
+        & "$scripts/test_connection.ps1" -HostName '192.0.2.7' -Port 443
+        $Ansible.Result.address | Should -Be '192.0.2.7'
+        $Ansible.Result.accepted | Should -BeTrue
+        Should -Invoke Test-NetConnection -Times 1 -Exactly -ParameterFilter { $ComputerName -eq '192.0.2.7' -and $Port -eq 443 }
+    }
+
+    It 'tries nothing where there is no address of IPv4' {
+        & "$scripts/test_connection.ps1" -HostName '2001:db8::1' -Port 443
+        $Ansible.Result.accepted | Should -BeFalse
+        Should -Invoke Test-NetConnection -Times 0 -Exactly
+    }
+}
+
 Describe 'the scripts that read' {
     It '<_> changes nothing, gives a result and hides no error, on this very machine' -ForEach 'read_network.ps1', 'read_vpn.ps1' {
         & "$scripts/$_" -ErrorVariable failed
@@ -338,7 +387,8 @@ Describe 'the scripts that read' {
             Mock Get-NetRoute { [pscustomobject]@{ DestinationPrefix = '::/0'; NextHop = 'fe80::1'; InterfaceIndex = 4; RouteMetric = 256 } }
             Mock Get-NetNeighbor { [pscustomobject]@{ InterfaceIndex = 4; LinkLayerAddress = '00-00-5E-00-53-01'; State = 'Reachable' } }
             Mock Test-Connection { $false }
-            Mock Get-NetTCPConnection { [pscustomobject]@{ RemoteAddress = '192.0.2.7' } }
+            Mock Get-NetConnectionProfile { [pscustomobject]@{ InterfaceIndex = 4; NetworkCategory = 'Private' } }
+            Mock Get-NetTCPConnection { [pscustomobject]@{ LocalPort = 3389; RemoteAddress = '192.0.2.7' } }
             Mock Get-CimInstance { [pscustomobject]@{ PartOfDomain = $true; Domain = 'no.such.name.invalid' } } -ParameterFilter { $ClassName -eq 'Win32_ComputerSystem' }
             Mock Get-ScheduledTask { New-Task 'Ready' }
             Mock Get-ScheduledTaskInfo { [pscustomobject]@{ NextRunTime = (Get-Date).AddSeconds(60); LastTaskResult = 267009; LastRunTime = $null } }

@@ -94,10 +94,13 @@ def _server_obstacles(site: Site, item: VpnServer) -> list[str]:
         found.append(f"{finding.code}: {finding.message} {finding.remedy}")
     halves = {"gateway": site.selected.gateways, "limit": site.selected.limits}
     if item.first and any(halves.values()) and not site.keeps_gateway(item):
+        gateway = _gateway_due(site, item)
         found += [
             f"{finding.code}: {finding.message} {finding.remedy}"
             for finding in item.first.findings
-            if finding.code == "change_refused" and finding.code not in item.accept
+            if finding.severity == "blocker"
+            and (gateway or finding.code == "change_refused")
+            and finding.code not in item.accept
         ]
     return found
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import base64
 import json
 import typing as t
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.errors import PlanError
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.steps import Step
@@ -31,20 +32,30 @@ def lines(steps: Iterable[Step]) -> list[str]:
     return [step.line for step in steps]
 
 
-def apply_command(switch: Iterable[Step]) -> str:
+KEPT_FOR = 60
+"""For how many seconds a network keeps its category: Windows finds out within some seconds which network it is."""
+
+
+def apply_command(switch: Iterable[Step], private: str = "") -> str:
     """Return the command that switches the gateway, and does nothing unless the rollback is armed.
 
-    :raises PlanError: if there are too many steps.
-    """
-    return _encoded(_call("change_routes.ps1", {"Steps": lines(switch)}, "-Armed"))
-
-
-def rollback_command(steps: Iterable[Step], remember: Iterable[str]) -> str:
-    """Return the command that restores the old routes, and ends the change.
+    ``private``: an interface whose network stays private.
 
     :raises PlanError: if there are too many steps.
     """
-    restored = {"Steps": lines(steps), "Remember": [*remember]}
+    kept = {"Alias": private, "Category": "Private", "Seconds": KEPT_FOR}
+    after = _call("keep_network.ps1", kept, "") if private else ""
+    return _encoded(_call("change_routes.ps1", {"Steps": lines(switch)}, "-Armed") + after)
+
+
+def rollback_command(
+    steps: Iterable[Step], remember: Iterable[str], more: Mapping[str, t.Any] = MappingProxyType({})
+) -> str:
+    """Return the command that restores the old routes, and ends the change. ``more``: what else change_routes.ps1 is given.
+
+    :raises PlanError: if there are too many steps.
+    """
+    restored = {"Steps": lines(steps), "Remember": [*remember], **more}
     return _encoded(_call("change_routes.ps1", restored, "-RollBack") + _call("end_change.ps1", {}, "-RollBack"))
 
 

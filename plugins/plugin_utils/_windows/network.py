@@ -98,6 +98,9 @@ class Network:
     ``peers`` are the addresses that have to stay reachable: management sessions, DNS, domain controllers, RADIUS.
     ``remote_access`` is the start type of the service RemoteAccess, None if there is no such service. ``remembered``: the
     routes other than default routes that this collection has added, as the server keeps them in its registry; see Network.line.
+    ``former``: the gateways that it had, in the same place; see preserve.Former. ``sessions``: the peers that are known only because they manage the
+    server now; ``connections``: all that are connected to it.
+    ``categories``: the index of each interface that has a network, and that one's category for the firewall.
     ``unread``: what could not be asked, with the reason. ``answering``: the indexes of the interfaces on which the gateway that is wanted
     has a link-layer address, None if it was not asked for.
     """
@@ -112,6 +115,10 @@ class Network:
     remembered: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
     answering: tuple[int, ...] | None = None
+    former: tuple[str, ...] = ()
+    sessions: tuple[netaddr.IPAddress, ...] = ()
+    connections: tuple[netaddr.IPAddress, ...] = ()
+    categories: tuple[tuple[int, str], ...] = ()
 
     @classmethod
     def parse(cls, raw: t.Any) -> Network:
@@ -142,7 +149,7 @@ class Network:
                     )
                     for item in raw["routes"]
                 ),
-                tuple(netaddr.IPAddress(text) for text in raw["peers"] if ":" not in text),
+                _addresses(raw["peers"]),
                 tuple(
                     (str(item["next_hop"]), int(item["interface_index"]), int(item["metric"]))
                     for item in raw["ipv6_defaults"]
@@ -155,6 +162,10 @@ class Network:
                 None
                 if raw.get("neighbors") is None
                 else tuple(int(item["interface_index"]) for item in raw["neighbors"] if _is_alive(item)),
+                tuple(map(str, raw.get("former", ()))),
+                _addresses(raw.get("sessions", ())),
+                _addresses(raw.get("connections", ())),
+                tuple((int(item["interface_index"]), str(item["category"])) for item in raw.get("networks", ())),
             )
         except NOT_UNDERSTOOD as error:
             raise PlanError(f"The server's network cannot be read ({type(error).__name__}: {error}).") from error
@@ -188,6 +199,10 @@ class Network:
     def alias(self, index: int) -> str:
         """Return an interface's name: an index means nothing to a user, and may belong to another interface after a restart."""
         return next((interface.alias for interface in self.interfaces if interface.index == index), str(index))
+
+    def is_private(self, interface: Interface) -> bool:
+        """Report whether an interface has a network that somebody once called private, and that is not a domain's."""
+        return (interface.index, "Private") in self.categories
 
     def line(self, key: Key) -> str:
         """Return a route as the server's registry holds it."""
@@ -263,6 +278,11 @@ class Network:
             "administrator": self.administrator,
             "networks": [str(network) for interface in self.interfaces for network in interface.networks],
         }
+
+
+def _addresses(texts: Iterable[str]) -> tuple[netaddr.IPAddress, ...]:
+    """Return those of IPv4."""
+    return tuple(netaddr.IPAddress(text) for text in texts if ":" not in text)
 
 
 def _is_alive(neighbor: Mapping[str, t.Any]) -> bool:

@@ -13,6 +13,14 @@ from dataclasses import dataclass
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import NOT_UNDERSTOOD, Change, Finding
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.errors import PlanError
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.gateway_findings import (
+    answers,
+    default_routes,
+    firewall_profile,
+    lost_routes,
+    not_answering,
+    unknown_gateway,
+)
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.network import (
     ACTIVE,
     DEFAULT,
@@ -23,6 +31,12 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.network impor
     Network,
     Route,
 )
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.preserve import (
+    Former,
+    formers,
+    preserve,
+)
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.probe import Probe
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.steps import (
     BOTH,
     NEW_ROUTE_METRIC,
@@ -30,6 +44,7 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.steps import 
     Step,
     add,
     make,
+    predict,
     remove,
     stores,
 )
@@ -40,14 +55,16 @@ SHORTEST_TIMEOUT, LONGEST_TIMEOUT = 5, 3600
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a task asks for, checked."""
+    """What a task asks for, checked. ``preserve_routes`` is None if nobody said what has to keep the old gateway."""
 
     gateway: netaddr.IPAddress
     interface_alias: str | None = None
     mac: str | None = None
-    preserve_routes: tuple[netaddr.IPNetwork, ...] = ()
+    preserve_routes: tuple[netaddr.IPNetwork, ...] | None = None
     remove_other_defaults: bool = False
     allow_dhcp: bool = False
+    probe: Probe | None = None
+    keep_network_category: bool = False
 
     @classmethod
     def of_options(cls, options: Mapping[str, t.Any]) -> Wanted | None:
@@ -68,9 +85,11 @@ class Wanted:
         gateway: str,
         interface_alias: str | None,
         mac: str | None,
-        preserve_routes: Sequence[str],
+        preserve_routes: Sequence[str] | None,
         remove_other_defaults: bool,
         allow_dhcp: bool,
+        probe: str | None = None,
+        keep_network_category: bool = False,
     ) -> Wanted:
         """Check a task's options.
 
@@ -83,7 +102,7 @@ class Wanted:
         if address.version != 4:
             raise PlanError(f"Option 'gateway' is {gateway}. Only the IPv4 default gateway is managed.")
         prefixes: list[netaddr.IPNetwork] = []
-        for text in preserve_routes:
+        for text in preserve_routes or ():
             try:
                 prefix = netaddr.IPNetwork(text)
             except (ValueError, netaddr.AddrFormatError):
@@ -100,7 +119,11 @@ class Wanted:
                         f"Option 'preserve_routes' contains {prefix} and {other}, which overlap. Give one of them."
                     )
             prefixes.append(prefix)
-        return cls(address, interface_alias, mac, tuple(prefixes), remove_other_defaults, allow_dhcp)
+        kept = None if preserve_routes is None else tuple(prefixes)
+        beyond = None if probe is None else Probe.parse(probe)
+        return cls(
+            address, interface_alias, mac, kept, remove_other_defaults, allow_dhcp, beyond, keep_network_category
+        )
 
 
 def plan_default_gateway(network: Network, wanted: Wanted) -> Plan:
@@ -137,7 +160,6 @@ def plan_default_gateway(network: Network, wanted: Wanted) -> Plan:
     metrics = [*present_in.values(), *(route.metric for route in old if route.interface_index == interface.index)]
     metric = metrics[0] if metrics else NEW_ROUTE_METRIC
 
-    preserve = _preserve(network, wanted, old)
     switch, keep = [], []
     if ACTIVE not in present_in:
         switch.append(Step("add", ACTIVE, DEFAULT, gateway, interface.index, metric))
@@ -146,23 +168,24 @@ def plan_default_gateway(network: Network, wanted: Wanted) -> Plan:
         keep.append(Step("add", BOTH, DEFAULT, gateway, interface.index, metric))
     keep += [Step("remove", PERSISTENT, DEFAULT, route.next_hop, route.interface_index) for route in old_persistent]
 
-    findings = _default_findings(network, interface, wanted)
+    lost = _lost(network, switch, gateway)
+    former = formers(network, gateway, lost)
+    declared = wanted.preserve_routes or ()
+    kept, unknown = preserve(network, switch, gateway, declared, former)
+
+    findings = default_routes(network, interface, gateway, wanted.remove_other_defaults)
     if (switch or keep) and not answers(network, interface):
-        findings.append(
-            Finding(
-                "gateway_not_answering",
-                "blocker",
-                gateway,
-                f"Nobody answers for {gateway} on the interface {interface.alias}: the server asked for its link-layer address and got none.",
-                "Check the address of the load balancer, and that it is up. Or add the code to 'accept'.",
-            )
-        )
-    return Plan.of(network, preserve, switch, keep, findings)
-
-
-def answers(network: Network, interface: Interface) -> bool:
-    """Report whether the gateway that is wanted answers on an interface, or was not asked."""
-    return network.answering is None or interface.index in network.answering
+        findings.append(not_answering(gateway, interface))
+    elif (switch or keep) and wanted.probe:
+        after = predict(network, (*kept, *switch, *keep))
+        findings += filter(None, [wanted.probe.elsewhere(after, gateway)])
+    if switch and not wanted.keep_network_category:
+        findings += firewall_profile(network, interface)
+    if lost and wanted.preserve_routes is None:
+        findings.append(lost_routes(network, lost, gateway))
+    if unknown:
+        findings.append(unknown_gateway(unknown, declared, gateway))
+    return Plan.of(network, kept, switch, keep, findings, map(str, former))
 
 
 def survey_default_gateway(network: Network, wanted: Wanted | None) -> Plan:
@@ -223,7 +246,9 @@ def plan_restoration(network: Network, snapshot: Mapping[str, t.Any], allow_dhcp
             raise _dhcp_refusal(interface)
     # The peers' routes stay until the default routes that replace them are in effect.
     switch = [*adding, *reversed(removing)]
-    return Plan.of(network, [], switch, [*keeping, *dropping], _others(network, then, mine))
+    back = {route.next_hop for route in then if route.is_default}
+    former = [text for text in network.former if (line := Former.parse(text)) and line.successor in back]
+    return Plan.of(network, [], switch, [*keeping, *dropping], _others(network, then, mine), former)
 
 
 def choose_interface(interfaces: Iterable[Interface], wanted: Wanted) -> Interface:
@@ -341,64 +366,13 @@ def _others(network: Network, then: Iterable[Route], mine: set[Key]) -> list[Fin
     ]
 
 
-def _preserve(network: Network, wanted: Wanted, old: Sequence[Route]) -> list[Step]:
-    """Keep what uses a default route that will be removed on its gateway: declared prefixes, management peers, DNS servers."""
-    steps = {}
-    for prefix in [*wanted.preserve_routes, *(netaddr.IPNetwork(peer) for peer in network.peers)]:
-        route = network.route_to(prefix)
-        if route is not None and route in old:
-            steps[str(prefix)] = Step("add", BOTH, str(prefix), route.next_hop, route.interface_index)
-    return list(steps.values())
-
-
-def _default_findings(network: Network, interface: Interface, wanted: Wanted) -> list[Finding]:
-    findings = [
-        Finding(
-            "ipv6_default_route",
-            "info",
-            network.alias(index),
-            f"There is an IPv6 default route via {next_hop}. It is left alone, because only IPv4 is managed.",
-            "If clients connect over IPv6, make sure that replies to them also go through the load balancer.",
-        )
-        for next_hop, index, _metric in network.ipv6_defaults
-    ]
-    halves: dict[tuple[str, int], set[str]] = {}
-    for route in network.routes:
-        if route.destination.prefixlen == 1:
-            halves.setdefault((route.next_hop, route.interface_index), set()).add(str(route.destination))
-    findings += [
-        Finding(
-            "other_default_route",
-            "warning",
-            network.alias(index),
-            f"The routes 0.0.0.0/1 and 128.0.0.0/1 via {next_hop} together take all replies to clients, whatever the default route is.",
-            "Remove them, unless that is the load balancer.",
-        )
-        for (next_hop, index), found in halves.items()
-        if len(found) == 2 and next_hop != str(wanted.gateway)
-    ]
-    if wanted.remove_other_defaults:
-        return findings
-    active, known = network.defaults(), {each.index for each in network.interfaces}
-    keys = {route.key for route in active}
-    others = [*active, *(route for route in network.defaults(PERSISTENT) if route.key not in keys)]
-    return findings + [
-        Finding(
-            "other_default_route",
-            "warning",
-            network.alias(route.interface_index),
-            f"There is another default route via {route.next_hop}"
-            + (
-                ", in the persistent store only: it may be in use after the next restart"
-                if route.key not in keys
-                else ""
-            )
-            + (", on an interface that does not exist now" if route.interface_index not in known else "")
-            + ". If its metric is lower, replies to clients take it.",
-            "Add static routes for internal networks, then remove it, for example with 'remove_other_defaults'.",
-        )
-        for route in others
-        if route.interface_index != interface.index
+def _lost(network: Network, switch: Sequence[Step], gateway: str) -> list[Route]:
+    """Return the default routes that are removed, and the one in use if the new one is preferred to it, the preferred one first."""
+    before, after = network.defaults(), predict(network, switch).defaults()
+    return [
+        route
+        for number, route in enumerate(before)
+        if route not in after or (number == 0 and route != after[0] and after[0].next_hop == gateway)
     ]
 
 

@@ -38,9 +38,11 @@ GATEWAY_ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "gateway": {"type": "str"},
     "interface_alias": {"type": "str"},
     "mac": {"type": "str"},
-    "preserve_routes": {"type": "list", "elements": "str", "default": []},
+    "preserve_routes": {"type": "list", "elements": "str"},
     "remove_other_defaults": {"type": "bool", "default": False},
     "allow_dhcp": {"type": "bool", "default": False},
+    "probe": {"type": "str"},
+    "keep_network_category": {"type": "bool", "default": False},
 }
 """The options that say which default gateway is wanted."""
 

@@ -65,7 +65,7 @@ class Plan:
 
     ``preserve`` only adds; ``switch`` changes the routes in use, in the active store only, so that a reboot undoes it;
     ``keep`` makes them persistent once they have been seen to work. ``rollback`` restores the old routes, wherever the change ended.
-    ``remember``: the routes of this collection once the steps are done.
+    ``remember``: the routes of this collection once the steps are done; ``former``: the gateways that were replaced, see preserve.Former.
     """
 
     preserve: tuple[Step, ...] = ()
@@ -73,6 +73,7 @@ class Plan:
     keep: tuple[Step, ...] = ()
     rollback: tuple[Step, ...] = ()
     remember: tuple[str, ...] = ()
+    former: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     changes: tuple[Change, ...] = ()
 
@@ -84,6 +85,7 @@ class Plan:
         switch: Sequence[Step],
         keep: Sequence[Step],
         findings: Iterable[Finding],
+        former: Iterable[str] = (),
     ) -> Plan:
         """Add to the steps their rollback, the routes to remember, what they change, and the names of their interfaces."""
 
@@ -100,6 +102,7 @@ class Plan:
             named(keep),
             named(_rollback(network, steps)),
             tuple(sorted(active & (added | {*network.remembered}))),
+            tuple(former) if steps else network.former,
             (*network.pending_findings(), *findings),
             changes_between(network, after, steps),
         )

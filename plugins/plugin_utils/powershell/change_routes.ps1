@@ -5,13 +5,14 @@
 # Adds and removes the IPv4 routes in $Steps, in this order. Steps that are already done are skipped. Decides nothing: the plan was made on the controller.
 # A step is a line: 'add' or 'remove', 'ActiveStore', 'PersistentStore' (remove only) or 'both' (add only), prefix, next hop, metric, interface.
 # An interface is known by its alias, because its index may be another one after a restart. One without an alias is known by its index.
-# $Remember, if given: the routes that are this collection's own from now on, for the registry.
+# $Remember and $Former, if given: the routes that are this collection's own from now on, and the gateways that it has replaced, for the registry.
 # $Armed: stop as soon as the rollback is not waiting any more, because nothing would undo later changes.
 # $RollBack: $Steps undo a change. End the task that makes it first, and see at the end that they were carried out.
 [CmdletBinding()]
 param(
     [Parameter(Mandatory = $true)][AllowEmptyCollection()][string[]]$Steps,
     [AllowEmptyCollection()][string[]]$Remember,
+    [AllowEmptyCollection()][string[]]$Former,
     [switch]$Armed,
     [switch]$RollBack
 )
@@ -35,15 +36,18 @@ function Read-Route {
     $found
 }
 function Set-Memory {
-    $memory = 'HKLM:\SOFTWARE\aovpn.ikev2'
-    if (-not (Test-Path -LiteralPath $memory)) { $null = New-Item -Path $memory }
-    $null = New-ItemProperty -LiteralPath $memory -Name 'AddedRoutes' -PropertyType MultiString -Value ([string[]]@($Remember)) -Force
+    $key = 'HKLM:\SOFTWARE\aovpn.ikev2'
+    if ($memory.Count -and -not (Test-Path -LiteralPath $key)) { $null = New-Item -Path $key }
+    foreach ($each in $memory.GetEnumerator()) { $null = New-ItemProperty -LiteralPath $key -Name $each.Key -PropertyType MultiString -Value ([string[]]@($each.Value)) -Force }
 }
 function Assert-Armed {
     $state = [string](Get-ScheduledTask -TaskName 'aovpn.ikev2 rollback').State
     if ($state -ne 'Ready') { throw "The rollback is not waiting any more: its task is $($state.ToLowerInvariant())." }
 }
 
+$memory = @{}
+if ($PSBoundParameters.ContainsKey('Remember')) { $memory['AddedRoutes'] = $Remember }
+if ($PSBoundParameters.ContainsKey('Former')) { $memory['FormerGateways'] = $Former }
 $indexes = @{}
 foreach ($interface in Get-NetIPInterface -AddressFamily IPv4) { $indexes[[string]$interface.InterfaceAlias] = [uint32]$interface.InterfaceIndex }
 $known = 'add ActiveStore', 'add both', 'remove ActiveStore', 'remove PersistentStore'
@@ -58,7 +62,7 @@ $parsed = @(foreach ($line in $Steps) {
 
 if ($Armed) { Assert-Armed }
 # Before the routes: if this is interrupted, an added route is still known as our own.
-if ($PSBoundParameters.ContainsKey('Remember') -and -not $RollBack) { Set-Memory }
+if (-not $RollBack) { Set-Memory }
 if ($RollBack -and (Get-Existing -Query { Get-ScheduledTask -TaskName 'aovpn.ikev2 apply' })) {
     Stop-ScheduledTask -TaskName 'aovpn.ikev2 apply'
     Unregister-ScheduledTask -TaskName 'aovpn.ikev2 apply' -Confirm:$false
@@ -100,5 +104,5 @@ if ($RollBack) {
         if ($table.ContainsKey($each.Key) -ne $each.Value) { throw "The routes were restored, but then changed again: $($each.Key)" }
     }
     # Only the routes matter: nothing else is a reason to stay armed.
-    try { if ($PSBoundParameters.ContainsKey('Remember')) { Set-Memory } } catch { Write-Verbose -Message $_ }
+    try { Set-Memory } catch { Write-Verbose -Message $_ }
 }

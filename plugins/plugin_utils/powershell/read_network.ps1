@@ -62,14 +62,16 @@ $neighbors = if ($Gateway) {
 }
 
 $unread = @()
-$peers = @(Get-Existing -Query { Get-NetTCPConnection -State Established -LocalPort ($Ports + 3389) } | ForEach-Object -Process { $_.RemoteAddress })
-$peers += @(Get-DnsClientServerAddress -AddressFamily IPv4 | ForEach-Object -Process { $_.ServerAddresses })
+$connections = @(Get-Existing -Query { Get-NetTCPConnection -State Established })
+$sessions = @($connections | Where-Object -FilterScript { $_.LocalPort -in ($Ports + 3389) } | ForEach-Object -Process { $_.RemoteAddress } | Sort-Object -Unique)
+$peers = $sessions + @(Get-DnsClientServerAddress -AddressFamily IPv4 | ForEach-Object -Process { $_.ServerAddresses })
 $names = @(Get-CimInstance -ClassName Win32_ComputerSystem | Where-Object -Property PartOfDomain | ForEach-Object -Process { $_.Domain })
 try { $names += @(Get-RemoteAccessRadius | ForEach-Object -Process { $_.ServerName }) } catch { $unread += "the RADIUS servers: $_" }
 foreach ($name in $names) {
     try { $peers += @([System.Net.Dns]::GetHostAddresses($name) | ForEach-Object -Process { $_.IPAddressToString }) } catch { $unread += "the addresses of ${name}: $_" }
 }
 
+$networks = foreach ($network in Get-Existing -Query { Get-NetConnectionProfile }) { @{ interface_index = [int]$network.InterfaceIndex; category = [string]$network.NetworkCategory } }
 $user = [Security.Principal.WindowsPrincipal][Security.Principal.WindowsIdentity]::GetCurrent()
 $remoteAccess = Get-Existing -Query { Get-Service -Name RemoteAccess }
 # The information of a task is no query: it needs one that exists.
@@ -84,6 +86,9 @@ $Ansible.Result = @{
     routes = @($routes)
     ipv6_defaults = @($ipv6)
     peers = @($peers | Where-Object -FilterScript { $_ } | Sort-Object -Unique)
+    sessions = $sessions
+    networks = @($networks)
+    connections = @($connections | ForEach-Object -Process { $_.RemoteAddress } | Sort-Object -Unique)
     administrator = $user.IsInRole([Security.Principal.WindowsBuiltInRole]::Administrator)
     remote_access = if ($remoteAccess) { ([string]$remoteAccess.StartType).ToLowerInvariant() } else { $null }
     pending = if ($rollback) {
@@ -96,4 +101,5 @@ $Ansible.Result = @{
     neighbors = if ($Gateway) { , @($neighbors) } else { $null }
     unread = @($unread)
     remembered = @(if ($memory) { $memory.GetValue('AddedRoutes', @()) })
+    former = @(if ($memory) { $memory.GetValue('FormerGateways', @()) })
 }

@@ -206,6 +206,18 @@ def test_what_a_server_refuses_is_found_before_anything_is_changed() -> None:
     )
 
 
+def test_what_blocks_a_gateway_is_found_before_anything_is_changed_and_does_not_block_a_limit() -> None:
+    raw = found()
+    raw["servers"]["rras1"]["facts"]["findings"] = [
+        finding("internal_routes_lost", object="10.10.0.254", message="All.")
+    ]
+    failure = judged(raw).hosts["rras1"].failure
+    assert failure is not None
+    assert "because of internal_routes_lost: All." in failure.msg
+    raw["servers"]["rras1"]["facts"]["changes"] = []
+    assert judged(raw).hosts["rras1"].failure is None
+
+
 def test_the_first_failure_ends_the_changes_of_all_that_depend_on_it() -> None:
     raw = found()
     failed = after(raw, "rras1", "rras_gateway_result", UNDONE)

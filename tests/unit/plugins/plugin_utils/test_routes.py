@@ -328,7 +328,7 @@ def test_whatever_had_to_stay_reachable_stays_so(before: Network, ask: Wanted) -
     plan = plan_default_gateway(before, ask)
     after = predict(before, plan.steps)
     replaced = {(step.next_hop, step.interface_index) for step in plan.switch if step.action == "remove"}
-    kept = [*map(str, before.peers), *(str(prefix[1]) for prefix in ask.preserve_routes)]
+    kept = [*map(str, before.peers), *(str(prefix[1]) for prefix in ask.preserve_routes or ())]
     for address in kept:
         if way(before.routes, address) in replaced:
             assert way(after.routes, address) == way(before.routes, address)
@@ -357,6 +357,21 @@ def test_the_rollback_restores_from_any_point(before: Network, ask: Wanted, done
     assert set(predict(found, plan.rollback).routes) == set(before.routes)
 
 
+@settings(max_examples=500)
+@given(tables(), ASKED, ASKED)
+def test_a_second_run_finds_nothing_and_a_later_wish_is_met_by_what_is_remembered(
+    before: Network, ask: Wanted, later: Wanted
+) -> None:
+    changed = before
+    for wish in (ask, ask, later, later):
+        plan = plan_default_gateway(changed, wish)
+        changed = replace(predict(changed, plan.steps), remembered=plan.remember, former=plan.former)
+    assert plan.steps == ()
+    if plan.former and all(item.is_default or item.next_hop != NEW for item in before.routes):
+        for prefix in later.preserve_routes or ():
+            assert way(changed.routes, str(prefix[1])) != (NEW, 4)
+
+
 # Back to a snapshot
 
 
@@ -366,7 +381,7 @@ def test_snapshot_change_and_restoration_give_the_original_table(before: Network
     changed = before
     for wish in (ask, then):
         plan = plan_default_gateway(changed, wish)
-        changed = replace(predict(changed, plan.steps), remembered=plan.remember)
+        changed = replace(predict(changed, plan.steps), remembered=plan.remember, former=plan.former)
     back = plan_restoration(changed, snapshot)
     assert back.preserve == ()
     assert {step.store for step in back.switch} <= {"ActiveStore"}  # so that a reboot undoes what was not confirmed

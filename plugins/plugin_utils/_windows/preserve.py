@@ -1,0 +1,122 @@
+# Copyright (c) 2026, the aovpn.ikev2 authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What keeps using the gateway that a server had before, and which gateway that was. No input or output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.network import (
+    ACTIVE,
+    PERSISTENT,
+    Network,
+    Route,
+)
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.steps import (
+    BOTH,
+    Step,
+    predict,
+    stores,
+)
+
+PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
+"""Addresses that belong to a network of one's own; any other one may be a stranger's tomorrow."""
+
+
+@dataclass(frozen=True)
+class Former:
+    """A gateway that another one has replaced, as the server's registry holds it: ``<gateway> <its successor> <interface>``."""
+
+    next_hop: str
+    successor: str
+    interface: str
+
+    def __str__(self) -> str:
+        return f"{self.next_hop} {self.successor} {self.interface}"
+
+    @classmethod
+    def parse(cls, line: str) -> Former | None:
+        """Read a line of the registry; None if it is something else."""
+        parts = line.split(" ", 2)
+        return cls(*parts) if len(parts) == 3 else None
+
+
+def formers(network: Network, gateway: str, lost: Sequence[Route]) -> tuple[Former, ...]:
+    """Return the gateways that ``gateway`` replaces or has replaced, the preferred one first.
+
+    ``lost``: the default routes in use that will not be used any more. Where one of them leads to a gateway that this collection has set
+    itself, what counts is the one before that.
+    """
+    lines = [line for text in network.former if (line := Former.parse(text))]
+    ours = {line.successor for line in lines}
+    replaced = [_former(network, route, gateway) for route in lost]
+    successors = {gateway, *(line.next_hop for line in replaced)}
+    found = [line for line in replaced if line.next_hop not in ours]
+    found += [replace(line, successor=gateway) for line in lines if line.successor in successors]
+    if usable := [line for line in dict.fromkeys(found) if _leads(network, line)] or replaced:
+        return tuple(usable)
+    # Versions that did not remember the gateway have left routes that name it.
+    guesses = {(hop, alias) for _prefix, hop, alias in (line.split(" ", 2) for line in network.remembered)}
+    guessed = [line for pair in guesses if _leads(network, line := Former(pair[0], gateway, pair[1]))]
+    return tuple(guessed) if len(guessed) == 1 else ()
+
+
+def _former(network: Network, route: Route, gateway: str) -> Former:
+    return Former(route.next_hop, gateway, network.alias(route.interface_index))
+
+
+def _leads(network: Network, line: Former) -> bool:
+    """Report whether a former gateway is still in a subnet of its interface, and not its own successor."""
+    return line.next_hop != line.successor and any(
+        line.next_hop in item for each in network.interfaces if each.alias == line.interface for item in each.networks
+    )
+
+
+def preserve(
+    network: Network,
+    switch: Iterable[Step],
+    gateway: str,
+    declared: Sequence[netaddr.IPNetwork],
+    former: Sequence[Former],
+) -> tuple[list[Step], list[netaddr.IPNetwork]]:
+    """Return the routes that keep declared prefixes and peers on the gateway that they had, and those for which none is known.
+
+    ``switch``: the steps that change the default routes. A route that is missing is added whenever that is seen, also long after the change.
+    A route to a public address is not made persistent: its owner may be somebody else tomorrow.
+    """
+    after = predict(network, switch)
+    ours = {line.successor for text in network.former if (line := Former.parse(text))}
+    made: list[Step] = []
+    unknown = []
+    for prefix in dict.fromkeys([*declared, *(netaddr.IPNetwork(peer) for peer in network.peers)]):
+        now, then = network.route_to(prefix), after.route_to(prefix)
+        lasting = prefix in declared or not _is_passing(network, prefix)
+        if then is not None and not then.is_default:
+            if lasting and then.destination == prefix and _is_half(network, then):
+                made.append(Step("add", BOTH, *then.key, then.metric))
+            continue
+        if then is not None and then.next_hop != gateway and then == now:
+            continue  # by another default route, which stays
+        hop, index = (now.next_hop, now.interface_index) if now else (gateway, 0)
+        if former and hop in {gateway, *ours}:
+            hop = former[0].next_hop
+            index = next(each.index for each in network.interfaces if each.alias == former[0].interface)
+        if hop == gateway:
+            unknown.append(prefix)
+        elif not any(prefix in netaddr.IPNetwork(step.destination) for step in made):
+            made.append(Step("add", BOTH if lasting else ACTIVE, str(prefix), hop, index))
+    return made, unknown
+
+
+def _is_passing(network: Network, peer: netaddr.IPNetwork) -> bool:
+    """Report whether a peer is only known because it is connected now, and has a public address."""
+    return peer.ip in network.sessions and not any(peer in netaddr.IPNetwork(prefix) for prefix in PRIVATE)
+
+
+def _is_half(network: Network, route: Route) -> bool:
+    """Report whether a route of this collection is missing in the persistent store."""
+    return PERSISTENT not in stores(network.routes, route.key) and network.line(route.key) in network.remembered
