@@ -86,7 +86,7 @@ class Rulebook:
         with_token: bool,
     ) -> None:
         self.folder = folder
-        self.token = secrets.token_hex(16)
+        self.token = f"t{secrets.token_hex(16)}"  # not to be read as a number
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
