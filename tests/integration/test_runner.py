@@ -7,9 +7,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
+import os
 import re
 import shutil
+import signal
+import subprocess
 import typing as t
 from dataclasses import dataclass
 from pathlib import Path
@@ -192,6 +196,59 @@ def test_a_cancelled_job_is_rolled_back_from_its_event(launch: t.Callable[..., J
     assert launch("rollback.yml", snapshot=snapshot).artifacts["ikev2_verdict"] == "restored"
     assert lab.settings() == before
     assert launch("remediate.yml").artifacts["ikev2_verdict"] == "clean"
+
+
+def workers() -> list[int]:
+    """Return the workers of the job that is running."""
+
+    def children(parent: int, *more: str) -> list[int]:
+        command = ["pgrep", "-P", str(parent), *more]
+        return [*map(int, subprocess.run(command, capture_output=True, text=True, check=False).stdout.split())]
+
+    return [worker for job in children(os.getpid(), "--full", "ansible-playbook") for worker in children(job)]
+
+
+@pytest.mark.matrix
+def test_a_job_that_is_cancelled_while_a_gateway_changes(launch: t.Callable[..., Job], lab: Lab) -> None:
+    """The container is gone with all that is in it. The server restores its gateway by itself, and the next job waits for that."""
+    before = lab.settings()
+
+    def changing() -> bool:
+        switched = lab.settings()["rras1"] != before["rras1"]
+        # Runner kills a process group. A worker has one of its own, and would go on.
+        for worker in workers() if switched else ():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
+        return switched
+
+    cancelled = launch("remediate.yml", cancel=changing, rras_rollback_timeout=10)
+    assert (cancelled.status, cancelled.artifacts) == ("canceled", {})
+    assert lab.rras1.state["tasks"], "the rollback waits"
+    assert lab.settings() != before
+    back = launch("rollback.yml", snapshot=cancelled.snapshot())
+    assert back.artifacts["ikev2_verdict"] == "restored"
+    assert (lab.settings(), lab.rras1.state["tasks"]) == (before, {})
+    fresh = launch("remediate.yml")
+    assert (fresh.status, fresh.artifacts["ikev2_verdict"]) == ("successful", "clean")
+    assert lab.settings() != before
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize(
+    ("form", "variable"), [("{}.yml", "snapshot"), ("aovpn.ikev2.{}", "ikev2_snapshot")], ids=["wrapper", "by name"]
+)
+def test_a_rollback_runs_as_a_job(launch: t.Callable[..., Job], lab: Lab, form: str, variable: str) -> None:
+    """With a snapshot that somebody pastes: as the answer to the survey's question, or among the variables that the template prompts for."""
+    before = lab.settings()
+    remediated = launch("remediate.yml")
+    after, pasted = lab.settings(), {"snapshot": "", variable: remediated.artifacts["ikev2_snapshot"]}
+    previewed = launch(form.format("rollback"), check=True, fail_on_drift="true", **pasted)
+    assert (previewed.status, previewed.artifacts["ikev2_verdict"]) == ("failed", "drift")
+    assert lab.settings() == after
+    back = launch(form.format("rollback"), **pasted)
+    assert (back.status, back.artifacts["ikev2_verdict"]) == ("successful", "restored")
+    assert back.artifacts["ikev2_changes"] == previewed.artifacts["ikev2_changes"]
+    assert lab.settings() == before
 
 
 @pytest.mark.matrix

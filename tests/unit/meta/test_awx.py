@@ -131,6 +131,16 @@ def test_a_credential_gives_a_module_what_it_reads_from_the_environment(
         assert (bare["validate_certs"], bare["ca_path"], bare.get("api_key")) == (True, None, None)
 
 
+def test_only_the_accounts_of_its_own_platforms_have_to_be_defined() -> None:
+    """Up to ansible-core 2.18, a template anywhere in a list is evaluated with the list."""
+    objects = read("setup", "objects", "credentials.yml")
+    assert "{{" not in str(objects["ikev2_credentials"])
+    for one in objects["ikev2_credentials"]:
+        account = objects[f"ikev2_account_{one['for']}"]
+        prefix = "rras" if one["for"] == "servers" else one["for"]
+        assert account == {field: f"{{{{ vault_{prefix}_{field} }}}}" for field in account}
+
+
 @each
 def test_secret_fields_are_secret(platform: Platform) -> None:
     record = credential_type(platform)
