@@ -185,6 +185,7 @@ QUERIES = {
     "IPv6 defaults": ("read_network.ps1", "Get-NetRoute", {"AddressFamily": "IPv6"}),
     "sessions": ("read_network.ps1", "Get-NetTCPConnection", {}),
     "RADIUS": ("read_network.ps1", "Get-RemoteAccessRadius", {}),
+    "networks": ("read_network.ps1", "Get-NetConnectionProfile", {}),
     "service": ("read_network.ps1", "Get-Service", {}),
     "rollback": ("read_network.ps1", "Get-ScheduledTaskInfo", {"TaskName": ROLLBACK}),
     "apply": ("read_network.ps1", "Get-ScheduledTaskInfo", {"TaskName": APPLY}),

@@ -265,6 +265,35 @@ def test_a_public_address_that_is_configured_is_kept_for_good(server: Driven) ->
     assert hop(server, "198.51.100.53/32", "persistent") == OLD
 
 
+@pytest.mark.parametrize(
+    ("addresses", "expected"),
+    [
+        (
+            [f"172.17.{site}.{host}" for site in range(4) for host in range(1, 51)],
+            {f"172.17.{site}.0/24" for site in range(4)},
+        ),
+        ([f"172.{16 + site % 10}.{site}.5" for site in range(200)], {f"172.{16 + site}.0.0/16" for site in range(10)}),
+        ([f"10.{site}.1.5" for site in range(20, 220)], {"10.0.0.0/8"}),
+        ([f"172.17.1.{host}" for host in range(1, 17)], {f"172.17.1.{host}/32" for host in range(1, 17)}),
+    ],
+    ids=["subnets", "sites", "all", "few"],
+)
+def test_a_domain_with_hundreds_of_controllers_needs_few_routes(
+    server: Driven, addresses: list[str], expected: set[str]
+) -> None:
+    server.host.state["domain_controllers"] = addresses
+    count = {"command": "Get-NetRoute", "kind": "delay", "seconds": 0, "times": 999}
+    server.host.state["cmdlet_faults"] = [count]
+    result = server.run(rras_default_gateway, **WANTED, preserve_routes=[])
+    assert result["final_state"] == "changed"
+    assert {change["id"] for change in result["changes"]} == {"0.0.0.0/0", *expected}
+    # Each script reads each store once, and the reader IPv6 as well.
+    assert t.cast("int", count["seen"]) == sum(
+        {"read_network.ps1": 3, "change_routes.ps1": 2, "apply_detached.ps1": 2}.get(call, 0) for call in server.calls
+    )
+    assert server.run(rras_default_gateway, **WANTED, preserve_routes=[])["changes"] == []
+
+
 def test_a_peer_within_a_declared_prefix_needs_no_route_of_its_own(server: Driven) -> None:
     server.host.state["radius_servers"] = ["172.16.0.9"]
     result = server.run(rras_default_gateway, **WANTED, preserve_routes=["172.16.0.0/12"])

@@ -183,7 +183,17 @@ def remove_route(state: State, parameters: Parameters, set_name: str) -> list[Ob
         if len(kept) == len(state["routes"][STORES[store]]):
             raise windows_error(1168, "Element not found.", "ObjectNotFound", "MSFT_NetRoute")
         state["routes"][STORES[store]] = kept
+        value = state["registry"].get(settings_key(route["InterfaceIndex"]), {}).get("DefaultGateway")
+        if value and STORES[store] == "persistent" and route["DestinationPrefix"] == "0.0.0.0/0":
+            value["data"] = [hop for hop in value["data"] if hop != route["NextHop"]]
     return []
+
+
+def settings_key(index: int) -> str:
+    """Return the registry key of a card's own settings, its default gateways among them."""
+    return (
+        rf"HKLM:\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\Interfaces\{{00000000-0000-0000-0000-{index:012d}}}"
+    )
 
 
 def best_route(state: State, address: ipaddress.IPv4Address) -> dict[str, t.Any] | None:

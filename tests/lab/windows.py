@@ -33,7 +33,7 @@ from pathlib import Path
 
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.commands import rollback_command
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.steps import Step
-from lab.cmdlets_network import category_of
+from lab.cmdlets_network import category_of, settings_key
 from lab.core import CertificateAuthority, State
 from lab.errors import CmdletError
 from lab.shell import NoPowerShell, shell
@@ -156,6 +156,10 @@ def start_service(state: State, name: str) -> None:
     state["last_process_id"] += 4
     service |= {"state": "running", "starts": service["starts"] + 1}
     service |= {"started_at": now(), "process_id": state["last_process_id"]}
+    if name == "RemoteAccess":
+        # Static routes of its console, which are in no store, come back with it.
+        active = state["routes"]["active"]
+        active += [{**route} for route in state.get("console_routes", []) if route not in active]
     if name == "IKEEXT":
         limit = find_value(state, IKEEXT_KEY, IKE_LIMIT)
         service["ike_limit"] = limit["data"] if limit else None
@@ -526,6 +530,11 @@ class WindowsHost(WinRMHost):
             for item in (*state["nics"], *state["routes"]["persistent"]):
                 item["if_index"] = (indexes or {}).get(item["if_index"], item["if_index"])
             local = on_link_routes(state["nics"], self.short_table)
+            for nic in state["nics"]:
+                value = state["registry"].get(settings_key(nic["if_index"]), {}).get("DefaultGateway", {"data": []})
+                own = {"dest": "0.0.0.0/0", "if_index": nic["if_index"], "metric": 256, "protocol": "NetMgmt"}
+                made = [{**own, "next_hop": hop} for hop in value["data"]]
+                state["routes"]["persistent"] += [route for route in made if route not in state["routes"]["persistent"]]
             state["routes"]["active"] = local + copy.deepcopy(state["routes"]["persistent"])
             for name in state["services"]:
                 stop_service(state, name, force=True)

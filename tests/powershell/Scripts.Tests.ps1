@@ -382,7 +382,7 @@ Describe 'the scripts that read' {
 
     Context 'where there is more to read' {
         BeforeAll {
-            Mock Get-NetAdapter { [pscustomobject]@{ MacAddress = '00-15-5D-0A-00-11' } }
+            Mock Get-NetAdapter { [pscustomobject]@{ MacAddress = '00-15-5D-0A-00-11'; InterfaceGuid = '{0}' } }
             Mock Get-NetIPAddress { [pscustomobject]@{ IPAddress = '10.10.0.11'; PrefixLength = 24 } }
             Mock Get-NetRoute { [pscustomobject]@{ DestinationPrefix = '::/0'; NextHop = 'fe80::1'; InterfaceIndex = 4; RouteMetric = 256 } }
             Mock Get-NetNeighbor { [pscustomobject]@{ InterfaceIndex = 4; LinkLayerAddress = '00-00-5E-00-53-01'; State = 'Reachable' } }

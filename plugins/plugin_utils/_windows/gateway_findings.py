@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Finding
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.network import (
+    DEFAULT,
     ON_LINK,
     PERSISTENT,
     Interface,
@@ -89,6 +90,7 @@ def default_routes(network: Network, interface: Interface, gateway: str, removed
         for (next_hop, index), found in halves.items()
         if len(found) == 2 and next_hop != gateway
     ]
+    findings += _made_elsewhere(network, gateway)
     if removed:
         return findings
     active, known = network.defaults(), {each.index for each in network.interfaces}
@@ -111,6 +113,47 @@ def default_routes(network: Network, interface: Interface, gateway: str, removed
         )
         for route in others
         if route.interface_index != interface.index
+    ]
+
+
+def _made_elsewhere(network: Network, gateway: str) -> list[Finding]:
+    """Report the default routes that something else makes than the persistent store: an adapter's own settings, or the RRAS console."""
+    persistent = {route.key for route in network.defaults(PERSISTENT)}
+    cards = {each.index: each for each in network.interfaces}
+    adapters = [
+        (each, hop)
+        for each in network.interfaces
+        for hop in each.gateways
+        if hop not in ("", ON_LINK, gateway) and (DEFAULT, hop, each.index) not in persistent
+    ]
+    console = [
+        (cards[route.interface_index], route.next_hop)
+        for route in network.defaults()
+        if route.next_hop != gateway
+        and route.key not in persistent
+        and route.interface_index in cards
+        and not cards[route.interface_index].dhcp
+    ]
+    return [
+        Finding(
+            "other_default_route",
+            "warning",
+            card.alias,
+            f"The settings of the adapter {card.alias} have the default gateway {hop}, which is not among the persistent routes. It may come into"
+            " use at the next restart, or when the card is enabled again.",
+            "Remove it in the properties of the adapter.",
+        )
+        for card, hop in adapters
+    ] + [
+        Finding(
+            "other_default_route",
+            "warning",
+            card.alias,
+            f"The default route via {hop} is in use and not persistent, so something else may make it again: a static route of the RRAS console,"
+            " for example, comes back with the service RemoteAccess.",
+            "Look at the static routes in the RRAS console, or with 'netsh routing ip show persistentroutes', and remove it there.",
+        )
+        for card, hop in console
     ]
 
 

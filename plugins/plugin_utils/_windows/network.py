@@ -33,7 +33,7 @@ Key: t.TypeAlias = "tuple[str, str, int]"
 
 @dataclass(frozen=True)
 class Interface:
-    """A network interface. ``networks`` are its addresses with their prefix lengths."""
+    """A network interface. ``networks`` are its addresses with their prefix lengths, ``gateways`` those in the adapter's own settings."""
 
     index: int
     alias: str
@@ -41,6 +41,7 @@ class Interface:
     metric: int
     dhcp: bool
     networks: tuple[netaddr.IPNetwork, ...]
+    gateways: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.alias} ({self.mac}, {', '.join(map(str, self.networks)) or 'no address'})"
@@ -136,6 +137,7 @@ class Network:
                         int(item["metric"]),
                         bool(item["dhcp"]),
                         tuple(netaddr.IPNetwork(address) for address in item["addresses"]),
+                        tuple(map(str, item.get("gateways", ()))),
                     )
                     for item in raw["interfaces"]
                 ),
@@ -226,7 +228,7 @@ class Network:
                 "not_read",
                 "warning",
                 "peers",
-                f"Who has to stay reachable is not fully known: {reason}",
+                f"What a change has to keep is not fully known: {reason}",
                 "Give the prefixes of these servers in 'preserve_routes'.",
             )
             for reason in self.unread

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr
@@ -25,6 +25,9 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.steps import 
 
 PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
 """Addresses that belong to a network of one's own; any other one may be a stranger's tomorrow."""
+
+MOST = 16
+"""How many peers have a route of their own; more than that share shorter prefixes."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,34 @@ def preserve(
             unknown.append(prefix)
         elif not any(prefix in netaddr.IPNetwork(step.destination) for step in made):
             made.append(Step("add", BOTH if lasting else ACTIVE, str(prefix), hop, index))
-    return made, unknown
+    return _fewer(made, {str(prefix) for prefix in declared}), unknown
+
+
+def _fewer(steps: Sequence[Step], declared: Container[str]) -> list[Step]:
+    """Return routes to private networks in place of those to single peers, where these are too many: a domain's name may have hundreds of addresses."""
+    others = [step for step in steps if step.destination in declared or step.store != BOTH or not _block(step)]
+    single = [step for step in steps if step not in others]
+    for length in (24, 16, 0):
+        if len(single) <= MOST:
+            break
+        wider = {str(_shortened(step, length)): step for step in single}
+        single = [replace(step, destination=prefix) for prefix, step in wider.items()]
+    return [*others, *single]
+
+
+def _block(step: Step) -> netaddr.IPNetwork | None:
+    """Return the private addresses that a route is a part of."""
+    return next(
+        (block for block in map(netaddr.IPNetwork, PRIVATE) if netaddr.IPNetwork(step.destination) in block), None
+    )
+
+
+def _shortened(step: Step, length: int) -> netaddr.IPNetwork:
+    """Return the network of this prefix length around a route, within the private addresses that it is a part of."""
+    block = _block(step)
+    around = netaddr.IPNetwork(step.destination)
+    around.prefixlen = max(length, block.prefixlen if block else length)
+    return around.cidr
 
 
 def _is_passing(network: Network, peer: netaddr.IPNetwork) -> bool:

@@ -27,24 +27,20 @@ $interfaces = foreach ($interface in Get-NetIPInterface -AddressFamily IPv4) {
     $addresses = foreach ($address in Get-Existing -Query { Get-NetIPAddress -InterfaceIndex $interface.InterfaceIndex -AddressFamily IPv4 }) {
         '{0}/{1}' -f $address.IPAddress, $address.PrefixLength
     }
+    $settings = "HKLM:\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\Interfaces\$($adapter.InterfaceGuid)"
     @{
         index = [int]$interface.InterfaceIndex
         alias = [string]$interface.InterfaceAlias
         mac = [string]$adapter.MacAddress
         metric = [int]$interface.InterfaceMetric
         dhcp = $interface.Dhcp -eq 'Enabled'; addresses = @($addresses)
+        gateways = @(if (Test-Path -LiteralPath $settings) { (Get-Item -LiteralPath $settings).GetValue('DefaultGateway', @()) })
     }
 }
 
 $routes = foreach ($store in 'ActiveStore', 'PersistentStore') {
     foreach ($route in Get-Existing -Query { Get-NetRoute -AddressFamily IPv4 -PolicyStore $store }) {
-        @{
-            store = $store
-            destination = [string]$route.DestinationPrefix
-            next_hop = [string]$route.NextHop
-            interface_index = [int]$route.InterfaceIndex
-            metric = [int]$route.RouteMetric
-        }
+        @{ store = $store; destination = [string]$route.DestinationPrefix; next_hop = [string]$route.NextHop; interface_index = [int]$route.InterfaceIndex; metric = [int]$route.RouteMetric }
     }
 }
 
@@ -52,7 +48,6 @@ $ipv6 = foreach ($route in Get-Existing -Query { Get-NetRoute -AddressFamily IPv
     @{ next_hop = [string]$route.NextHop; interface_index = [int]$route.InterfaceIndex; metric = [int]$route.RouteMetric }
 }
 
-# Who has to stay reachable: management, DNS, domain controllers (by the domain's own name) and RADIUS.
 $neighbors = if ($Gateway) {
     # One echo request makes the server ask who has this address, whether or not that answers the request itself.
     $null = Test-Connection -ComputerName $Gateway -Count 1 -Quiet
@@ -62,6 +57,7 @@ $neighbors = if ($Gateway) {
 }
 
 $unread = @()
+# Who has to stay reachable: management, DNS, domain controllers (by the domain's own name) and RADIUS.
 $connections = @(Get-Existing -Query { Get-NetTCPConnection -State Established })
 $sessions = @($connections | Where-Object -FilterScript { $_.LocalPort -in ($Ports + 3389) } | ForEach-Object -Process { $_.RemoteAddress } | Sort-Object -Unique)
 $peers = $sessions + @(Get-DnsClientServerAddress -AddressFamily IPv4 | ForEach-Object -Process { $_.ServerAddresses })
@@ -71,7 +67,9 @@ foreach ($name in $names) {
     try { $peers += @([System.Net.Dns]::GetHostAddresses($name) | ForEach-Object -Process { $_.IPAddressToString }) } catch { $unread += "the addresses of ${name}: $_" }
 }
 
-$networks = foreach ($network in Get-Existing -Query { Get-NetConnectionProfile }) { @{ interface_index = [int]$network.InterfaceIndex; category = [string]$network.NetworkCategory } }
+$networks = @(try {
+    foreach ($network in Get-Existing -Query { Get-NetConnectionProfile }) { @{ interface_index = [int]$network.InterfaceIndex; category = [string]$network.NetworkCategory } }
+} catch { $unread += "the categories of the networks: $_" })
 $user = [Security.Principal.WindowsPrincipal][Security.Principal.WindowsIdentity]::GetCurrent()
 $remoteAccess = Get-Existing -Query { Get-Service -Name RemoteAccess }
 # The information of a task is no query: it needs one that exists.
@@ -87,7 +85,7 @@ $Ansible.Result = @{
     ipv6_defaults = @($ipv6)
     peers = @($peers | Where-Object -FilterScript { $_ } | Sort-Object -Unique)
     sessions = $sessions
-    networks = @($networks)
+    networks = $networks
     connections = @($connections | ForEach-Object -Process { $_.RemoteAddress } | Sort-Object -Unique)
     administrator = $user.IsInRole([Security.Principal.WindowsBuiltInRole]::Administrator)
     remote_access = if ($remoteAccess) { ([string]$remoteAccess.StartType).ToLowerInvariant() } else { $null }
