@@ -11,26 +11,33 @@ import time
 import typing as t
 from collections.abc import Callable, Mapping, Sequence
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import FINDING_CODES, FinalState
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import FINDING_CODES, FinalState, Finding
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows import routes
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.commands import (
     apply_command,
     lines,
+    rehearsal_command,
     rollback_command,
 )
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.errors import PlanError, outcome
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.network import Network
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.network import (
+    DOUBTFUL_POLICIES,
+    Network,
+    result_of,
+)
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.server_action import (
     GATEWAY_ARGUMENTS,
     GRACE,
     LOOK,
     Lost,
     ServerAction,
+    Unfinished,
 )
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.steps import (
     Plan,
     Step,
     changes_between,
+    former_rollback,
     predict,
     stands,
 )
@@ -42,8 +49,12 @@ ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "snapshot": {"type": "dict"},
     "state": {"type": "str", "choices": ["present", "restored", "gathered"], "default": "present"},
 }
+UNFINISHED = f"the server answers, but its rollback does not run: its rollback is unfinished. {LOOK}"
 OLD_GATEWAY = "until the server has its old gateway again"
 """What a failed change waits for; see ServerAction.say_waiting."""
+
+REHEARSAL = 60.0
+"""For how many seconds to wait for the test of a rollback."""
 
 Planner: t.TypeAlias = Callable[[Network], Plan]
 
@@ -75,7 +86,10 @@ class ActionModule(ServerAction):
         if self._task.check_mode or not (plan.steps or network.pending):
             return {**_result(network, predict(network, plan.steps), plan), **said}
         if network.pending:
-            network = self.settled(network)
+            try:
+                network = self.settled(network)
+            except Unfinished as error:
+                network = self._finished(network, error)
             if network.pending:
                 self.powershell("end_change.ps1")
                 network = self.read_network()
@@ -85,13 +99,28 @@ class ActionModule(ServerAction):
                 return {**_result(network, network, plan), **said}
         return {**_result(network, self._change(network, plan, plan_for, options), plan, "changed"), **said}
 
+    def _finished(self, network: Network, error: Unfinished) -> Network:
+        """Carry out the rollback that an earlier version armed, which may not be allowed to run its files.
+
+        :raises Unfinished: if there is no such rollback.
+        """
+        raw = self.powershell("read_former.ps1")["rollback"]
+        if raw is None:
+            raise error
+        self.say("Carrying out the rollback that an earlier version of the collection has armed.")
+        steps, remember = former_rollback(raw, network)
+        self.powershell("change_routes.ps1", Steps=lines(steps), Remember=remember, RollBack=True)
+        self.powershell("end_change.ps1", RollBack=True)
+        return self.read_network()
+
     # The change: preserve, arm, apply, reconnect, confirm; or roll back
 
     def _change(self, network: Network, plan: Plan, plan_for: Planner, options: Mapping[str, t.Any]) -> Network:
-        switching, timeout = False, options["rollback_timeout"]
+        switching, answered, timeout = False, False, options["rollback_timeout"]
         due = time.monotonic() + timeout
 
         def has_switched(found: Network) -> bool:
+            nonlocal answered
             if time.monotonic() > end:  # the answer may have been slow
                 raise PlanError("the server answered through the new gateway too late")
             if found.pending and found.pending.applied:
@@ -99,10 +128,13 @@ class ActionModule(ServerAction):
             if not found.pending:
                 raise PlanError("the rollback ran before the new gateway was confirmed")
             if not stands(found, plan.switch):
+                answered = True
                 return False
             _stop_at_blockers(plan_for(found), options["accept"])
             return True
 
+        if network.policy in DOUBTFUL_POLICIES and "script_policy" not in options["accept"]:
+            self._rehearse(network)
         armed = rollback_command(plan.rollback, network.remembered)
         applied = apply_command(plan.switch)
         try:
@@ -117,7 +149,11 @@ class ActionModule(ServerAction):
                 with contextlib.suppress(Lost):
                     self.powershell("apply_detached.ps1", Command=applied)
                 if not self.until(end, has_switched, "until the server answers through the new gateway"):
-                    raise PlanError("the server did not answer through the new gateway")
+                    raise PlanError(
+                        "the server answers, but its task that changes the routes does not run"
+                        if answered
+                        else "the server did not answer through the new gateway"
+                    )
             if plan.keep or plan.remember != network.remembered:
                 kept = {"Steps": lines(plan.keep), "Remember": [*plan.remember], "Armed": True}
                 self.again(end, lambda: self.powershell("change_routes.ps1", **kept))
@@ -131,6 +167,36 @@ class ActionModule(ServerAction):
             return self._undone(str(error), due, switching, network, plan)
         return after
 
+    def _rehearse(self, network: Network) -> None:
+        """Have a scheduled task do what the rollback needs, before anything changes.
+
+        :raises PlanError: if that task does not run.
+        """
+        ended: list[int | None] = [None]
+
+        def has_ended(_found: Network) -> bool:
+            ended[0] = result_of(self.powershell("try_task.ps1")["result"])
+            return ended[0] is not None
+
+        self.powershell("try_task.ps1", Command=rehearsal_command())
+        try:
+            self.until(time.monotonic() + REHEARSAL, has_ended, "until a test of the rollback has ended")
+        finally:
+            with contextlib.suppress(Lost, PlanError):
+                self.powershell("try_task.ps1", Remove=True)
+        if ended[0] != 0:
+            how = "has not ended" if ended[0] is None else f"ended with {ended[0]:#x}"
+            finding = Finding(
+                "script_policy",
+                "blocker",
+                "aovpn.ikev2 rollback",
+                f"The rollback could not run on this server: a scheduled task that tests it {how}. Group Policy sets the execution policy {network.policy}.",
+                "Let scheduled tasks of SYSTEM load the modules of Windows, by another execution policy or by trusting Microsoft's signature for the computer.",
+            )
+            raise PlanError(
+                f"{finding.code}: {finding.message} {finding.remedy}", result={"findings": [finding.as_dict()]}
+            )
+
     def _undone(self, reason: str, due: float, switching: bool, before: Network, plan: Plan) -> Network:
         """Roll back if the server answers, else wait until it has rolled back by itself, and report the present state.
 
@@ -141,7 +207,7 @@ class ActionModule(ServerAction):
         """
 
         def roll_back() -> None:
-            found = self.read_network()
+            found = self.read_network().renumbered(before)
             undone = stands(found, plan.rollback) and found.remembered == before.remembered
             if not found.pending and (undone or stands(found, plan.steps)):
                 return
@@ -153,7 +219,7 @@ class ActionModule(ServerAction):
             self.again(due + GRACE, roll_back, OLD_GATEWAY)
         try:
             ended = self.until(due + GRACE, lambda found: not found.pending, OLD_GATEWAY)
-            after = ended or self.read_network()
+            after = (ended or self.read_network()).renumbered(before)
         except (PlanError, Lost) as error:
             raise PlanError(
                 f"{reason}. The present state is not known: {error}. The server itself undoes a gateway that was not confirmed,"
@@ -169,8 +235,10 @@ class ActionModule(ServerAction):
             if back
             else "the routes are neither the old nor the new ones. Check them"
             if ended
-            else f"its rollback is unfinished. {LOOK}"
+            else UNFINISHED
         )
+        if back and not ended:
+            present += f", but its scheduled tasks are still registered, and its rollback does not run. {LOOK}"
         raise PlanError(
             f"{reason}. The change was not confirmed, and {present}.",
             "rolled_back" if back else "changed",
