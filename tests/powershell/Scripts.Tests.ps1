@@ -41,6 +41,7 @@ Describe 'change_routes.ps1' {
             Should -Invoke New-NetRoute -Times 1 -Exactly -ParameterFilter {
                 $PolicyStore -eq 'ActiveStore' -and $DestinationPrefix -eq '0.0.0.0/0' -and $NextHop -eq '10.10.0.1' -and $InterfaceIndex -eq 4 -and $RouteMetric -eq 5
             }
+            Should -Invoke Get-NetIPInterface -Times 1 -Exactly -ParameterFilter { $AddressFamily -eq 'IPv4' }
         }
 
         It 'adds to both stores by naming none' {
@@ -198,7 +199,7 @@ Describe 'arm_rollback.ps1' {
         & "$scripts/arm_rollback.ps1" -Command 'QQ==' -Seconds 180
         Should -Invoke Register-ScheduledTask -Times 1 -Exactly -ParameterFilter {
             $TaskName -eq 'aovpn.ikev2 rollback' -and $Trigger.Count -eq 2 -and $Trigger[0].Repetition.Interval -eq 'PT1M' -and $Trigger[0].EndBoundary -and
-            $Trigger[1].EndBoundary -and $Principal.UserId -eq 'S-1-5-18' -and $Settings.ExecutionTimeLimit -eq 'PT5M' -and $Action[0].Arguments -like '*-EncodedCommand QQ=='
+            $Force -and $Trigger[1].EndBoundary -and $Principal.UserId -eq 'S-1-5-18' -and $Settings.ExecutionTimeLimit -eq 'PT5M' -and $Action[0].Arguments -like '*-EncodedCommand QQ=='
         }
     }
 
@@ -226,6 +227,9 @@ Describe 'apply_detached.ps1' {
         Mock Get-ScheduledTask { New-Task 'Ready' }
         & "$scripts/apply_detached.ps1" -Command 'QQ=='
         Should -Invoke Start-ScheduledTask -Times 1 -Exactly -ParameterFilter { $TaskName -eq 'aovpn.ikev2 apply' }
+        Should -Invoke Register-ScheduledTask -Times 1 -Exactly -ParameterFilter {
+            $Force -and $Principal.UserId -eq 'S-1-5-18' -and $Settings.ExecutionTimeLimit -eq 'PT5M' -and $Action[0].Arguments -like '*-ExecutionPolicy Bypass -EncodedCommand QQ=='
+        }
         Should -Invoke Unregister-ScheduledTask -Times 0 -Exactly
     }
 
@@ -259,7 +263,7 @@ Describe 'try_task.ps1' {
         & "$scripts/try_task.ps1" -Command 'QQ=='
         Should -Invoke Register-ScheduledTask -Times 1 -Exactly -ParameterFilter {
             $TaskName -eq 'aovpn.ikev2 test' -and -not $Trigger -and $Principal.UserId -eq 'S-1-5-18' -and $Settings.ExecutionTimeLimit -eq 'PT5M' -and
-            $Action[0].Arguments -like '*-ExecutionPolicy Bypass -EncodedCommand QQ=='
+            $Force -and $Action[0].Arguments -like '*-ExecutionPolicy Bypass -EncodedCommand QQ=='
         }
         Should -Invoke Start-ScheduledTask -Times 1 -Exactly -ParameterFilter { $TaskName -eq 'aovpn.ikev2 test' }
         Should -Invoke Unregister-ScheduledTask -Times 0 -Exactly
@@ -414,6 +418,8 @@ Describe 'the scripts that read' {
             $Ansible.Result.pending.applied | Should -Be 267009
             $Ansible.Result.pending.due_in | Should -BeGreaterThan 30
             $Ansible.Result.neighbors[0].mac | Should -Be '00-00-5E-00-53-01'
+            Should -Invoke Get-NetNeighbor -Times 1 -Exactly -ParameterFilter { $IPAddress -eq '10.10.0.1' }
+            Should -Invoke Test-Connection -Times 1 -Exactly -ParameterFilter { $ComputerName -eq '10.10.0.1' -and $Count -eq 1 -and $Quiet }
             $Ansible.Result.remembered | Should -Be 'a value'
             $Ansible.Result.peers | Should -Contain '192.0.2.7'
             $Ansible.Result.unread | Should -HaveCount 2
