@@ -37,6 +37,9 @@ BACK = [
 ]
 
 
+DAMAGED = "its files are damaged"
+
+
 def text(script: str) -> str:
     """Return one of the scripts of version 0.1.0."""
     return (PREVIOUS / script).read_text(encoding="utf-8")
@@ -84,7 +87,9 @@ def test_its_rollback_is_awaited_and_runs(started: Starter) -> None:
     assert converged(server)
 
 
-@pytest.mark.parametrize("why", ["a policy", "its files are damaged", "its triggers have ended"])
+@pytest.mark.parametrize(
+    "why", ["a policy", *(pytest.param(why, marks=pytest.mark.matrix) for why in (DAMAGED, "its triggers have ended"))]
+)
 def test_its_rollback_is_carried_out_where_its_files_cannot_run(started: Starter, why: str) -> None:
     server = started()
     interrupted(server)
@@ -101,7 +106,9 @@ def test_its_rollback_is_carried_out_where_its_files_cannot_run(started: Starter
     assert converged(server)
 
 
-@pytest.mark.parametrize("content", ["[]", "{}", '{"steps": [{"action": "add"}], "remember": []}'])
+@pytest.mark.parametrize(
+    "content", ["[]", pytest.param('{"steps": [{"action": "add"}], "remember": []}', marks=pytest.mark.matrix)]
+)
 def test_a_rollback_that_cannot_be_read_is_left_alone(started: Starter, content: str) -> None:
     server = started()
     interrupted(server)
