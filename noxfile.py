@@ -228,7 +228,7 @@ def oldest(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[CORES[NEWEST]], default=False)
 def mutants(session: nox.Session) -> None:
-    """Plant a sample of mistakes in the pure code, and see whether the tests notice."""
+    """Plant a sample of mistakes in the scripts and in the pure code, and see whether the tests notice."""
     install(session, NEWEST, "lab", "test", "mutants")
     tree = Tree(session, NEWEST, "mutants")
     tree.run("python tests/tools/mutants.py", *session.posargs)

@@ -17,23 +17,32 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows import routes
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.commands import (
     apply_command,
     lines,
+    rehearsal_command,
     rollback_command,
 )
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.errors import PlanError, outcome
-from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.network import ACTIVE, Network
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.network import (
+    ACTIVE,
+    DOUBTFUL_POLICIES,
+    Network,
+    result_of,
+)
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.probe import Probe
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.server_action import (
     GATEWAY_ARGUMENTS,
     GRACE,
     LOOK,
+    PAUSE,
     Lost,
     ServerAction,
+    Unfinished,
 )
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.steps import (
     BOTH,
     Plan,
     Step,
     changes_between,
+    former_rollback,
     predict,
     stands,
 )
@@ -45,8 +54,12 @@ ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "snapshot": {"type": "dict"},
     "state": {"type": "str", "choices": ["present", "restored", "gathered"], "default": "present"},
 }
+UNFINISHED = f"the server answers, but its rollback does not run: its rollback is unfinished. {LOOK}"
 OLD_GATEWAY = "until the server has its old gateway again"
 """What a failed change waits for; see ServerAction.say_waiting."""
+
+REHEARSAL = 60.0
+"""For how many seconds to wait for the test of a rollback."""
 
 Planner: t.TypeAlias = Callable[[Network], Plan]
 
@@ -81,7 +94,10 @@ class ActionModule(ServerAction):
         if self._task.check_mode or not (plan.steps or network.pending):
             return {**_result(network, predict(network, plan.steps), plan), **said}
         if network.pending:
-            network = self.settled(network)
+            try:
+                network = self.settled(network)
+            except Unfinished as error:
+                network = self._finished(network, error)
             if network.pending:
                 self.powershell("end_change.ps1")
                 network = self.read_network()
@@ -91,14 +107,28 @@ class ActionModule(ServerAction):
                 return {**_result(network, network, plan), **said}
         return {**_result(network, self._change(network, plan, plan_for, options), plan, "changed"), **said}
 
+    def _finished(self, network: Network, error: Unfinished) -> Network:
+        """Carry out the rollback that an earlier version armed, which may not be allowed to run its files.
+
+        :raises Unfinished: if there is no such rollback.
+        """
+        raw = self.powershell("read_former.ps1")["rollback"]
+        if raw is None:
+            raise error
+        self.say("Carrying out the rollback that an earlier version of the collection has armed.")
+        steps, remember = former_rollback(raw, network)
+        self.powershell("change_routes.ps1", Steps=lines(steps), Remember=remember, RollBack=True)
+        self.powershell("end_change.ps1", RollBack=True)
+        return self.read_network()
+
     # The change: arm, preserve, apply, reconnect, confirm; or roll back
 
     def _change(self, network: Network, plan: Plan, plan_for: Planner, options: Mapping[str, t.Any]) -> Network:
-        timeout, unproven = options["rollback_timeout"], ""
+        timeout, unproven, looked = options["rollback_timeout"], "", -PAUSE
         due = time.monotonic() + timeout
 
         def has_switched(found: Network) -> bool:
-            nonlocal unproven
+            nonlocal unproven, looked
             if time.monotonic() > end:  # the answer may have been slow
                 raise PlanError("the server answered through the new gateway too late")
             if found.pending and found.pending.applied:
@@ -106,11 +136,14 @@ class ActionModule(ServerAction):
             if not found.pending:
                 raise PlanError("the rollback ran before the new gateway was confirmed")
             if not stands(found, plan.switch):
+                looked = time.monotonic()
                 return False
             _stop_at_blockers(plan_for(found), options["accept"])
             unproven = self._unproven(found)
             return not unproven
 
+        if network.policy in DOUBTFUL_POLICIES and "script_policy" not in options["accept"]:
+            self._rehearse(network)
         armed = rollback_command(plan.rollback, network.remembered, _forgotten(network, plan))
         changing = {step.interface for step in plan.switch if step.action == "add"}
         private = [each.alias for each in network.interfaces if each.alias in changing and network.is_private(each)]
@@ -129,6 +162,8 @@ class ActionModule(ServerAction):
                     self.powershell("apply_detached.ps1", Command=applied)
             tried = plan.switch or (plan.keep and self.probe)
             if tried and not self.until(end, has_switched, "until the server answers through the new gateway"):
+                if time.monotonic() - looked < PAUSE:
+                    raise PlanError("the server answers, but its task that changes the routes does not run")
                 public = any(finding.code == "firewall_profile" for finding in plan.findings)
                 cause = " (perhaps its network became a public one, see the finding firewall_profile)" if public else ""
                 raise PlanError(unproven or f"the server did not answer through the new gateway{cause}")
@@ -160,6 +195,36 @@ class ActionModule(ServerAction):
             raise PlanError(_told([elsewhere]))
         return "" if tried["accepted"] else _told([self.probe.refused(self.gateway)])
 
+    def _rehearse(self, network: Network) -> None:
+        """Have a scheduled task do what the rollback needs, before anything changes.
+
+        :raises PlanError: if that task does not run.
+        """
+        ended: list[int | None] = [None]
+
+        def has_ended(_found: Network) -> bool:
+            ended[0] = result_of(self.powershell("try_task.ps1")["result"])
+            return ended[0] is not None
+
+        self.powershell("try_task.ps1", Command=rehearsal_command())
+        try:
+            self.until(time.monotonic() + REHEARSAL, has_ended, "until a test of the rollback has ended")
+        finally:
+            with contextlib.suppress(Lost, PlanError):
+                self.powershell("try_task.ps1", Remove=True)
+        if ended[0] != 0:
+            how = "has not ended" if ended[0] is None else f"ended with {ended[0]:#x}"
+            finding = Finding(
+                "script_policy",
+                "blocker",
+                "aovpn.ikev2 rollback",
+                f"The rollback could not run on this server: a scheduled task that tests it {how}. Group Policy sets the execution policy {network.policy}.",
+                "Let scheduled tasks of SYSTEM load the modules of Windows, by another execution policy or by trusting Microsoft's signature for the computer.",
+            )
+            raise PlanError(
+                f"{finding.code}: {finding.message} {finding.remedy}", result={"findings": [finding.as_dict()]}
+            )
+
     def _undone(self, reason: str, due: float, before: Network, plan: Plan) -> Network:
         """Roll back if the server answers, else wait until it has rolled back by itself, and report the present state.
 
@@ -169,7 +234,7 @@ class ActionModule(ServerAction):
         """
 
         def roll_back() -> None:
-            found = self.read_network()
+            found = self.read_network().renumbered(before)
             memory = (found.remembered, found.former)
             undone = stands(found, plan.rollback) and memory == (before.remembered, before.former)
             if not found.pending and (undone or stands(found, plan.steps)):
@@ -182,7 +247,7 @@ class ActionModule(ServerAction):
             self.again(due + GRACE, roll_back, OLD_GATEWAY)
         try:
             ended = self.until(due + GRACE, lambda found: not found.pending, OLD_GATEWAY)
-            after = ended or self.read_network()
+            after = (ended or self.read_network()).renumbered(before)
         except (PlanError, Lost) as error:
             raise PlanError(
                 f"{reason}. The present state is not known: {error}. The server itself undoes a gateway that was not confirmed,"
@@ -198,8 +263,10 @@ class ActionModule(ServerAction):
             if back
             else "the routes are neither the old nor the new ones. Check them"
             if ended
-            else f"its rollback is unfinished. {LOOK}"
+            else UNFINISHED
         )
+        if back and not ended:
+            present += f", but its scheduled tasks are still registered, and its rollback does not run. {LOOK}"
         raise PlanError(
             f"{reason}. The change was not confirmed, and {present}.",
             "rolled_back" if back else "changed",

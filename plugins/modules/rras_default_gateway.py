@@ -29,7 +29,10 @@ description:
   - If the new gateway is not confirmed, the task fails, and RV(final_state) is the state of the server.
   - O(state=restored) works in the same way. It restores all IPv4 default routes of both stores, and of the other routes only those that this module
     has added since, so other people's routes are never removed.
-  - If an interrupted run has left an unfinished change, the module waits for its rollback. Whenever it waits, it says on the terminal for what, and how long
+  - If Group Policy sets an execution policy that might stop the rollback, a scheduled task C(aovpn.ikev2 test) tests it before anything changes
+    (finding V(script_policy)).
+  - If an interrupted run has left an unfinished change, the module waits for its rollback. If the server answers, but that rollback does not run, the task
+    fails and says how to clean up; one of version 0.1.0 is carried out instead. Whenever it waits, it says on the terminal for what, and how long
     at most.
 options:
   gateway:
@@ -100,7 +103,8 @@ notes:
   - Only IPv4 is managed. IPv6 default routes are reported as the finding V(ipv6_default_route).
   - The user has to be an administrator. Works with the connections winrm, psrp and ssh. Only winrm and psrp have been tested, with a stand-in for Windows.
   - The registry key C(HKLM:\SOFTWARE\aovpn.ikev2) lists the added routes by destination, gateway and interface, and the gateways that were replaced.
-  - The scheduled tasks C(aovpn.ikev2 rollback) and C(aovpn.ikev2 apply) exist only during a change. They carry their own text and run no file.
+  - The scheduled tasks C(aovpn.ikev2 rollback) and C(aovpn.ikev2 apply) exist only during a change, and C(aovpn.ikev2 test) only during a test.
+    They carry their own text and run no file.
 extends_documentation_fragment:
   - aovpn.ikev2._device.server
 seealso:

@@ -17,7 +17,8 @@ description:
   - If a load balancer hides the clients' source addresses, Windows counts all clients as one address, and refuses new connections above a limit.
     This module sets that limit, the registry value C(IkeNumEstablishedForInitialQuery), for sites that cannot keep the clients' addresses.
   - The service IKEEXT reads the value only when it starts, so it is restarted if it has not read it yet, even if that was left over from an earlier run.
-    While tunnels are up, it is restarted only with O(restart_with_sessions). Otherwise the restart stays pending until a later run.
+    While tunnels of IKEv2 or L2TP are up, it is restarted only with O(restart_with_sessions). Otherwise the restart stays pending until a later run.
+    If it is not known whether tunnels are up, it is not restarted either.
   - A stopped IKEEXT stays stopped, unless a restart by this module failed half-way.
   - Refuses to change a server that is not set up for Routing and Remote Access, or on which running services depend on IKEEXT, because a restart would
     stop them.
@@ -91,9 +92,17 @@ before:
     sas: {description: The number of IKEv2 security associations by remote address., type: dict, sample: {198.51.100.7: 1}}
     sas_unclear: {description: The same for associations of which the server does not show whether they are IKEv2., type: dict, sample: {}}
     sas_other: {description: "The number of other IKE security associations, of IKEv1 and AuthIP.", type: int, sample: 0}
-    tunnels: {description: "The number of active VPN connections, V(null) if the RemoteAccess cmdlets failed.", type: int, sample: 12}
+    tunnels: {description: "The number of IKEv2 connections that are up, V(null) if the RemoteAccess cmdlets failed.", type: int, sample: 12}
+    tunnels_other:
+      description: The number of connections of other types, by type. Only those of L2TP keep IKEEXT from being restarted, because it serves them as well.
+      type: dict
+      sample: {Sstp: 3}
+    tunnels_stale: {description: "The number of IKEv2 connections that RRAS lists without an IKE security association.", type: int, sample: 0}
     ikev2_ports: {description: "The number of ports for IKEv2, V(null) if the RemoteAccess cmdlets failed.", type: int, sample: 128}
-    ikev2_fragmentation: {description: Whether RRAS fragments IKEv2 messages., type: bool}
+    ikev2_fragmentation:
+      description: Whether RRAS fragments IKEv2 messages. Before Windows Server 1803 it never does.
+      type: bool
+    build: {description: "The build of Windows, V(null) if it could not be read.", type: str, sample: "20348.5020"}
     services: {description: "The services C(IKEEXT) and C(RemoteAccess), each with C(state), C(start) and the running C(dependents).", type: dict}
     administrator: {description: Whether the connection's user is an administrator of the server., type: bool}
 after:

@@ -20,13 +20,15 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows import routes
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.commands import (
     apply_command,
     lines,
+    rehearsal_command,
     rollback_command,
 )
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.network import Network
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.steps import Plan, Step
+from lab import clock
 from lab.shell import shell
 from lab.system import find_value
-from lab.windows import ADDED_ROUTES, APPLY, MARKER_KEY, ROLLBACK, SCRIPTS, WindowsHost
+from lab.windows import ADDED_ROUTES, APPLY, MARKER_KEY, ROLLBACK, SCRIPTS, TEST, WindowsHost
 
 Result = dict[str, t.Any]
 
@@ -161,6 +163,42 @@ def test_a_rollback_runs_whatever_the_execution_policy_is(server: Server, policy
     server.host.state["policy"] = {"MachinePolicy": policy}
     server.roll_back_now()
     assert server.gateways("active") == [OLD]
+
+
+@pytest.mark.parametrize("policy", ["AllSigned", "Restricted"])
+def test_a_rollback_runs_where_the_computers_own_policy_forbids_the_modules_of_a_task(
+    server: Server, policy: str
+) -> None:
+    """Ansible's session has a policy of its own, so that the change would be made."""
+    server.arm()
+    server.does("change_routes.ps1", Steps=lines(server.plan.switch))
+    server.host.state |= {"policy": {"LocalMachine": policy}, "policy_stops_modules": True}
+    server.roll_back_now()
+    assert (server.gateways("active"), server.host.state["tasks"]) == ([OLD], {})
+
+
+def test_the_triggers_of_a_rollback_have_an_end(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.arm()
+    server.does("change_routes.ps1", Steps=lines(server.plan.switch))
+    later = time.time() + 86400 + 120
+    monkeypatch.setattr(clock, "now", lambda: later)
+    server.host.state["tasks"][ROLLBACK]["due"] = None
+    server.host.reboot()
+    assert server.host.tasks.run_due() == []
+    assert server.run("read_network.ps1")["result"]["pending"]["due_in"] is None
+
+
+@pytest.mark.parametrize("result", [0, 1])
+def test_a_task_tests_whether_a_rollback_could_run(server: Server, result: int) -> None:
+    before = json.dumps([server.host.state["routes"], server.host.state["registry"]])
+    server.host.state["refused_tasks"] = [TEST] * result
+    server.does("try_task.ps1", Command=rehearsal_command())
+    assert server.run("try_task.ps1")["result"]["result"] == 267011
+    server.host.tasks.run_due()
+    assert server.run("try_task.ps1")["result"]["result"] == result
+    server.does("try_task.ps1", Remove=True)
+    assert server.host.state["tasks"] == {}
+    assert json.dumps([server.host.state["routes"], server.host.state["registry"]]) == before
 
 
 # A query that fails is not one that finds nothing

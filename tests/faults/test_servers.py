@@ -13,8 +13,9 @@ import pytest
 from one_server import LASTING, Driven, Starter, starter
 
 from ansible_collections.aovpn.ikev2.plugins.action import rras_default_gateway, rras_ike_limit
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows import server_action
 from lab.system import find_value
-from lab.windows import APPLY, IKE_LIMIT, IKEEXT_KEY, MARKER_KEY
+from lab.windows import APPLY, IKE_LIMIT, IKEEXT_KEY, MARKER_KEY, ROLLBACK, TEST, VERSION_KEY
 from lab.winrm import Died
 
 OLD, NEW, PEER = "10.10.0.254", "10.10.0.1", "172.16.0.9"
@@ -26,6 +27,17 @@ GATEWAY: dict[str, t.Any] = {"gateway": NEW, "preserve_routes": [], "rollback_ti
 def started(monkeypatch: pytest.MonkeyPatch) -> Starter:
     """Return what makes a server without connections: one with a peer by the old gateway, and without tunnels."""
     return starter(monkeypatch)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read a server that does not become what it should only now and then, and give it up soon. Needs PATIENT."""
+    for module in (rras_default_gateway, server_action):
+        monkeypatch.setattr(module, "GRACE", 20.0)
+    monkeypatch.setattr(server_action, "PAUSE", 15.0)
+
+
+PATIENT: dict[str, t.Any] = {**GATEWAY, "rollback_timeout": 120}
 
 
 FAULTS = ("before", "after", "refused", *LASTING)
@@ -103,6 +115,75 @@ def test_a_rollback_that_does_not_end_is_reported(started: Starter) -> None:
     assert judge(server, result, before, server.table())
     assert "its rollback is unfinished. Check the scheduled task" in result["msg"]
     assert listed(result) == {(f"{PEER}/32", None, OLD)}
+
+
+NOT_RUN = "the server answers, but its rollback does not run"
+
+
+@pytest.mark.parametrize("stops", [False, True], ids=["modules load", "modules are forbidden"])
+@pytest.mark.parametrize("policy", ["AllSigned", pytest.param("Restricted", marks=pytest.mark.matrix)])
+def test_a_policy_that_would_stop_the_rollback_is_found_before_anything_changes(
+    started: Starter, policy: str, stops: bool
+) -> None:
+    server = started()
+    server.host.state |= {"policy": {"MachinePolicy": policy}, "policy_stops_modules": stops}
+    before = server.table()
+    check = server.run(rras_default_gateway, check_mode=True, **GATEWAY)
+    assert [(item["code"], item["severity"]) for item in check["findings"]] == [("script_policy", "info")]
+    assert server.calls == ["read_network.ps1"]
+    result = server.run(rras_default_gateway, **GATEWAY)
+    assert server.host.state["tasks"] == {}
+    if not stops:
+        assert (result["final_state"], server.host.state["fired"]) == ("changed", [TEST, APPLY])
+        return
+    assert "script_policy: The rollback could not run on this server" in result["msg"]
+    assert f"ended with 0x1. Group Policy sets the execution policy {policy}" in result["msg"]
+    assert [(item["code"], item["severity"]) for item in result["findings"]] == [("script_policy", "blocker")]
+    assert (result["final_state"], result["changes"], server.table()) == ("unchanged", [], before)
+    assert "change_routes.ps1" not in server.calls
+    # Accepted, the change fails as the rollback would, and is undone over the connection.
+    result = server.run(rras_default_gateway, accept=["script_policy"], **GATEWAY)
+    assert (result["final_state"], server.table(), server.host.state["tasks"]) == ("rolled_back", before, {})
+
+
+@pytest.mark.usefixtures("impatient")
+def test_an_earlier_rollback_that_does_not_run_is_not_taken_for_a_server_that_does_not_answer(started: Starter) -> None:
+    server = started()
+    server.host.arm(
+        [{"action": "add", "next_hop": OLD, "destination": "0.0.0.0/0", "interface_index": 4, "store": "ActiveStore"}],
+        5,
+    )
+    server.host.state["refused_tasks"] = [ROLLBACK]
+    result = server.run(rras_default_gateway, **PATIENT)
+    assert f"{NOT_RUN}: it ended with 0x1. Check the scheduled task" in result["msg"]
+    assert "Unregister-ScheduledTask -TaskName 'aovpn.ikev2*'" in result["msg"]
+    assert (result["final_state"], result["changes"]) == ("unchanged", [])
+    gone = started("gone", 3, host=server.host)
+    result = gone.run(rras_default_gateway, **PATIENT)
+    assert NOT_RUN not in result["msg"]
+    assert result["unreachable"]
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_rollback_that_leaves_its_tasks_is_reported(started: Starter) -> None:
+    """The routes are restored over the connection, and the tasks cannot be removed."""
+    server = started()
+    faults = [{"command": "Unregister-ScheduledTask", "kind": "error", "times": 999, "match": {"TaskName": ROLLBACK}}]
+    server.host.state |= {"cmdlet_faults": faults, "refused_tasks": [APPLY, ROLLBACK]}
+    before = server.table()
+    result = server.run(rras_default_gateway, **PATIENT)
+    assert judge(server, result, before, server.table())
+    assert result["final_state"] == "rolled_back"
+    assert "its scheduled tasks are still registered, and its rollback does not run. Check" in result["msg"]
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_change_that_does_not_begin_is_not_taken_for_a_server_that_does_not_answer(started: Starter) -> None:
+    server = started()
+    server.host.state["cmdlet_faults"] = [{"command": "Start-ScheduledTask", "kind": "nothing", "times": 9}]
+    result = server.run(rras_default_gateway, **PATIENT)
+    assert "the server answers, but its task that changes the routes does not run" in result["msg"]
+    assert (result["final_state"], server.host.state["tasks"]) == ("rolled_back", {})
 
 
 @pytest.mark.parametrize("check_mode", [False, True])
@@ -190,6 +271,80 @@ def test_a_limit(started: Starter, fault: str, at: int, limit: int | None) -> No
     result = last.run(rras_ike_limit, limit=50000)
     assert (result["final_state"], result["changes"], last.calls) == ("unchanged", [], ["read_vpn.ps1"])
     assert not find_value(server.host.state, MARKER_KEY, "IkeextRestartOwedSince")
+
+
+def test_a_server_without_the_fix_of_ikeext_is_reported(started: Starter) -> None:
+    server = started()
+    values = {"CurrentBuildNumber": {"type": "string", "data": "20348"}, "UBR": {"type": "dword", "data": 5019}}
+    server.host.state["registry"][VERSION_KEY] = values
+    found = server.run(rras_ike_limit, state="gathered")
+    assert [item["code"] for item in found["findings"]] == ["ikeext_unpatched", "fragmentation_off"]
+    assert found["after"]["build"] == "20348.5019"
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+@pytest.mark.parametrize(
+    ("plugin", "options"),
+    [(rras_default_gateway, GATEWAY), (rras_ike_limit, {"limit": 50000})],
+    ids=["gateway", "limit"],
+)
+def test_app_control_is_named_before_anything_is_read(
+    started: Starter, plugin: types.ModuleType, options: dict[str, t.Any], check_mode: bool
+) -> None:
+    server = started()
+    server.host.state["language"] = "ConstrainedLanguage"
+    result = server.run(plugin, check_mode, **options)
+    words = "rras1: script_policy: PowerShell runs scripts in ConstrainedLanguage on this server"
+    assert result["msg"].startswith(words)
+    assert [(item["code"], item["severity"]) for item in result["findings"]] == [("script_policy", "blocker")]
+    assert (result["failed"], result["final_state"], result["changes"], len(server.calls)) == (True, "unchanged", [], 1)
+
+
+@pytest.mark.parametrize("at", [pytest.param(at, marks=() if at % 3 == 2 else pytest.mark.matrix) for at in range(9)])
+def test_an_error_beside_a_result_is_an_error(started: Starter, at: int) -> None:
+    """win_powershell does not fail for an error that does not end a script."""
+    server = started("told", at)
+    before = server.table()
+    result = server.run(rras_default_gateway, **GATEWAY)
+    assert judge(server, result, before, server.table())
+    if at < 6:  # until the confirmation
+        assert result["failed"]
+        assert "the lab tells an error beside a result" in result["msg"]
+    else:
+        # It is read again, and was confirmed.
+        assert result["final_state"] == "changed"
+
+
+STALE = {"external": "198.51.100.9", "tunnel_type": "Ikev2"}
+SSTP = {"external": "198.51.100.9", "tunnel_type": "Sstp"}
+DIRECT = {"external": "198.51.100.9", "tunnel_type": "", "connection_type": "DirectAccess"}
+L2TP = {"external": "198.51.100.9", "tunnel_type": "L2tp"}
+
+
+@pytest.mark.parametrize(
+    ("others", "associations", "restarts"),
+    [([SSTP, DIRECT, STALE], 0, True), ([STALE], 1, False), ([L2TP], 0, False), ([SSTP] * 127, 3, False)],
+    ids=["other types", "one tunnel", "L2TP", "three tunnels"],
+)
+def test_ikeext_waits_for_tunnels_that_it_serves(
+    started: Starter, others: list[dict[str, t.Any]], associations: int, restarts: bool
+) -> None:
+    server = started()
+    server.host.state |= {"other_tunnels": others, "sas": [{"remote_address": "198.51.100.7"}] * associations}
+    result = server.run(rras_ike_limit, limit=50000)
+    assert (result["restarted"], server.limit()[2]) == ((True, 2) if restarts else (False, 1))
+    assert "ports_exhausted" not in [finding["code"] for finding in result["findings"]]
+    assert restarts or f"{max(1, associations)} tunnel" in result["msg"]
+
+
+def test_ikeext_is_not_restarted_where_nothing_about_tunnels_could_be_read(started: Starter) -> None:
+    server = started()
+    server.host.state["remote_access_cmdlets"] = False
+    server.host.state["cmdlet_faults"] = [{"command": "Get-NetIPsecMainModeSA", "kind": "error", "times": 99}]
+    result = server.run(rras_ike_limit, limit=50000)
+    assert (result["restarted"], result["restart_pending"], server.limit()[2]) == (False, True, 1)
+    assert "it is not known whether tunnels are up" in result["msg"]
+    assert [finding["code"] for finding in result["findings"]].count("not_read") == 3
 
 
 @pytest.mark.parametrize("plugin", [rras_default_gateway, rras_ike_limit])

@@ -5,7 +5,7 @@
 """The stand-ins of ScheduledTasks. They keep what is registered; what runs it when it is due is elsewhere.
 
 A task of the state: ``path``, ``description``, ``execute``, ``argument``, ``user``, ``settings`` (as the cmdlet shows them), ``enabled``, ``triggers``
-(``{"kind": "once", "at", "every", "duration", "end"}`` or ``{"kind": "startup"}``, times of the lab's clock in seconds), ``due``, ``last_run``,
+(``{"kind": "once", "at", "every", "duration", "end"}`` or ``{"kind": "startup", "end"}``, times of the lab's clock in seconds), ``due``, ``last_run``,
 ``result``, ``queued``, ``running``, ``stop``.
 """
 
@@ -150,7 +150,7 @@ def _trigger(shown: Object) -> dict[str, t.Any]:
     """Return a trigger as the state has it."""
     properties = shown["properties"]
     if shown["type"] == "MSFT_TaskBootTrigger":
-        return {"kind": "startup"}
+        return {"kind": "startup", "end": _time(properties["EndBoundary"]) if properties.get("EndBoundary") else None}
     pattern = (properties.get("Repetition") or {"properties": {}})["properties"]
     every, lasting = pattern.get("Interval"), pattern.get("Duration")
     if every and seconds(every) < 60:
@@ -299,7 +299,8 @@ def _task(name: str, task: dict[str, t.Any]) -> Object:
 def _boundaries(trigger: dict[str, t.Any]) -> dict[str, t.Any]:
     """Return what a trigger of the state shows."""
     if trigger["kind"] == "startup":
-        return {"Enabled": True, "StartBoundary": None, "EndBoundary": None}
+        end = None if trigger.get("end") is None else clock.to_datetime(trigger["end"]).isoformat()
+        return {"Enabled": True, "StartBoundary": None, "EndBoundary": end}
     pattern = {
         name: trigger[key] and duration(trigger[key]) for name, key in (("Interval", "every"), ("Duration", "duration"))
     }

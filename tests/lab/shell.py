@@ -276,7 +276,7 @@ class Shell:
             return None, False
         answer: Message = {"output": [], "error": None}
         changed = False
-        if kind != "error":
+        if kind not in ("error", "nothing"):
             with machine.lock:
                 before = copy.deepcopy(machine.state)
                 try:
@@ -307,7 +307,7 @@ def _fault(state: State, command: str, parameters: Mapping[str, t.Any]) -> Mappi
     """Return the fault that strikes this command, if there is one, and count it.
 
     A fault: ``{"command": pattern, "match": {parameter: value}, "kind": ..., "skip": n, "times": n}``. The kinds: ``error`` and ``error after`` the work
-    (with message, category, id), ``delay`` by so many seconds, ``die`` and ``die after``.
+    (with message, category, id), ``delay`` by so many seconds, ``nothing`` done and no error, ``die`` and ``die after``.
     """
     for fault in state["cmdlet_faults"]:
         matches = all(_is(parameters.get(key), value) for key, value in fault.get("match", {}).items())

@@ -4,8 +4,8 @@
 
 """Runs the scheduled tasks of a Windows host when they are due: the command line that was registered, in PowerShell.
 
-A task of the state: see cmdlets.py, which registers it. Simulated: an execution policy of Group Policy, which forbids a script's file whatever
--ExecutionPolicy says.
+A task of the state: see cmdlets.py, which registers it. Simulated: an execution policy, which forbids a script's file; that of Group Policy does so whatever
+-ExecutionPolicy says. ``policy_stops_modules`` plays that it forbids the files of modules as well, so that a text without a file fails, too.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ FORBIDS_FILES = ("AllSigned", "Restricted")
 FILE_NOT_FOUND, FILE_MISSING, TERMINATED = 0x80070002, 0xFFFD0000, 0x41306
 FILE = re.compile(r'^(?P<options>.*)-File\s+"?(?P<path>[^"]+?)"?(?:\s+(?P<arguments>-.*))?$', re.IGNORECASE)
 
+POLICY = re.compile(r"-ExecutionPolicy\s+(?P<policy>\w+)", re.IGNORECASE)
 ENCODED = re.compile(r"^.*-EncodedCommand\s+(?P<text>[A-Za-z0-9+/=]+)$", re.IGNORECASE)
 
 
@@ -73,7 +74,9 @@ class TaskScheduler:
             self._processes.pop(name, None)
         for task in self._tasks.values():
             task["running"] = 0
-            task["queued"] = any(trigger["kind"] == "startup" for trigger in task["triggers"]) and task["enabled"]
+            triggers = [trigger for trigger in task["triggers"] if trigger["kind"] == "startup"]
+            waiting = any(trigger.get("end") is None or clock.now() <= trigger["end"] for trigger in triggers)
+            task["queued"] = waiting and task["enabled"]
 
     def run_due(self) -> list[str]:
         """Run the tasks that are due, one after the other, and name them."""
@@ -132,7 +135,7 @@ class TaskScheduler:
         file, text = FILE.match(argument), ENCODED.match(argument)
         if file and not Path(file["path"]).exists():
             return FILE_MISSING
-        if file and self._host.state.get("policy", {}).get("MachinePolicy") in FORBIDS_FILES:
+        if self._forbids_files(argument) and (file or self._host.state["policy_stops_modules"]):
             return 1
         if file and not self._host.own_processes:
             return shell().file(self._host, file["path"], file["arguments"] or "").code
@@ -145,6 +148,16 @@ class TaskScheduler:
         code = process.wait()
         self._processes.pop(name, None)
         return code if code >= 0 else TERMINATED
+
+    def _forbids_files(self, argument: str) -> bool:
+        """Report whether the execution policy forbids files: the first that is set, from Group Policy's to the machine's."""
+        given = POLICY.search(argument)
+        scopes = {"LocalMachine": "RemoteSigned", **self._host.state.get("policy", {})}
+        if given:
+            scopes["Process"] = given["policy"]
+        order = ("MachinePolicy", "UserPolicy", "Process", "CurrentUser", "LocalMachine")
+        policies = (scopes.get(scope, "Undefined") for scope in order)
+        return next((policy for policy in policies if policy != "Undefined"), "Restricted") in FORBIDS_FILES
 
     def process(self, line: str, stdin: bytes) -> subprocess.CompletedProcess[bytes]:
         """Run a command line with this input, as a shell of the host does; a script, which psrp sends, is wrapped in one."""

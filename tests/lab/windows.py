@@ -36,7 +36,7 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.steps import 
 from lab.cmdlets_network import category_of, settings_key
 from lab.core import CertificateAuthority, State
 from lab.errors import CmdletError
-from lab.shell import NoPowerShell, shell
+from lab.shell import STAND_INS, NoPowerShell, shell
 from lab.system import find_key, find_value, keys_under
 from lab.tasks import TaskScheduler
 from lab.winrm import CHANGED, Died, Output, WinRMHost, Work
@@ -45,11 +45,12 @@ Result = dict[str, t.Any]
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "plugins" / "plugin_utils" / "powershell"
 IKEEXT_KEY = r"HKLM:\SYSTEM\CurrentControlSet\Services\IKEEXT\Parameters"
+VERSION_KEY = r"HKLM:\SOFTWARE\Microsoft\Windows NT\CurrentVersion"
 IKE_LIMIT = "IkeNumEstablishedForInitialQuery"
 SYSTEM = r"NT AUTHORITY\SYSTEM"
 # What the collection keeps on a server.
 MARKER_KEY, ADDED_ROUTES = r"HKLM:\SOFTWARE\aovpn.ikev2", "AddedRoutes"
-ROLLBACK, APPLY = "aovpn.ikev2 rollback", "aovpn.ikev2 apply"
+ROLLBACK, APPLY, TEST = "aovpn.ikev2 rollback", "aovpn.ikev2 apply", "aovpn.ikev2 test"
 # fmt: off
 KINDS = {  # win_regedit's name of it: .NET's, win_reg_stat's
     "string": ("String", "REG_SZ"), "expandstring": ("ExpandString", "REG_EXPAND_SZ"),
@@ -417,11 +418,13 @@ class WindowsHost(WinRMHost):
             "registry": {
                 IKEEXT_KEY: {"ServiceDll": {"type": "expandstring", "data": r"%SystemRoot%\System32\ikeext.dll"}}
             },
+            "language": "FullLanguage",  # in which win_powershell runs a script; another one plays App Control
             "sas": [{"remote_address": "10.10.0.1"} for _dummy in range(12)],
             "stop_drops_sas": True,
             "remote_access_cmdlets": True,
             "ikev2_ports": 128,
             "tasks": {},
+            "policy_stops_modules": False,  # whether AllSigned and Restricted forbid the files of modules as well
             "refused_tasks": [],  # what an execution policy forbids, say: these end with an error, and nothing done
             "cmdlet_faults": [],  # see shell.py
             "fired": [],
@@ -718,6 +721,11 @@ class WindowsHost(WinRMHost):
         ]
 
     def _win_powershell(self, arguments: Result) -> Result:
+        if self.state["language"] != "FullLanguage":
+            modules = f"Import-Module -Name (Get-ChildItem -Path '{STAND_INS}/Modules').FullName"
+            mode = f"{modules}\n$ExecutionContext.SessionState.LanguageMode = '{self.state['language']}'"
+            strict = "Set-StrictMode -Version 3"
+            arguments = {**arguments, "script": arguments["script"].replace(strict, f"{mode}\n{strict}", 1)}
         try:
             done = shell().module(self, arguments)
         except NoPowerShell as error:

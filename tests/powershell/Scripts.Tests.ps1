@@ -41,6 +41,7 @@ Describe 'change_routes.ps1' {
             Should -Invoke New-NetRoute -Times 1 -Exactly -ParameterFilter {
                 $PolicyStore -eq 'ActiveStore' -and $DestinationPrefix -eq '0.0.0.0/0' -and $NextHop -eq '10.10.0.1' -and $InterfaceIndex -eq 4 -and $RouteMetric -eq 5
             }
+            Should -Invoke Get-NetIPInterface -Times 1 -Exactly -ParameterFilter { $AddressFamily -eq 'IPv4' }
         }
 
         It 'adds to both stores by naming none' {
@@ -206,7 +207,7 @@ Describe 'arm_rollback.ps1' {
         & "$scripts/arm_rollback.ps1" -Command 'QQ==' -Seconds 180
         Should -Invoke Register-ScheduledTask -Times 1 -Exactly -ParameterFilter {
             $TaskName -eq 'aovpn.ikev2 rollback' -and $Trigger.Count -eq 2 -and $Trigger[0].Repetition.Interval -eq 'PT1M' -and $Trigger[0].EndBoundary -and
-            $Trigger[1].EndBoundary -and $Principal.UserId -eq 'S-1-5-18' -and $Settings.ExecutionTimeLimit -eq 'PT5M' -and $Action[0].Arguments -like '*-EncodedCommand QQ=='
+            $Force -and $Trigger[1].EndBoundary -and $Principal.UserId -eq 'S-1-5-18' -and $Settings.ExecutionTimeLimit -eq 'PT5M' -and $Action[0].Arguments -like '*-EncodedCommand QQ=='
         }
     }
 
@@ -234,6 +235,9 @@ Describe 'apply_detached.ps1' {
         Mock Get-ScheduledTask { New-Task 'Ready' }
         & "$scripts/apply_detached.ps1" -Command 'QQ=='
         Should -Invoke Start-ScheduledTask -Times 1 -Exactly -ParameterFilter { $TaskName -eq 'aovpn.ikev2 apply' }
+        Should -Invoke Register-ScheduledTask -Times 1 -Exactly -ParameterFilter {
+            $Force -and $Principal.UserId -eq 'S-1-5-18' -and $Settings.ExecutionTimeLimit -eq 'PT5M' -and $Action[0].Arguments -like '*-ExecutionPolicy Bypass -EncodedCommand QQ=='
+        }
         Should -Invoke Unregister-ScheduledTask -Times 0 -Exactly
     }
 
@@ -252,6 +256,51 @@ Describe 'apply_detached.ps1' {
         { & "$scripts/apply_detached.ps1" -Command 'QQ==' } | Should -Throw '*is running*'
         Should -Invoke Start-ScheduledTask -Times 0 -Exactly
         Should -Invoke Unregister-ScheduledTask -Times 1 -Exactly
+    }
+}
+
+Describe 'try_task.ps1' {
+    BeforeAll {
+        Mock Register-ScheduledTask { $null }
+        Mock Start-ScheduledTask { $null }
+        Mock Unregister-ScheduledTask { $null }
+        Mock Get-ScheduledTaskInfo { [pscustomobject]@{ LastTaskResult = 267011 } }
+    }
+
+    It 'starts a task of SYSTEM that has no trigger' {
+        & "$scripts/try_task.ps1" -Command 'QQ=='
+        Should -Invoke Register-ScheduledTask -Times 1 -Exactly -ParameterFilter {
+            $TaskName -eq 'aovpn.ikev2 test' -and -not $Trigger -and $Principal.UserId -eq 'S-1-5-18' -and $Settings.ExecutionTimeLimit -eq 'PT5M' -and
+            $Force -and $Action[0].Arguments -like '*-ExecutionPolicy Bypass -EncodedCommand QQ=='
+        }
+        Should -Invoke Start-ScheduledTask -Times 1 -Exactly -ParameterFilter { $TaskName -eq 'aovpn.ikev2 test' }
+        Should -Invoke Unregister-ScheduledTask -Times 0 -Exactly
+    }
+
+    It 'reads its result, and changes nothing' {
+        & "$scripts/try_task.ps1"
+        $Ansible.Result.result | Should -Be 267011
+        $Ansible.Changed | Should -BeFalse
+        Should -Invoke Register-ScheduledTask -Times 0 -Exactly
+        Should -Invoke Unregister-ScheduledTask -Times 0 -Exactly
+    }
+
+    It 'removes it' {
+        & "$scripts/try_task.ps1" -Remove
+        Should -Invoke Unregister-ScheduledTask -Times 1 -Exactly -ParameterFilter { $TaskName -eq 'aovpn.ikev2 test' }
+        Should -Invoke Register-ScheduledTask -Times 0 -Exactly
+    }
+}
+
+Describe 'read_former.ps1' {
+    It 'reads the rollback of an earlier version, if there is one' {
+        & "$scripts/read_former.ps1"
+        $Ansible.Result.rollback | Should -BeNullOrEmpty
+        Mock Test-Path { $true } -ParameterFilter { $LiteralPath -like '*rollback.json' }
+        Mock Get-Content { '{}' } -ParameterFilter { $LiteralPath -like '*rollback.json' -and $Raw }
+        & "$scripts/read_former.ps1"
+        $Ansible.Result.rollback | Should -Be '{}'
+        $Ansible.Changed | Should -BeFalse
     }
 }
 
@@ -308,6 +357,15 @@ Describe 'end_change.ps1' {
         { & "$scripts/end_change.ps1" } | Should -Throw 'no RPC'
     }
 
+    It 'removes the files of an earlier version, though that <_>' -ForEach 'succeeds', 'fails' {
+        $fails = $_ -eq 'fails'
+        Mock Test-Path { $true } -ParameterFilter { $LiteralPath -like '*aovpn.ikev2' }
+        Mock Remove-Item { if ($fails) { Write-Error -Message 'in use' } } -ParameterFilter { $LiteralPath -like '*aovpn.ikev2' }
+        & "$scripts/end_change.ps1"
+        Should -Invoke Remove-Item -Times 1 -Exactly -ParameterFilter { $Recurse }
+        $tasks.Count | Should -Be 0
+    }
+
     It 'does not take a failed query for a task that is gone' {
         Mock Get-ScheduledTask { Write-CimError 'no RPC' $PesterBoundParameters 'HRESULT 0x800706ba' }
         { & "$scripts/end_change.ps1" } | Should -Throw 'no RPC'
@@ -356,6 +414,13 @@ Describe 'test_connection.ps1' {
 }
 
 Describe 'the scripts that read' {
+    It '<_> stops first in ConstrainedLanguage' -ForEach 'read_network.ps1', 'read_vpn.ps1' {
+        Mock Get-Variable { [pscustomobject]@{ SessionState = [pscustomobject]@{ LanguageMode = 'ConstrainedLanguage' } } } -ParameterFilter { $Name -eq 'ExecutionContext' }
+        Mock Get-Service { $null }
+        { & "$scripts/$_" } | Should -Throw 'script_policy: PowerShell runs scripts in ConstrainedLanguage*'
+        Should -Invoke Get-Service -Times 0 -Exactly
+    }
+
     It '<_> changes nothing, gives a result and hides no error, on this very machine' -ForEach 'read_network.ps1', 'read_vpn.ps1' {
         & "$scripts/$_" -ErrorVariable failed
         # What does not exist is an answer.
@@ -403,10 +468,57 @@ Describe 'the scripts that read' {
             $Ansible.Result.pending.applied | Should -Be 267009
             $Ansible.Result.pending.due_in | Should -BeGreaterThan 30
             $Ansible.Result.neighbors[0].mac | Should -Be '00-00-5E-00-53-01'
+            Should -Invoke Get-NetNeighbor -Times 1 -Exactly -ParameterFilter { $IPAddress -eq '10.10.0.1' }
+            Should -Invoke Test-Connection -Times 1 -Exactly -ParameterFilter { $ComputerName -eq '10.10.0.1' -and $Count -eq 1 -and $Quiet }
             $Ansible.Result.remembered | Should -Be 'a value'
             $Ansible.Result.peers | Should -Contain '192.0.2.7'
             $Ansible.Result.unread | Should -HaveCount 2
             $Ansible.Result.ipv6_defaults[0].next_hop | Should -Be 'fe80::1'
+        }
+
+        It 'reads who has to stay reachable by name' {
+            Mock Get-CimInstance { [pscustomobject]@{ PartOfDomain = $true; Domain = '192.0.2.8' } } -ParameterFilter { $ClassName -eq 'Win32_ComputerSystem' }
+            Mock Get-RemoteAccessRadius { [pscustomobject]@{ ServerName = '192.0.2.9' } }
+            & "$scripts/read_network.ps1" -Ports 22
+            $Ansible.Result.peers | Should -Contain '192.0.2.8'
+            $Ansible.Result.peers | Should -Contain '192.0.2.9'
+            $Ansible.Result.unread | Should -HaveCount 0
+            Should -Invoke Get-NetTCPConnection -Times 1 -Exactly -ParameterFilter { "$LocalPort" -eq '22 3389' }
+        }
+
+        It 'reads what does not exist as nothing' {
+            Mock Get-Service { Write-Error -Message 'no such service' -ErrorId 'NoServiceFoundForGivenName' -Category ObjectNotFound }
+            Mock Get-ScheduledTask { if ($TaskName -like '*apply') { Write-CimError 'no such task' $PesterBoundParameters } else { New-Task 'Disabled' } }
+            Mock Get-ScheduledTaskInfo { [pscustomobject]@{ NextRunTime = $null; LastTaskResult = 267011; LastRunTime = $null } }
+            & "$scripts/read_network.ps1"
+            $Ansible.Result.remote_access | Should -BeNullOrEmpty
+            $Ansible.Result.pending.due_in | Should -BeNullOrEmpty
+            $Ansible.Result.pending.applied | Should -BeNullOrEmpty
+            $Ansible.Result.pending.state | Should -Be 'disabled'
+            Mock Get-CimInstance { [pscustomobject]@{ ProcessId = 0 } }
+            & "$scripts/read_vpn.ps1"
+            $Ansible.Result.services.Count | Should -Be 0
+        }
+
+        It 'reads services with what depends on them, and counts associations by name' {
+            Mock Get-CimInstance { [pscustomobject]@{ ProcessId = 0 } }
+            Mock Get-Service {
+                $running, $stopped = [pscustomobject]@{ Name = 'One'; Status = 'Running' }, [pscustomobject]@{ Name = 'Two'; Status = 'Stopped' }
+                [pscustomobject]@{ Status = 'Running'; StartType = 'Automatic'; DependentServices = @($running, $stopped) }
+            }
+            Mock Get-NetIPsecMainModeSA {
+                foreach ($i in 1, 2) { [pscustomobject]@{ RemoteEndpoint = '192.0.2.7'; KeyModule = 'IKEv2' } }
+                [pscustomobject]@{ RemoteEndpoint = '192.0.2.7' }
+            }
+            & "$scripts/read_vpn.ps1"
+            $Ansible.Result.services.IKEEXT.dependents | Should -Be 'One'
+            $Ansible.Result.associations | ForEach-Object { '{0} {1} {2} {3}' -f $_.remote_address, $_.key_module, $_.key_module_name, $_.count } | Should -BeIn '192.0.2.7  IKEv2 2', '192.0.2.7   1'
+            $Ansible.Result.associations | Should -HaveCount 2
+        }
+
+        It 'fails where it cannot ask for a service' {
+            Mock Get-Service { Write-Error -Message 'no RPC' -ErrorId 'HRESULT 0x800706ba' }
+            { & "$scripts/read_vpn.ps1" } | Should -Throw 'no RPC'
         }
 
         It 'fails where it cannot ask: <_>' -ForEach 'Get-NetRoute', 'Get-ScheduledTask', 'Get-NetTCPConnection', 'Get-Service' {
@@ -418,10 +530,24 @@ Describe 'the scripts that read' {
             Mock Get-CimInstance { [pscustomobject]@{ ProcessId = 0 } }
             Mock Get-NetIPsecMainModeSA { Write-CimError 'no RPC' $PesterBoundParameters 'HRESULT 0x800706ba' }
             Mock Get-RemoteAccessConnectionStatistics { Write-CimError 'no role' $PesterBoundParameters 'RemoteAccess 5' }
+            Mock Get-VpnServerConfiguration { Write-CimError 'no role' $PesterBoundParameters 'RemoteAccess 5' }
             & "$scripts/read_vpn.ps1"
             $Ansible.Result.associations_read | Should -BeFalse
-            $Ansible.Result.unread | Should -HaveCount 2
+            $Ansible.Result.unread | Should -HaveCount 3
+            $Ansible.Result.tunnels | Should -BeNullOrEmpty
+            $Ansible.Result.ikev2_ports | Should -BeNullOrEmpty
             $Ansible.Result.ike_limit | Should -Be 'a value'
+        }
+
+        It 'counts connections by their types' {
+            Mock Get-CimInstance { [pscustomobject]@{ ProcessId = 0 } }
+            Mock Get-RemoteAccessConnectionStatistics {
+                foreach ($type in 'Ikev2', 'Ikev2', 'Sstp') { [pscustomobject]@{ ConnectionType = 'Vpn'; TunnelType = $type } }
+                [pscustomobject]@{ ConnectionType = 'DirectAccess'; TunnelType = $null }
+            }
+            & "$scripts/read_vpn.ps1"
+            $Ansible.Result.tunnels | Should -HaveCount 3
+            $Ansible.Result.tunnels | ForEach-Object { '{0} {1} {2}' -f $_.connection_type, $_.tunnel_type, $_.count } | Should -BeIn 'Vpn Ikev2 2', 'Vpn Sstp 1', 'DirectAccess  1'
         }
     }
 }

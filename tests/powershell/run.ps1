@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Runs the Pester tests, and says which lines of the scripts they reached. On Linux, run.py starts it, with the lab's stand-ins in place of Windows.
+# -Whole: a line that no test reaches counts as a failure.
+param([switch]$Whole)
 $ErrorActionPreference = 'Stop'
 Import-Module -Name Pester -MinimumVersion 5.5
 $scripts = Join-Path -Path $PSScriptRoot -ChildPath '../../plugins/plugin_utils/powershell/*.ps1'
@@ -21,4 +23,5 @@ $reached = @($result.CodeCoverage.CommandsExecuted | ForEach-Object -Process { '
 $lines = @($missed + $reached | Select-Object -Unique)
 Write-Output ('Lines reached: {0} of {1}, {2:0.0} %' -f ($lines.Count - $missed.Count), $lines.Count, (100 * ($lines.Count - $missed.Count) / $lines.Count))
 if ($missed) { Write-Output "Not reached: $($missed -join ', ')" }
+if ($Whole -and $missed) { exit 1 }
 exit $result.FailedCount + $result.FailedBlocksCount + $result.FailedContainersCount

@@ -35,6 +35,7 @@ def main() -> int:
     if not find_powershell():
         return missing("PowerShell")
     host = WindowsHost("pester", 1)
+    host.state["sas"][0]["key_module"] = 3
     environment = {**shell().common(), **shell().environment(host)}
     pwsh = [environment["LAB_PWSH"], "-NoProfile", "-NonInteractive", "-Command"]
     found = subprocess.run(
@@ -42,7 +43,7 @@ def main() -> int:
     )
     if found.returncode:
         return missing("Pester")
-    command = f". '{STAND_INS / 'start.ps1'}'; & '{FOLDER / 'run.ps1'}'; exit $LASTEXITCODE"
+    command = f". '{STAND_INS / 'start.ps1'}'; & '{FOLDER / 'run.ps1'}' -Whole; exit $LASTEXITCODE"
     return subprocess.run([*pwsh, command], env=environment, stdin=subprocess.DEVNULL, check=False).returncode
 
 

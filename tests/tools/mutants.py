@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Do the tests notice a mistake? Plant a sample of small mistakes in the pure code, one at a time, and run the tests of that file.
 
-cosmic-ray makes the mistakes: another comparison, a condition turned round, a break for a continue, another number. Type annotations are left alone.
+The scripts for the servers come first; see mutants_powershell.py. In Python, cosmic-ray makes the mistakes:
+another comparison, a condition turned round, a break for a continue, another number. Type annotations are left alone.
 Works in the checkout in which it is started, which has to be a copy; every file is put back.
 """
 
@@ -23,6 +24,9 @@ from pathlib import Path
 from cosmic_ray.ast import ast_nodes, get_ast_from_path
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator, operator_names
+
+from lab.shell import find_powershell
+from tools import mutants_powershell
 
 UTILS = Path("plugins/module_utils")
 UNITS, FAULTS = Path("tests/unit/plugins/module_utils"), Path("tests/faults")
@@ -116,12 +120,36 @@ def noticed(paths: list[Path]) -> bool:
         return True
 
 
+def try_powershell(seed: int, count: int) -> None:
+    """Try a sample of mistakes in the scripts for the servers, and report the score and the survivors."""
+    pwsh = find_powershell()
+    if not pwsh:
+        print("LEFT OUT: the mistakes in the PowerShell scripts, because PowerShell is missing.", file=sys.stderr)
+        return
+    everything = mutants_powershell.mistakes(pwsh)
+    planted, survivors = mutants_powershell.sample(everything, seed, count), []
+    for number, one in enumerate(planted, 1):
+        killed = mutants_powershell.noticed(one)
+        survivors += [] if killed else [one]
+        print(f"{number}/{len(planted)} {'noticed ' if killed else 'SURVIVED'} {one}", flush=True)
+    print(
+        f"PowerShell: {len(planted) - len(survivors)} of {len(planted)} noticed (of {len(everything)} possible, seed {seed})."
+    )
+    for one in survivors:
+        print(f"  survived: {one}")
+
+
 def main() -> None:
     """Try a sample, and report the score and the survivors."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=40)
+    parser.add_argument("--only", choices=["python", "powershell"])
     arguments = parser.parse_args()
+    if arguments.only != "python":
+        try_powershell(arguments.seed, arguments.count)
+    if arguments.only == "powershell":
+        return
     everything = [place for path in TESTS for place in places(path)]
     random.Random(arguments.seed).shuffle(everything)
     sample = [*itertools.islice(filter(None, itertools.starmap(mutant, everything)), arguments.count)]

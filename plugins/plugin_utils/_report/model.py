@@ -241,6 +241,7 @@ class Report:
             "default_routes": list(facts.default_routes),
             "default_routes_ipv6": list(facts.default_routes_ipv6),
             "tunnels": facts.tunnels,
+            "tunnels_other": dict(facts.tunnels_other),
             "ikev2_ports": facts.ikev2_ports,
             "ikev2_fragmentation": facts.ikev2_fragmentation,
             "services": dict(facts.services),

@@ -41,6 +41,7 @@ class Facts:
     sas_unclear: Mapping[str, int]
     sas_other: int
     tunnels: int | None
+    tunnels_other: Mapping[str, int]
     ikev2_ports: int | None
     ikev2_fragmentation: bool
     services: Mapping[str, Mapping[str, t.Any]]
@@ -63,6 +64,7 @@ class Facts:
             sas_unclear=_counts(raw.get("sas_unclear", {})),
             sas_other=int(raw.get("sas_other", 0)),
             tunnels=raw.get("tunnels"),
+            tunnels_other={str(name): int(count) for name, count in raw.get("tunnels_other", {}).items()},
             ikev2_ports=raw.get("ikev2_ports"),
             ikev2_fragmentation=raw.get("ikev2_fragmentation") is True,
             services={name: _part(service, ("state", "start")) for name, service in raw.get("services", {}).items()},

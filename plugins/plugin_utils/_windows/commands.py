@@ -59,6 +59,11 @@ def rollback_command(
     return _encoded(_call("change_routes.ps1", restored, "-RollBack") + _call("end_change.ps1", {}, "-RollBack"))
 
 
+def rehearsal_command() -> str:
+    """Return a command that needs what the rollback needs, and changes nothing."""
+    return _encoded(_call("change_routes.ps1", {"Steps": []}, "-RollBack"))
+
+
 def _call(script: str, parameters: dict[str, t.Any], switch: str) -> str:
     """Return a call of a script. What it is given is JSON in ASCII, so that nothing in it can be more than text."""
     code = "\n".join(

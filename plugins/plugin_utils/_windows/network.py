@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr
@@ -25,6 +25,9 @@ STATES_OF_TASKS = range(0x41300, 0x41400)
 
 TERMINATED = 0x41306
 """The one of them that is a failure."""
+
+DOUBTFUL_POLICIES = ("AllSigned", "Restricted")
+"""Execution policies that may keep a task from loading the modules of its cmdlets."""
 
 
 Key: t.TypeAlias = "tuple[str, str, int]"
@@ -68,27 +71,34 @@ class Route:
         return str(self.destination), self.next_hop, self.interface_index
 
 
+def result_of(raw: t.Any) -> int | None:
+    """Return the result of a scheduled task, None while it has none."""
+    result = None if raw is None else int(raw)
+    return None if result in STATES_OF_TASKS and result != TERMINATED else result
+
+
 @dataclass(frozen=True)
 class Pending:
     """The scheduled tasks of an unfinished change. ``due_in``: seconds until the rollback runs; None if it runs only at the next start.
 
     ``applied``: the result of the task that makes the change, 0 for success, None while it has none.
     ``confirmed``: the change is complete, and only the tasks are left. The run that confirmed it was interrupted.
+    ``result``: with what the rollback ended the last time, None if it has not ended yet.
     """
 
     due_in: float | None
     applied: int | None
     confirmed: bool = False
+    result: int | None = None
 
     @classmethod
     def parse(cls, raw: Mapping[str, t.Any]) -> Pending:
         """Read what read_network.ps1 returns."""
-        result = None if raw["applied"] is None else int(raw["applied"])
-        undecided = result is None or (result in STATES_OF_TASKS and result != TERMINATED)
         return cls(
             None if raw["due_in"] is None else float(raw["due_in"]),
-            None if undecided else result,
+            result_of(raw["applied"]),
             raw.get("state") == "disabled",
+            result_of(raw.get("result")),
         )
 
 
@@ -103,7 +113,7 @@ class Network:
     server now; ``connections``: all that are connected to it.
     ``categories``: the index of each interface that has a network, and that one's category for the firewall.
     ``unread``: what could not be asked, with the reason. ``answering``: the indexes of the interfaces on which the gateway that is wanted
-    has a link-layer address, None if it was not asked for.
+    has a link-layer address, None if it was not asked for. ``policy``: the execution policy that Group Policy sets, if it does.
     """
 
     interfaces: tuple[Interface, ...]
@@ -120,6 +130,7 @@ class Network:
     sessions: tuple[netaddr.IPAddress, ...] = ()
     connections: tuple[netaddr.IPAddress, ...] = ()
     categories: tuple[tuple[int, str], ...] = ()
+    policy: str = ""
 
     @classmethod
     def parse(cls, raw: t.Any) -> Network:
@@ -168,6 +179,7 @@ class Network:
                 _addresses(raw.get("sessions", ())),
                 _addresses(raw.get("connections", ())),
                 tuple((int(item["interface_index"]), str(item["category"])) for item in raw.get("networks", ())),
+                str(raw.get("policy", "")),
             )
         except NOT_UNDERSTOOD as error:
             raise PlanError(f"The server's network cannot be read ({type(error).__name__}: {error}).") from error
@@ -205,6 +217,19 @@ class Network:
     def is_private(self, interface: Interface) -> bool:
         """Report whether an interface has a network that somebody once called private, and that is not a domain's."""
         return (interface.index, "Private") in self.categories
+
+    def renumbered(self, before: Network) -> Network:
+        """Return the network with the interface indexes of an earlier reading. After a restart, an interface may have another one."""
+        then = {interface.alias: interface.index for interface in before.interfaces}
+        indexes = {interface.index: then.get(interface.alias, interface.index) for interface in self.interfaces}
+        return replace(
+            self,
+            interfaces=tuple(replace(each, index=indexes[each.index]) for each in self.interfaces),
+            routes=tuple(
+                replace(route, interface_index=indexes.get(route.interface_index, route.interface_index))
+                for route in self.routes
+            ),
+        )
 
     def line(self, key: Key) -> str:
         """Return a route as the server's registry holds it."""
@@ -246,6 +271,20 @@ class Network:
                 "Wait. The next change of the gateway waits, too.",
             ),
             *unread,
+        )
+
+    def policy_findings(self) -> tuple[Finding, ...]:
+        """Report an execution policy that might prevent the rollback, which is tested before the change."""
+        if self.policy not in DOUBTFUL_POLICIES:
+            return ()
+        return (
+            Finding(
+                "script_policy",
+                "info",
+                "aovpn.ikev2 rollback",
+                f"Group Policy sets the execution policy {self.policy}. The rollback runs no file, but it needs modules of Windows, which are files.",
+                "No action needed: before anything changes, a scheduled task tests whether the rollback could run.",
+            ),
         )
 
     def as_dict(self) -> dict[str, t.Any]:

@@ -18,6 +18,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import MISSING
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Finding
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.commands import text_of
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.errors import PlanError, outcome
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.facts import ServerFacts
@@ -30,7 +31,12 @@ PAUSE = 1.0
 GRACE = 90.0
 """How many seconds a rollback may be overdue until the task gives up; enough for one more attempt."""
 
-LOOK = "Check the scheduled task 'aovpn.ikev2 rollback' on the server. Run it, or delete it if the routes are right"
+LOOK = (
+    "Check the scheduled task 'aovpn.ikev2 rollback' on the server. Run it, or delete it if the routes are right,"
+    " with: Unregister-ScheduledTask -TaskName 'aovpn.ikev2*'"
+)
+
+ALLOW = "Allow the collection's scripts in App Control or AppLocker, or leave this server out."
 
 MANAGEMENT_PORTS = (5985, 5986, 22)
 
@@ -51,6 +57,12 @@ Answer = t.TypeVar("Answer")
 display = Display()
 
 
+def _policy(reason: str) -> Finding:
+    """Return a language mode that the scripts cannot do with as a finding."""
+    code, _separator, message = reason.partition(": ")
+    return Finding(code, "blocker", "PowerShell", message, ALLOW)
+
+
 class Lost(Exception):
     """The server did not answer, so it is not known whether the script or module ran.
 
@@ -61,6 +73,10 @@ class Lost(Exception):
         super().__init__(message)
         self.remedy = remedy
         self.unreachable = unreachable
+
+
+class Unfinished(PlanError):
+    """An earlier change of the gateway is neither confirmed nor undone, though the server answers."""
 
 
 class ServerAction(ActionBase, abc.ABC):
@@ -150,7 +166,7 @@ class ServerAction(ActionBase, abc.ABC):
     def settled(self, network: Network) -> Network:
         """Wait until another run's change of the gateway has been confirmed or rolled back, if there is one.
 
-        :raises PlanError: if that does not happen.
+        :raises Unfinished: if that does not happen.
         """
         pending = network.pending
         if not pending or pending.confirmed:
@@ -161,8 +177,17 @@ class ServerAction(ActionBase, abc.ABC):
             self.say_waiting(waits, end)
             if found := self.until(end, lambda found: not found.pending, waits):
                 return found
-        why = "does not run by itself" if pending.due_in is None else "was due and has not run"
-        raise PlanError(f"an earlier change of the gateway is unfinished, and its rollback {why}. {LOOK}.")
+        why = "does not run by itself"
+        if pending.due_in is not None:
+            # If the server does not answer, that is the error.
+            found = self.read_network()
+            if not found.pending:
+                return found
+            result = found.pending.result
+            why = f"does not run: it ended with {result:#x}" if result else "does not run, although it was due"
+        raise Unfinished(
+            f"an earlier change of the gateway is unfinished: the server answers, but its rollback {why}. {LOOK}."
+        )
 
     def until(self, end: float, suits: Callable[[Network], bool], waits: str) -> Network | None:
         """Read the server until it is as wanted; None if it was not by ``end``. ``waits``: see say_waiting."""
@@ -224,6 +249,10 @@ class ServerAction(ActionBase, abc.ABC):
         if "module_stdout" in answer or answer.get("unreachable"):
             raise self._lost(str(answer.get("msg", "no reason given")), what)
         if answer.get("failed") or answer.get("error"):
+            for record in answer.get("error", []):
+                reason = str((record.get("exception") or {}).get("message", ""))
+                if reason.startswith("script_policy: "):
+                    raise PlanError(f"{reason} {ALLOW}", result={"findings": [_policy(reason).as_dict()]})
             errors = [str(error.get("output", error)).strip() for error in answer.get("error", [])]
             raise PlanError(f"{what} failed: {'; '.join(errors) or answer.get('msg', 'no reason given')}")
         return answer

@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._libraries import netaddr
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Change, Finding
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import NOT_UNDERSTOOD, Change, Finding
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.errors import PlanError
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.network import (
     ACTIVE,
     DEFAULT,
@@ -103,7 +105,7 @@ class Plan:
             named(_rollback(network, steps)),
             tuple(sorted(active & (added | {*network.remembered}))),
             tuple(former) if steps else network.former,
-            (*network.pending_findings(), *findings),
+            (*network.pending_findings(), *(network.policy_findings() if steps else ()), *findings),
             changes_between(network, after, steps),
         )
 
@@ -164,6 +166,42 @@ def _metrics(network: Network, destination: str, index: int) -> dict[tuple[str, 
 
 def _others(places: Iterable[tuple[str, str]], hops: Sequence[str]) -> list[str]:
     return [hop for _store, hop in places if hop not in hops]
+
+
+def former_rollback(raw: t.Any, network: Network) -> tuple[list[Step], list[str]]:
+    """Return the steps of a rollback that version 0.1.0 left in a file, and the routes to remember.
+
+    It knew interfaces by their indexes, which another one may have since a restart: an index counts if the next hop is in a subnet of that interface.
+
+    :raises PlanError: if it cannot be read, or not be carried out.
+    """
+    try:
+        plan = json.loads(raw)
+        steps = [
+            Step(
+                item["action"],
+                str(item["store"]),
+                str(item["destination"]),
+                str(item["next_hop"]),
+                int(item["interface_index"]),
+                int(item.get("metric", NEW_ROUTE_METRIC)),
+                network.alias(int(item["interface_index"])),
+            )
+            for item in plan["steps"]
+        ]
+        remember = [*map(str, plan["remember"])]
+    except NOT_UNDERSTOOD as error:
+        raise PlanError(
+            rf"the rollback of an earlier version, C:\Program Files\aovpn.ikev2\rollback.json, cannot be read ({type(error).__name__}: {error})."
+        ) from error
+    networks = {item.index: item.networks for item in network.interfaces}
+    for step in steps:
+        if step.action == "add" and not any(step.next_hop in each for each in networks.get(step.interface_index, ())):
+            raise PlanError(
+                f"the rollback of an earlier version is for another order of the network interfaces: {step} on interface {step.interface} is not possible now."
+                " Correct the routes on the server, then remove its scheduled tasks with: Unregister-ScheduledTask -TaskName 'aovpn.ikev2*'"
+            )
+    return steps, remember
 
 
 def _rollback(network: Network, steps: Sequence[Step]) -> list[Step]:

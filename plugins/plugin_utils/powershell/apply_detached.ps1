@@ -24,7 +24,7 @@ $settings = @{ AllowStartIfOnBatteries = $true; DontStopIfGoingOnBatteries = $tr
 $task = @{
     TaskName = 'aovpn.ikev2 apply'
     Description = 'Makes the load balancer the default gateway of this server.'
-    Action = New-ScheduledTaskAction -Execute "$env:SystemRoot\System32\WindowsPowerShell\v1.0\powershell.exe" -Argument "-NoProfile -NonInteractive -EncodedCommand $Command"
+    Action = New-ScheduledTaskAction -Execute "$env:SystemRoot\System32\WindowsPowerShell\v1.0\powershell.exe" -Argument "-NoProfile -NonInteractive -ExecutionPolicy Bypass -EncodedCommand $Command"
     # SYSTEM, whatever its name is in the language of this server.
     Principal = New-ScheduledTaskPrincipal -UserId 'S-1-5-18' -LogonType ServiceAccount -RunLevel Highest
     Settings = New-ScheduledTaskSettingsSet @settings

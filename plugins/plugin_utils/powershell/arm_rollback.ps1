@@ -5,6 +5,7 @@
 # Arms the rollback before anything changes: a SYSTEM task that runs $Command in $Seconds seconds, and at the next start of the server.
 # If it fails, for example because a network adapter is not up yet, it retries every minute, for a day. When it succeeds, it removes itself.
 # $Command: the whole text of the rollback, as PowerShell's -EncodedCommand takes it. It is no file, which an execution policy could forbid.
+# Bypass is for the modules that it needs. That of Group Policy takes precedence: see try_task.ps1.
 [CmdletBinding()]
 param(
     [Parameter(Mandatory = $true)]
@@ -25,7 +26,7 @@ $settings = @{ AllowStartIfOnBatteries = $true; DontStopIfGoingOnBatteries = $tr
 $task = @{
     TaskName = 'aovpn.ikev2 rollback'
     Description = 'Restores the former default gateway, unless Ansible reaches this server by the new one.'
-    Action = New-ScheduledTaskAction -Execute "$env:SystemRoot\System32\WindowsPowerShell\v1.0\powershell.exe" -Argument "-NoProfile -NonInteractive -EncodedCommand $Command"
+    Action = New-ScheduledTaskAction -Execute "$env:SystemRoot\System32\WindowsPowerShell\v1.0\powershell.exe" -Argument "-NoProfile -NonInteractive -ExecutionPolicy Bypass -EncodedCommand $Command"
     Trigger = $triggers
     # SYSTEM, whatever its name is in the language of this server.
     Principal = New-ScheduledTaskPrincipal -UserId 'S-1-5-18' -LogonType ServiceAccount -RunLevel Highest

@@ -40,3 +40,6 @@ try {
     try { if (Find-Task -Name $rollbackTask) { $null = Enable-ScheduledTask -TaskName $rollbackTask } } catch { Write-Verbose -Message $_ }
     throw $reason
 }
+# Files of version 0.1.0, whose tasks ran them. They are no reason not to confirm.
+$folder = Join-Path -Path $env:ProgramFiles -ChildPath 'aovpn.ikev2'
+try { if (Test-Path -LiteralPath $folder) { Remove-Item -LiteralPath $folder -Recurse -Force } } catch { Write-Verbose -Message $_ }

@@ -7,12 +7,15 @@
 [CmdletBinding(SupportsShouldProcess)]
 param(
     # Management ports of this server: whoever is connected to one of them, or by Remote Desktop, has to stay reachable.
-    [uint16[]]$Ports = @(5985, 5986, 22),
+    [uint16[]]$Ports,
     # A gateway: on which interfaces does it answer?
     [string]$Gateway
 )
 Set-StrictMode -Version 3
 $ErrorActionPreference = 'Stop'
+# App Control and AppLocker leave ConstrainedLanguage, in which most casts and methods of .NET are refused. This comes first, so that it is the error.
+$language = [string](Get-Variable -Name 'ExecutionContext' -ValueOnly).SessionState.LanguageMode
+if ($language -ne 'FullLanguage') { throw "script_policy: PowerShell runs scripts in $language on this server, and the collection's scripts need FullLanguage." }
 # Cmdlets made from CDXML are functions of a module: they do not see the preference of a script that is called.
 $PSDefaultParameterValues = @{ '*:ErrorAction' = 'Stop' }
 
@@ -21,6 +24,7 @@ function Get-Existing([scriptblock]$Query) {
     try { & $Query } catch { if ($_.FullyQualifiedErrorId -notmatch '^(CmdletizationQuery_NotFound|NoServiceFoundForGivenName)') { throw } }
 }
 
+if (-not $Ports) { $Ports = @(5985, 5986, 22) }
 $interfaces = foreach ($interface in Get-NetIPInterface -AddressFamily IPv4) {
     $adapter = Get-Existing -Query { Get-NetAdapter -InterfaceIndex $interface.InterfaceIndex }
     if (-not $adapter) { continue }  # the loopback, and tunnels of RRAS itself
@@ -80,6 +84,8 @@ $memory = if (Test-Path -LiteralPath 'HKLM:\SOFTWARE\aovpn.ikev2') { Get-Item -L
 
 $Ansible.Changed = $false
 $Ansible.Result = @{
+    # That of Group Policy, which takes precedence over what a command line says.
+    policy = [string](Get-ExecutionPolicy -Scope MachinePolicy)
     interfaces = @($interfaces)
     routes = @($routes)
     ipv6_defaults = @($ipv6)
@@ -93,6 +99,7 @@ $Ansible.Result = @{
         @{
             due_in = if ($rollback.NextRunTime) { [math]::Max(0.0, ($rollback.NextRunTime - (Get-Date)).TotalSeconds) } else { $null }
             state = ([string]$task.State).ToLowerInvariant()
+            result = [long]$rollback.LastTaskResult
             applied = if ($apply) { [long]$apply.LastTaskResult } else { $null }
         }
     } else { $null }

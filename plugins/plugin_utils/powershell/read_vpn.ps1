@@ -9,6 +9,9 @@
 param()
 Set-StrictMode -Version 3
 $ErrorActionPreference = 'Stop'
+# App Control and AppLocker leave ConstrainedLanguage, in which most casts and methods of .NET are refused. This comes first, so that it is the error.
+$language = [string](Get-Variable -Name 'ExecutionContext' -ValueOnly).SessionState.LanguageMode
+if ($language -ne 'FullLanguage') { throw "script_policy: PowerShell runs scripts in $language on this server, and the collection's scripts need FullLanguage." }
 # Cmdlets made from CDXML are functions of a module: they do not see the preference of a script that is called.
 $PSDefaultParameterValues = @{ '*:ErrorAction' = 'Stop' }
 
@@ -50,14 +53,16 @@ foreach ($association in $found) {
 }
 
 # The cmdlets of the RemoteAccess module fail if the role or its management tools are not installed: then both are unknown.
+# Connections are of every type, DirectAccess among them, and some may be stale. Counted by both types.
 $tunnels = $null
 $ports = $null
 try {
-    $tunnels = @(Get-RemoteAccessConnectionStatistics).Count
-    $ports = [int](Get-VpnServerConfiguration).Ikev2Ports
+    $connections = @(Get-RemoteAccessConnectionStatistics | Group-Object -Property @('ConnectionType', 'TunnelType'))
+    $tunnels = @($connections | ForEach-Object -Process { @{ connection_type = [string]$_.Group[0].ConnectionType; tunnel_type = [string]$_.Group[0].TunnelType; count = [int]$_.Count } })
 } catch {
-    $unread += "the connections and the number of ports: $_"
+    $unread += "the connections: $_"
 }
+try { $ports = [int](Get-VpnServerConfiguration).Ikev2Ports } catch { $unread += "the number of ports: $_" }
 
 $user = [Security.Principal.WindowsPrincipal][Security.Principal.WindowsIdentity]::GetCurrent()
 
@@ -69,6 +74,8 @@ $Ansible.Result = @{
     ike_limit = Get-RegistryValue -Path 'HKLM:\SYSTEM\CurrentControlSet\Services\IKEEXT\Parameters' -Name 'IkeNumEstablishedForInitialQuery'
     restart_owed_since = Get-RegistryValue -Path 'HKLM:\SOFTWARE\aovpn.ikev2' -Name 'IkeextRestartOwedSince'
     fragmentation = Get-RegistryValue -Path 'HKLM:\SYSTEM\CurrentControlSet\Services\RemoteAccess\Parameters\Ikev2' -Name 'EnableServerFragmentation'
+    build = Get-RegistryValue -Path 'HKLM:\SOFTWARE\Microsoft\Windows NT\CurrentVersion' -Name 'CurrentBuildNumber'
+    revision = Get-RegistryValue -Path 'HKLM:\SOFTWARE\Microsoft\Windows NT\CurrentVersion' -Name 'UBR'
     ikev2_ports = $ports
     tunnels = $tunnels
     associations = @($associations.Values)

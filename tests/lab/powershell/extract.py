@@ -41,7 +41,7 @@ EVERYWHERE = {
     "Microsoft.PowerShell.Management": "Get-ChildItem Get-Content Get-Item Get-ItemProperty Get-ItemPropertyValue Get-Process Get-Service "
     "Join-Path New-Item New-ItemProperty "
     "Remove-Item Remove-ItemProperty Set-Content Set-ItemProperty Split-Path Test-Path",
-    "Microsoft.PowerShell.Utility": "ConvertFrom-Json ConvertTo-Json Get-Date Group-Object New-Object New-TimeSpan Select-Object "
+    "Microsoft.PowerShell.Utility": "ConvertFrom-Json ConvertTo-Json Get-Date Get-Variable Group-Object New-Object New-TimeSpan Select-Object "
     "Sort-Object Start-Sleep Write-Error Write-Verbose Write-Warning",
 }
 COMMON = {"Confirm", "WhatIf", "CommonParameters", "WorkflowCommonParameters"}

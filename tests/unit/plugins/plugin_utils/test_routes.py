@@ -357,7 +357,6 @@ def test_the_rollback_restores_from_any_point(before: Network, ask: Wanted, done
     assert set(predict(found, plan.rollback).routes) == set(before.routes)
 
 
-@settings(max_examples=500)
 @given(tables(), ASKED, ASKED)
 def test_a_second_run_finds_nothing_and_a_later_wish_is_met_by_what_is_remembered(
     before: Network, ask: Wanted, later: Wanted

@@ -128,6 +128,21 @@ def test_a_restart_is_pending_until_the_service_has_started_again(
     assert facts["restart_marked"] is (marked is not None)
 
 
+@pytest.mark.parametrize(
+    ("marked", "wanted"),
+    [
+        ("2026-01-05T06.00.20.0000001Z", True),
+        ("2026-01-05T05.59.59.0000000Z", False),
+        ("2569-01-05T05:00:00.0000000Z", True),  # the Buddhist calendar: it is not known when that was
+        ("1447-07-16T05:00:00.0000000Z", True),
+    ],
+)
+def test_a_mark_that_an_earlier_version_wrote_in_another_culture(marked: str, wanted: bool) -> None:
+    assert read(restart_owed_since=marked)["restart_owed"] is wanted
+    # Once the service has been restarted, the mark is removed, so that it is restarted once.
+    assert read(restart_owed_since=marked)["restart_marked"] is True
+
+
 def test_other_causes_of_error_809_are_reported() -> None:
     assert codes(fragmentation=None, tunnels=128) == ["ports_exhausted", "fragmentation_off"]
     assert "is absent, and IKEEXT has not been restarted" in str(
@@ -139,11 +154,112 @@ def test_other_causes_of_error_809_are_reported() -> None:
 
 @pytest.mark.parametrize(
     "vpn",
-    [None, [], {}, raw(services=[]), raw(associations=[association("198.51.100.7", count="x")]), raw(ike_limit="many")],
+    [
+        None,
+        [],
+        {},
+        raw(services=[]),
+        raw(tunnels=[{"tunnel_type": "Ikev2"}]),
+        raw(build="a", revision=1),
+        raw(associations=[association("198.51.100.7", count="x")]),
+        raw(ike_limit="many"),
+    ],
 )
 def test_other_answers_are_refused(vpn: t.Any) -> None:
     with pytest.raises(PlanError, match=r"the server's facts cannot be read"):
         ServerFacts.parse(vpn)
+
+
+def connections(count: int, tunnel: str, connection: str = "Vpn") -> dict[str, t.Any]:
+    """Return connections as read_vpn.ps1 counts them."""
+    return {"connection_type": connection, "tunnel_type": tunnel, "count": count}
+
+
+SSTP, DIRECT = connections(100, "Sstp"), connections(27, "", "DirectAccess")
+
+
+@pytest.mark.parametrize(
+    ("listed", "associations", "tunnels", "sessions", "other", "stale"),
+    [
+        ([SSTP, DIRECT, connections(3, "Ikev2")], 3, 3, 3, {"Sstp": 100, "DirectAccess": 27}, 0),
+        ([SSTP], 0, 0, 0, {"Sstp": 100}, 0),
+        # RRAS still lists connections that have ended.
+        ([connections(130, "IKEv2")], 3, 3, 3, {}, 127),
+        ([connections(2, "Ikev2")], 0, 0, 0, {}, 2),
+        # More associations than connections: one is being negotiated.
+        ([connections(2, "Ikev2")], 3, 2, 2, {}, 0),
+        # A restart would drop these, too.
+        ([connections(2, "L2tp")], 0, 0, 2, {"L2tp": 2}, 0),
+        ([connections(1, ""), connections(1, "Unknown"), connections(1, "Ikev2", "")], 9, 3, 3, {}, 0),
+        # Where the associations are not known, all that are listed count.
+        ([connections(5, "Ikev2"), SSTP], None, 5, 5, {"Sstp": 100}, 0),
+        ([], 0, 0, 0, {}, 0),
+    ],
+)
+def test_connections_are_counted_by_their_type(
+    listed: list[t.Any], associations: int | None, tunnels: int, sessions: int, other: dict[str, int], stale: int
+) -> None:
+    counted = [association("198.51.100.7", count=associations)] if associations else []
+    facts = ServerFacts.parse(raw(tunnels=listed, associations=counted, associations_read=associations is not None))
+    assert (facts.tunnels, facts.sessions, facts.tunnels_other, facts.tunnels_stale) == (
+        tunnels,
+        sessions,
+        other,
+        stale,
+    )
+    assert [each.code for each in facts.findings("rras1")] == []
+
+
+def test_ports_are_exhausted_by_ikev2_alone() -> None:
+    full = raw(tunnels=[connections(128, "Ikev2"), SSTP], associations=[association("198.51.100.7", count=128)])
+    (finding,) = ServerFacts.parse(full).findings("rras1")
+    assert finding.code == "ports_exhausted"
+    assert "128 IKEv2 connections" in finding.message
+
+
+OLD_BUILDS = [("14393", 9059), ("17763", 8643), ("20348", 5019), ("25398", 2273), ("26100", 32689)]
+
+
+@pytest.mark.parametrize(("build", "revision"), OLD_BUILDS)
+def test_a_build_without_the_fix_is_reported_even_with_fragmentation(build: str, revision: int) -> None:
+    found = ServerFacts.parse(raw(build=build, revision=revision)).findings("rras1")
+    assert found[0].code == "ikeext_unpatched"
+    assert f"build {build}.{revision} does not have the fix of CVE-2026-33824" in found[0].message
+    assert "ikeext_unpatched" not in codes(build=build, revision=revision + 1)
+
+
+@pytest.mark.parametrize(
+    ("build", "revision", "words"),
+    [
+        ("20348", 5020, "This server's build 20348.5020 has it."),
+        ("20348", 5019, "This server's build 20348.5019 does not have it."),
+        ("29000", 1, "Whether this server has it is not known."),
+        ("20348", None, "Whether this server has it is not known."),
+        (None, 1, "Whether this server has it is not known."),
+    ],
+)
+def test_without_fragmentation_the_advice_is_to_patch_first(
+    build: str | None, revision: int | None, words: str
+) -> None:
+    finding = ServerFacts.parse(raw(build=build, revision=revision, fragmentation=None)).findings("rras1")[-1]
+    assert finding.code == "fragmentation_off"
+    assert finding.remedy.startswith("Install the fix of CVE-2026-33824 first")
+    assert words in finding.remedy
+    assert finding.remedy.endswith("set EnableServerFragmentation to 1 and restart the server.")
+
+
+@pytest.mark.parametrize("value", [None, 0, 1])
+def test_windows_server_2016_has_no_fragmentation_whatever_its_value(value: int | None) -> None:
+    facts = ServerFacts.parse(raw(build="14393", revision=9060, fragmentation=value))
+    assert (facts.ikev2_fragmentation, facts.build) == (False, "14393.9060")
+    (finding,) = facts.findings("rras1")
+    assert finding.code == "fragmentation_off"
+    assert "older than Windows Server 1803" in finding.message
+    assert "EnableServerFragmentation" not in finding.remedy
+
+
+def test_windows_server_1803_has_fragmentation() -> None:
+    assert read(build="17134", revision=1)["ikev2_fragmentation"] is True
 
 
 def test_what_could_not_be_asked_is_not_nobody() -> None:
