@@ -149,6 +149,7 @@ Describe 'change_routes.ps1' {
         Mock Get-ScheduledTask { $asked.times++; New-Task $(if ($asked.times -le 2) { 'Ready' } else { 'Running' }) }
         { & "$scripts/change_routes.ps1" -Steps "add ActiveStore $new", 'add ActiveStore 172.16.0.0/12 10.10.0.1 5 External' -Armed } | Should -Throw '*is running*'
         Should -Invoke New-NetRoute -Times 1 -Exactly
+        Should -Invoke Get-ScheduledTask -Times 3 -Exactly -ParameterFilter { $TaskName -eq 'aovpn.ikev2 rollback' }
     }
 
     It 'forgets, and leaves the memory alone where it is not told' {
@@ -235,6 +236,7 @@ Describe 'apply_detached.ps1' {
         Mock Get-ScheduledTask { New-Task 'Ready' }
         & "$scripts/apply_detached.ps1" -Command 'QQ=='
         Should -Invoke Start-ScheduledTask -Times 1 -Exactly -ParameterFilter { $TaskName -eq 'aovpn.ikev2 apply' }
+        Should -Invoke Get-ScheduledTask -Times 2 -Exactly -ParameterFilter { $TaskName -eq 'aovpn.ikev2 rollback' }
         Should -Invoke Register-ScheduledTask -Times 1 -Exactly -ParameterFilter {
             $Force -and $Principal.UserId -eq 'S-1-5-18' -and $Settings.ExecutionTimeLimit -eq 'PT5M' -and $Action[0].Arguments -like '*-ExecutionPolicy Bypass -EncodedCommand QQ=='
         }
@@ -297,7 +299,7 @@ Describe 'read_former.ps1' {
         & "$scripts/read_former.ps1"
         $Ansible.Result.rollback | Should -BeNullOrEmpty
         Mock Test-Path { $true } -ParameterFilter { $LiteralPath -like '*rollback.json' }
-        Mock Get-Content { '{}' } -ParameterFilter { $LiteralPath -like '*rollback.json' -and $Raw }
+        Mock Get-Content { '{}' } -ParameterFilter { $LiteralPath -like '*rollback.json' -and $Raw -and $Encoding }
         & "$scripts/read_former.ps1"
         $Ansible.Result.rollback | Should -Be '{}'
         $Ansible.Changed | Should -BeFalse
