@@ -317,5 +317,5 @@ def _server(item: Raw) -> Raw:
     names = {"read": "rras_read", "verify": "rras_read", "change": "rras_gateway_result"}
     steps += _failing(item, names)
     wanted = {"rras_ike_limit": item["ike_limit"], "rras_ike_limit_enabled": True} if "ike_limit" in item else {}
-    gateway = {"rras_gateway": item["gateway"]} if "gateway" in item else {}
-    return {"steps": _in_order(steps), **wanted, **gateway}
+    names = {"gateway": "rras_gateway", "accept": "rras_accept"}
+    return {"steps": _in_order(steps), **wanted, **{names[key]: item[key] for key in names if key in item}}

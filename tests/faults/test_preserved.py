@@ -257,6 +257,8 @@ def test_a_public_address_that_is_only_connected_is_kept_until_the_next_restart(
     assert server.run(rras_default_gateway, **options)["changes"] == []
     server.host.reboot()
     assert hop(server, "198.51.100.77/32") is None
+    # Whoever is connected later has come by the new gateway.
+    assert server.run(rras_default_gateway, **options)["changes"] == []
 
 
 def test_a_public_address_that_is_configured_is_kept_for_good(server: Driven) -> None:

@@ -153,6 +153,17 @@ def test_a_load_balancer_that_cannot_be_read_stops_everything_before_any_change(
     assert lab.writing() == []
 
 
+def test_a_server_whose_internal_networks_nobody_named_stops_everything(ansible: Ansible, lab: Lab) -> None:
+    lab.write_inventory({"rras1": {"rras_preserve_routes": None}}, without={"netscaler", "loadmaster"})
+    for arguments in (("--check",), ()):
+        run = ansible.playbook("aovpn.ikev2.remediate", *arguments)
+        assert run.code == 2, run.output
+        assert (
+            "rras1: nothing was changed, here or on what depends on it, because of internal_routes_lost: " in run.output
+        )
+    assert (lab.writing(), ansible.snapshots()) == ([], [])
+
+
 def test_without_the_right_gateway_no_load_balancer_is_touched(ansible: Ansible, lab: Lab) -> None:
     wrong = {"rras_gateway": "10.10.0.2"}
     lab.write_inventory({"rras1": wrong, "rras2": wrong}, without={"netscaler", "loadmaster"})

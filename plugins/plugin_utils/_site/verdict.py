@@ -361,6 +361,12 @@ def _steps(site: Site, figures: Figures, status: Status) -> Iterable[NextStep]:
             for finding in site.findings_of(host)
             if finding.severity == "blocker" and finding.code not in {*item.accept, "return_path_wrong"}
         ]
+        blockers += [
+            finding
+            for _host, (item, facts) in site.read_servers.items()
+            for finding in (facts.findings if facts.changes else ())
+            if finding.severity == "blocker" and finding.code not in item.accept
+        ]
         if blockers:
             yield NextStep(blockers[0].remedy, command("audit"))
         yield NextStep("See what would be changed.", command("remediate", "--check --diff"))

@@ -89,7 +89,7 @@ def preserve(
     """Return the routes that keep declared prefixes and peers on the gateway that they had, and those for which none is known.
 
     ``switch``: the steps that change the default routes. A route that is missing is added whenever that is seen, also long after the change.
-    A route to a public address is not made persistent: its owner may be somebody else tomorrow.
+    A public address that is only connected now is kept while the gateway changes, and not made persistent: tomorrow, it may be somebody else's.
     """
     after = predict(network, switch)
     ours = {line.successor for text in network.former if (line := Former.parse(text))}
@@ -102,8 +102,8 @@ def preserve(
             if lasting and then.destination == prefix and _is_half(network, then):
                 made.append(Step("add", BOTH, *then.key, then.metric))
             continue
-        if then is not None and then.next_hop != gateway and then == now:
-            continue  # by another default route, which stays
+        if then is not None and then == now and (then.next_hop != gateway or not lasting):
+            continue  # by another default route, which stays; or somebody passes by who came by this way
         hop, index = (now.next_hop, now.interface_index) if now else (gateway, 0)
         if former and hop in {gateway, *ours}:
             hop = former[0].next_hop

@@ -229,6 +229,11 @@ def test_what_to_do_next() -> None:
     assert (first.text, steps(raw)) == ("Sync the group.", ["audit", "remediate --check --diff", "remediate"])
     raw["load_balancers"]["bigip"]["accept"] = ["unsynced_changes"]
     assert steps(raw) == ["remediate --check --diff", "remediate"]
+    raw["servers"]["rras1"]["facts"]["findings"] = [finding("internal_routes_lost", remedy="Give the prefixes.")]
+    (first, *_others) = report_of(raw).verdict.steps
+    assert (first.text, steps(raw)) == ("Give the prefixes.", ["audit", "remediate --check --diff", "remediate"])
+    raw["servers"]["rras1"]["accept"] = ["internal_routes_lost"]
+    assert steps(raw) == ["remediate --check --diff", "remediate"]
     assert steps({**clean(), "check_mode": True}) == ["remediate"]
     assert steps({**clean(), "check_mode": True, "playbook": "rollback"}) == ["rollback"]
     # Something stands changed, so there is something to go back to.
