@@ -485,7 +485,21 @@ Describe 'the scripts that read' {
             $Ansible.Result.peers | Should -Contain '192.0.2.8'
             $Ansible.Result.peers | Should -Contain '192.0.2.9'
             $Ansible.Result.unread | Should -HaveCount 0
-            Should -Invoke Get-NetTCPConnection -Times 1 -Exactly -ParameterFilter { "$LocalPort" -eq '22 3389' }
+        }
+
+        It 'tells who manages the server from who is connected' {
+            Mock Get-NetTCPConnection { foreach ($port in 22, 443, 3389, 5986) { [pscustomobject]@{ LocalPort = $port; RemoteAddress = "192.0.2.$($port % 250)" } } }
+            & "$scripts/read_network.ps1" -Ports 22
+            $Ansible.Result.sessions | Should -Be '192.0.2.139', '192.0.2.22'
+            $Ansible.Result.connections | Should -HaveCount 4
+            Should -Invoke Get-NetTCPConnection -Times 1 -Exactly -ParameterFilter { $State -eq 'Established' }
+        }
+
+        It 'says that it could not read the networks' {
+            Mock Get-NetConnectionProfile { Write-CimError 'no answer' $PesterBoundParameters 'HRESULT 0x800706ba' }
+            & "$scripts/read_network.ps1"
+            $Ansible.Result.networks | Should -HaveCount 0
+            $Ansible.Result.unread | Should -Contain 'the categories of the networks: no answer'
         }
 
         It 'reads what does not exist as nothing' {
