@@ -6,12 +6,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 import typing as t
@@ -73,6 +76,17 @@ def wait_until(so: t.Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+def descendants(pid: int) -> list[int]:
+    """Return the processes that a process has started, and those that they have."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = path.read_text("utf-8").rpartition(")")[2].split()
+            if int(fields[1]) == pid:
+                found += [int(path.parent.name), *descendants(int(path.parent.name))]
+    return found
+
+
 class Rulebook:
     """A rulebook that runs, with a webhook of its own."""
 
@@ -86,6 +100,9 @@ class Rulebook:
         with_token: bool,
     ) -> None:
         self.folder = folder
+        self.temporary = (
+            tempfile.mkdtemp()
+        )  # a run that is killed leaves its inventory there; short, for ansible-core's sockets
         self.token = f"t{secrets.token_hex(16)}"  # not to be read as a number
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -102,6 +119,7 @@ class Rulebook:
         environment = {
             **inherited(),
             "PATH": f"{COMMANDS}:{os.environ['PATH']}",
+            "TMPDIR": self.temporary,
             "ikev2_webhook_token": self.token,
             "EDA_JOB_TEMPLATE_REFRESH_DELAY": "0.1",
             **access,
@@ -119,13 +137,14 @@ class Rulebook:
             )
 
     def stop(self) -> None:
-        """End it."""
-        self.process.terminate()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        """End it, and the playbook that it may be running, which would go on by itself."""
+        below = descendants(self.process.pid)
+        self.process.kill()
+        self.process.wait()
+        for pid in below:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        shutil.rmtree(self.temporary, ignore_errors=True)
 
     @property
     def output(self) -> str:
