@@ -163,14 +163,12 @@ def test(session: nox.Session, core: str, minor: str) -> None:
         session.warn(NO_POWERSHELL)
         tree.failed += ["PowerShell, which has to be there in CI"] if os.environ.get("CI") else []
     # pslint would run wherever there is a pwsh, and fail without PSScriptAnalyzer. A workflow of its own runs that.
-    sanity, units = (
-        f"ansible-test sanity --venv --python {minor} --skip-test pslint",
-        "pytest tests/unit -m not(matrix)",
-    )
+    sanity = f"ansible-test sanity --venv --python {minor} --skip-test pslint"
+    if core in (OLDEST, NEWEST):
+        sanity += " --skip-test pylint"  # takes most of the time; `make test-all` runs it
+    units = "pytest tests/unit -m not(matrix)"
     whole_runs, left_out = f"{WHOLE_RUNS} -m not(matrix)", ""
     if core != NEWEST:
-        if core == OLDEST:
-            sanity += " --skip-test pylint"  # takes half of the time; the session pylint runs it
         # What depends only on the lab, on a module's options, or on no Ansible at all runs with the newest core.
         units += "".join(f" --ignore=tests/unit/{path}" for path in ("meta", "lab", "plugins/module_utils"))
         tree.run_at_once(sanity, units, f"{whole_runs}and(each_core)")
@@ -202,7 +200,8 @@ def matrix(session: nox.Session) -> None:
     tree = Tree(session, NEWEST, "matrix")
     matrices = "pytest tests/unit tests/faults tests/integration -n 3 --dist worksteal -m matrix"
     more = [] if real_ikev2(tree) else ["pytest tests/ikev2 -m matrix"]
-    tree.run_at_once(matrices, *more, *([] if NO_JAVA or NO_POWERSHELL else [RULEBOOKS]))
+    pylint = f"ansible-test sanity --venv --python {CORES[NEWEST]} --test pylint"
+    tree.run_at_once(matrices, pylint, *more, *([] if NO_JAVA or NO_POWERSHELL else [RULEBOOKS]))
     tree.run("pytest tests/unit -n 2 -m (hypothesis)and(not(matrix)) --hypothesis-profile thorough")
     tree.finish()
     ran.append("every combination: passed")

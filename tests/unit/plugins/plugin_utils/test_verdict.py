@@ -195,10 +195,8 @@ def test_the_document_has_every_exit_code() -> None:
     for (playbook, status), found in codes.items():
         assert {by_verdict[f"`{status}`"].pop(playbook)} == found, (playbook, status)
     refused = by_verdict.pop("`failed`, because the inventory was refused")
-    assert (refused, [*playbook_of("tasks/refuse.yml")[-1]][1]) == (
-        dict.fromkeys(PLAYBOOKS, "2"),
-        "ansible.builtin.fail",
-    )
+    assert refused == dict.fromkeys(PLAYBOOKS, "2")
+    assert "ansible.builtin.fail" in playbook_of("tasks/refuse.yml")[-1]
     # A whole run has this one: tests/integration/test_bad_input.py.
     assert by_verdict.pop("no verdict: Ansible could not read its input") == dict.fromkeys(PLAYBOOKS, "4")
     assert {cell for row in by_verdict.values() for cell in row.values()} == {"-"}
