@@ -30,6 +30,7 @@ def others(server: Driven) -> list[tuple[str, str]]:
     return [(one["object"], one["message"]) for one in found if one["code"] == "other_default_route"]
 
 
+@pytest.mark.matrix
 def test_a_static_route_of_the_console_comes_back_with_the_service(server: Driven) -> None:
     state = server.host.state
     state["routes"]["persistent"] = [item for item in state["routes"]["persistent"] if item["dest"] != "0.0.0.0/0"]

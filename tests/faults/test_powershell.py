@@ -122,7 +122,7 @@ def memory(server: Server) -> t.Any:
     return (find_value(server.host.state, MARKER_KEY, ADDED_ROUTES) or {"data": None})["data"]
 
 
-@pytest.mark.parametrize("own", [False, True], ids=["warm", "own"])
+@pytest.mark.parametrize("own", [pytest.param(False, marks=pytest.mark.matrix), True], ids=["warm", "own"])
 def test_the_registered_command_lines_run(watched: Server, own: bool) -> None:
     """A change is made and rolled back by tasks, and leaves nothing behind; a process of its own does what the warm one does."""
     watched.host.own_processes = own
@@ -277,6 +277,7 @@ def test_a_change_whose_rollback_cannot_be_removed_is_not_confirmed(server: Serv
     assert server.gateways("active") == [OLD]
 
 
+@pytest.mark.matrix
 def test_a_rollback_that_begins_beside_the_confirmation_is_not_confirmed(watched: Server) -> None:
     watched.arm()
     watched.does("change_routes.ps1", Steps=lines(watched.plan.switch))
@@ -296,6 +297,7 @@ def test_a_rollback_that_begins_beside_the_confirmation_is_not_confirmed(watched
 # A change that is not undone
 
 
+@pytest.mark.matrix
 def test_a_change_that_starts_beside_the_rollback_is_undone(watched: Server) -> None:
     watched.arm()
     watched.fails("Register-ScheduledTask", "delay", match={"TaskName": APPLY}, seconds=8)
@@ -366,7 +368,7 @@ def test_a_route_that_becomes_persistent_is_never_missing(server: Server, kind: 
     assert server.gateways("active") == [NEW]
 
 
-@pytest.mark.parametrize("kind", ["die", "die after"])
+@pytest.mark.parametrize("kind", ["die", pytest.param("die after", marks=pytest.mark.matrix)])
 def test_the_rollback_restores_what_a_powershell_that_died_left_missing(server: Server, kind: str) -> None:
     """Windows writes the persistent store only together with the active one, so there is a moment without the route."""
     server.arm()

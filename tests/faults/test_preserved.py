@@ -95,6 +95,7 @@ def test_two_cards_whose_inner_default_route_would_be_removed_are_not_changed(se
     assert result["final_state"] == "unchanged"
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("answer", [{"preserve_routes": []}, {"accept": ["internal_routes_lost"]}])
 def test_an_administrator_says_that_nothing_has_to_keep_it(server: Driven, answer: dict[str, t.Any]) -> None:
     single_card(server)
@@ -154,6 +155,7 @@ def test_what_is_declared_later_is_made_later(started: Starter) -> None:
     assert again.calls == ["read_network.ps1"]
 
 
+@pytest.mark.matrix
 def test_the_gateway_that_is_remembered_is_the_one_before_the_first_load_balancer(started: Starter) -> None:
     """During a migration, one load balancer replaces the other; and after a restoration, nothing is remembered."""
     server = started()
@@ -193,6 +195,7 @@ def test_what_cannot_be_made_is_reported(server: Driven) -> None:
     assert codes(server.run(rras_default_gateway, **WANTED)) == [("internal_routes_lost", "info")]
 
 
+@pytest.mark.matrix
 def test_a_former_gateway_that_is_gone_is_not_used(started: Starter) -> None:
     server = started()
     server.host.state["radius_servers"] = []
@@ -202,6 +205,7 @@ def test_a_former_gateway_that_is_gone_is_not_used(started: Starter) -> None:
     assert (result["changed"], codes(result)) == (False, [("internal_routes_lost", "warning")])
 
 
+@pytest.mark.matrix
 def test_a_route_of_ours_that_a_restart_took_away_is_made_again(started: Starter) -> None:
     server = started()
     options = {**WANTED, "preserve_routes": ["100.64.0.0/10"]}
@@ -244,7 +248,7 @@ def test_a_restart_before_the_confirmation_leaves_nothing(started: Starter) -> N
     assert (server.table(), server.host.state["tasks"]) == (before, {})
 
 
-@pytest.mark.parametrize("port", [3389, 5986])
+@pytest.mark.parametrize("port", [3389, pytest.param(5986, marks=pytest.mark.matrix)])
 def test_a_public_address_that_is_only_connected_is_kept_until_the_next_restart(started: Starter, port: int) -> None:
     server = started()
     connect(server, "198.51.100.77", port)

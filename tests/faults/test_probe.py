@@ -37,6 +37,7 @@ def test_a_gateway_that_leads_to_the_probe_is_confirmed(server: Driven, probe: s
     assert server.calls[again:] == ["read_network.ps1"]
 
 
+@pytest.mark.matrix
 def test_a_gateway_that_forwards_nothing_is_not_confirmed(server: Driven) -> None:
     """The controller has a way of its own, and the gateway answers for its address: without a probe, nobody would notice."""
     server.host.state["gateways"][NEW] = []
@@ -60,6 +61,7 @@ def test_a_gateway_that_needs_a_moment_is_confirmed(server: Driven) -> None:
     assert server.run(rras_default_gateway, **PROBED)["final_state"] == "changed"
 
 
+@pytest.mark.matrix
 def test_a_gateway_that_is_already_in_use_is_tried_before_it_is_made_persistent(server: Driven) -> None:
     server.host.state["routes"]["active"][-2]["next_hop"] = NEW
     server.host.state["gateways"][NEW] = []
@@ -79,6 +81,7 @@ def test_a_probe_that_is_not_beyond_the_gateway_proves_nothing(server: Driven, p
     assert "gateway_not_answering" in [finding["code"] for finding in told["gateway"]["findings"]]
 
 
+@pytest.mark.matrix
 def test_a_name_that_leads_elsewhere_or_nowhere_proves_nothing(server: Driven) -> None:
     server.host.state["names"]["inside.example.net"] = ["172.16.0.80"]
     for name, words in (

@@ -88,6 +88,7 @@ def test_its_rollback_is_awaited_and_runs(started: Starter) -> None:
     assert converged(server)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     "why", ["a policy", *(pytest.param(why, marks=pytest.mark.matrix) for why in (DAMAGED, "its triggers have ended"))]
 )
@@ -107,6 +108,7 @@ def test_its_rollback_is_carried_out_where_its_files_cannot_run(started: Starter
     assert converged(server)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     "content", ["[]", pytest.param('{"steps": [{"action": "add"}], "remember": []}', marks=pytest.mark.matrix)]
 )
@@ -125,6 +127,7 @@ def test_a_rollback_that_cannot_be_read_is_left_alone(started: Starter, content:
     )
 
 
+@pytest.mark.matrix
 def test_a_rollback_for_other_indexes_is_left_alone(started: Starter) -> None:
     server = started()
     interrupted(server, 99)

@@ -54,7 +54,7 @@ def test_a_fault_strikes_one_call(fault: dict[str, t.Any], stands: bool, failed:
         assert (error["exception"]["message"], error["category_info"]["category"]) == expected
 
 
-@pytest.mark.parametrize(("kind", "gone"), [("die", False), ("die after", True)])
+@pytest.mark.parametrize(("kind", "gone"), [pytest.param("die", False, marks=pytest.mark.matrix), ("die after", True)])
 def test_powershell_dies_and_the_next_call_starts_another(kind: str, gone: bool) -> None:
     host = WindowsHost("rras1", 1)
     host.state["cmdlet_faults"] = [{"command": "Remove-NetRoute", "kind": kind}]
