@@ -132,6 +132,7 @@ def test_check_mode_writes_nothing(peer: Peer) -> None:
     assert peer.device.state["virtual"] == before
 
 
+@pytest.mark.matrix
 def test_it_is_refused_what_the_device_refuses(peer: Peer) -> None:
     before = copy.deepcopy(peer.device.state["virtual"])
     (missing,) = peer.run((IKE, "no_such_pool"))
@@ -142,6 +143,7 @@ def test_it_is_refused_what_the_device_refuses(peer: Peer) -> None:
     assert peer.device.open_sessions() == []
 
 
+@pytest.mark.matrix
 def test_it_sees_what_this_collection_has_set(peer: Peer) -> None:
     password = peer.device.state["users"]["admin"]["password"]
     endpoint = Endpoint("127.0.0.1", peer.device.port, ca_path=str(peer.ca))

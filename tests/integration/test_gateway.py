@@ -163,6 +163,7 @@ FAULTS: dict[str, dict[str, t.Any]] = {
 }
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("kinds", [("after",), pytest.param(("before", "dark", "long"), marks=pytest.mark.matrix)])
 def test_a_connection_that_is_lost_at_any_step(started: t.Callable[..., Ansible], kinds: tuple[str, ...]) -> None:
     names = [f"{step}_{kind}" for step in STEPS for kind in kinds]
@@ -328,6 +329,7 @@ def test_ansible_is_killed_at_any_step(started: t.Callable[..., Ansible]) -> Non
     converge(ansible)
 
 
+@pytest.mark.matrix
 def test_a_change_under_way_is_reported_and_awaited(started: t.Callable[..., Ansible]) -> None:
     ansible = started("rras1", "stuck")
     hosts = t.cast(Servers, ansible.lab).hosts

@@ -55,6 +55,7 @@ def put(host: WindowsHost, kind: str, data: t.Any) -> None:
     host.state["registry"][IKEEXT_KEY][IKE_LIMIT] = {"type": kind, "data": data}
 
 
+@pytest.mark.matrix
 def test_servers_in_every_condition(servers: t.Callable[..., Ansible]) -> None:
     ansible = servers("idle", "psrp", "busy", "right", "lower", "text", "marked", "refused")
     lab = t.cast(Servers, ansible.lab)

@@ -153,6 +153,7 @@ def test_a_load_balancer_that_cannot_be_read_stops_everything_before_any_change(
     assert lab.writing() == []
 
 
+@pytest.mark.matrix
 def test_a_server_whose_internal_networks_nobody_named_stops_everything(ansible: Ansible, lab: Lab) -> None:
     lab.write_inventory({"rras1": {"rras_preserve_routes": None}}, without={"netscaler", "loadmaster"})
     for arguments in (("--check",), ()):
@@ -179,6 +180,7 @@ def test_without_the_right_gateway_no_load_balancer_is_touched(ansible: Ansible,
     assert lab.writing() == []
 
 
+@pytest.mark.matrix
 def test_the_workaround_sets_the_limit_and_restarts_the_service_once(ansible: Ansible, lab: Lab) -> None:
     options = "rras_ike_limit_enabled=true rras_restart_with_sessions=true rras_accept=gateway_unverified"
     arguments = ("aovpn.ikev2.remediate", "--limit", "rras", "-e", options)

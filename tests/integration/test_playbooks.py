@@ -131,6 +131,7 @@ def test_a_snapshot_that_does_not_fit_is_refused(ansible: Ansible, lab: Lab) -> 
     assert lab.writing() == []
 
 
+@pytest.mark.matrix
 def test_the_workaround_is_for_the_servers_alone(ansible: Ansible, lab: Lab) -> None:
     lab.rras1.state["sas"] = lab.rras2.state["sas"] = []
     # That a load balancer cannot be read is no reason to leave the servers alone.
@@ -267,6 +268,7 @@ def test_a_snapshot_is_kept_where_it_is_not_known_what_was_changed(ansible: Ansi
     assert len(ansible.snapshots()) == 1
 
 
+@pytest.mark.matrix
 def test_accounts_that_may_read_are_enough_to_look(ansible: Ansible, lab: Lab) -> None:
     changes: dict[str, dict[str, t.Any]] = {}
     for device in lab.load_balancers:
@@ -308,6 +310,7 @@ def test_what_fails_on_the_second_load_balancer_is_put_back_and_the_third_is_lef
     assert again.changed == {**dict.fromkeys(DEVICES, 0), "netscaler": 1, "loadmaster": 1}, again.output
 
 
+@pytest.mark.matrix
 def test_what_cannot_be_read_after_its_change_is_not_called_unchanged(ansible: Ansible, lab: Lab) -> None:
     lab.write_inventory(without=DEVICES - SMALL)
     # The first reading gets the virtual servers once, the change twice.
@@ -413,6 +416,7 @@ def test_tags_choose_what_is_changed(ansible: Ansible, lab: Lab) -> None:
     assert len(ansible.snapshots()) == 2
 
 
+@pytest.mark.matrix
 def test_there_is_a_snapshot_of_whatever_is_changed(ansible: Ansible, lab: Lab) -> None:
     """What is there to be changed is known only to what changes it: here to the planner of routes."""
     lab.write_inventory(without=DEVICES - {"rras1"})

@@ -231,6 +231,7 @@ def test_a_failure_is_kept_as_a_result_where_the_play_carries_on(ansible: Ansibl
     assert lab.writing() == []
 
 
+@pytest.mark.matrix
 @pytest.mark.each_core
 def test_one_half_is_chosen_by_its_tag(ansible: Ansible, lab: Lab, tmp_path: Path) -> None:
     both = play(tmp_path, ("main", {**LIMIT, "rras_restart_with_sessions": True}))
