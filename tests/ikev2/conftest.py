@@ -18,6 +18,7 @@ from harness import Ansible, Run
 from lab.core import Device
 from lab.dataplane.plane import Plane
 from lab.driven import DrivenLab
+from lab.shell import refused
 
 PLATFORMS = ("bigip", "netscaler", "loadmaster")
 MODULES = {
@@ -71,7 +72,8 @@ class Site:
             for platform, number in self.existing.items():
                 assert self.plane.connect(self.vip(platform), [number]) == [number]
             self.run = self.playbook(name, *arguments)
-            self.stage = name
+            # Without PowerShell, each test that asks for a stage is skipped for that reason, not only the first.
+            self.stage = "" if refused.is_set() else name
         return self.run
 
     def module(self, platform: str, **options: t.Any) -> dict[str, t.Any]:
