@@ -61,6 +61,9 @@ OLD_GATEWAY = "until the server has its old gateway again"
 REHEARSAL = 60.0
 """For how many seconds to wait for the test of a rollback."""
 
+IDENTIFIED = 60.0
+"""Within how many seconds Windows knows which network is behind another gateway."""
+
 Planner: t.TypeAlias = Callable[[Network], Plan]
 
 
@@ -148,6 +151,7 @@ class ActionModule(ServerAction):
         changing = {step.interface for step in plan.switch if step.action == "add"}
         private = [each.alias for each in network.interfaces if each.alias in changing and network.is_private(each)]
         applied = apply_command(plan.switch, private[0] if private and options["keep_network_category"] else "")
+        public = any(finding.code == "firewall_profile" for finding in plan.findings)
         try:
             # The last quarter of the time is left to the rollback.
             end = time.monotonic() + 0.75 * timeout
@@ -160,11 +164,14 @@ class ActionModule(ServerAction):
             if plan.switch:
                 with contextlib.suppress(Lost):
                     self.powershell("apply_detached.ps1", Command=applied)
+                if public:  # the firewall shuts the controller out only then
+                    pause = min(IDENTIFIED, timeout / 3)
+                    self.say_waiting("until Windows knows the network behind the new gateway", time.monotonic() + pause)
+                    time.sleep(pause)
             tried = plan.switch or (plan.keep and self.probe)
             if tried and not self.until(end, has_switched, "until the server answers through the new gateway"):
                 if time.monotonic() - looked < PAUSE:
                     raise PlanError("the server answers, but its task that changes the routes does not run")
-                public = any(finding.code == "firewall_profile" for finding in plan.findings)
                 cause = " (perhaps its network became a public one, see the finding firewall_profile)" if public else ""
                 raise PlanError(unproven or f"the server did not answer through the new gateway{cause}")
             lasting = [*(step for step in plan.preserve if step.store == BOTH), *plan.keep]

@@ -64,7 +64,8 @@ options:
     description:
       - Whether a private network on the interface stays private behind the new gateway. Windows knows a network that is not a domain's by its gateway's MAC
         address, and may treat it as a new, public one. The firewall's rule for WinRM then lets only the local subnet in, so that the change is rolled back.
-      - Without it, that risk is reported as the finding V(firewall_profile), if somebody manages the server through that interface from another subnet.
+      - Without it, that risk is reported as the finding V(firewall_profile), if somebody manages the server through that interface from another subnet,
+        and the change is confirmed a minute later (a third of O(rollback_timeout) if that is less), when Windows knows the network.
     type: bool
     default: false
   remove_other_defaults:
