@@ -179,6 +179,7 @@ def test_a_version_that_did_not_remember_has_left_routes_that_name_the_gateway(s
     server = started()
     assert server.run(rras_default_gateway, **WANTED, preserve_routes=[])["final_state"] == "changed"
     del server.host.state["registry"][MARKER_KEY]["FormerGateways"]
+    server.host.state["registry"][MARKER_KEY][ADDED_ROUTES]["data"] += ["", "nonsense"]
     server.run(rras_default_gateway, **WANTED, preserve_routes=["100.64.0.0/10"])
     assert hop(server, "100.64.0.0/10", "persistent") == OLD
 

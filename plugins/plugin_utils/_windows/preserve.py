@@ -63,8 +63,9 @@ def formers(network: Network, gateway: str, lost: Sequence[Route]) -> tuple[Form
     if usable := [line for line in dict.fromkeys(found) if _leads(network, line)] or replaced:
         return tuple(usable)
     # Versions that did not remember the gateway have left routes that name it.
-    guesses = {(hop, alias) for _prefix, hop, alias in (line.split(" ", 2) for line in network.remembered)}
-    guessed = [line for pair in guesses if _leads(network, line := Former(pair[0], gateway, pair[1]))]
+    remembered = (text.split(" ", 2) for text in network.remembered)
+    guesses = {Former(parts[1], gateway, parts[2]) for parts in remembered if len(parts) == 3}
+    guessed = [line for line in guesses if _leads(network, line)]
     return tuple(guessed) if len(guessed) == 1 else ()
 
 
