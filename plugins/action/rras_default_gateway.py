@@ -77,6 +77,8 @@ class ActionModule(ServerAction):
     def change(self, options: Mapping[str, t.Any]) -> dict[str, t.Any]:
         """Read, plan and change; see ServerAction."""
         wanted = routes.Wanted.of_options(options) if options["state"] != "restored" else None
+        if options["state"] == "present" and wanted is None:  # null counts as given
+            raise PlanError("Option 'gateway' is null. It is required with state present.")
         plan_for = _planner(options, wanted)
         timeout = options["rollback_timeout"]
         if not routes.SHORTEST_TIMEOUT <= timeout <= routes.LONGEST_TIMEOUT:
