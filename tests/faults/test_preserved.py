@@ -267,7 +267,9 @@ def test_a_public_address_that_is_only_connected_is_kept_until_the_next_restart(
 
 
 def test_a_public_address_that_is_configured_is_kept_for_good(server: Driven) -> None:
+    """Also if it is connected at that moment, as a domain controller from which somebody works."""
     server.host.state["dns_servers"] = ["198.51.100.53"]
+    connect(server, "198.51.100.53", 3389)
     assert server.run(rras_default_gateway, **WANTED, preserve_routes=[])["final_state"] == "changed"
     assert hop(server, "198.51.100.53/32", "persistent") == OLD
 

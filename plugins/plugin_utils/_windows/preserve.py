@@ -145,7 +145,8 @@ def _shortened(step: Step, length: int) -> netaddr.IPNetwork:
 
 def _is_passing(network: Network, peer: netaddr.IPNetwork) -> bool:
     """Report whether a peer is only known because it is connected now, and has a public address."""
-    return peer.ip in network.sessions and not any(peer in netaddr.IPNetwork(prefix) for prefix in PRIVATE)
+    known_now = peer.ip in network.sessions and peer.ip not in network.configured
+    return known_now and not any(peer in netaddr.IPNetwork(prefix) for prefix in PRIVATE)
 
 
 def _is_half(network: Network, route: Route) -> bool:
