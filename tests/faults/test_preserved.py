@@ -175,6 +175,24 @@ def test_the_gateway_that_is_remembered_is_the_one_before_the_first_load_balance
     ] == [[], []]
 
 
+def test_nothing_stays_on_the_load_balancer_where_the_gateway_before_it_is_set_again(started: Starter) -> None:
+    server = started()
+    server.host.state["radius_servers"] = []
+    server.host.state["gateways"]["10.10.0.2"] = ["0.0.0.0/0"]
+    for gateway in (NEW, "10.10.0.2"):
+        options: dict[str, t.Any] = {"gateway": gateway, "rollback_timeout": 10, "preserve_routes": []}
+        assert server.run(rras_default_gateway, **options)["final_state"] == "changed"
+    server.host.state["radius_servers"] = ["172.16.0.9"]
+    back: dict[str, t.Any] = {"gateway": OLD, "rollback_timeout": 10, "preserve_routes": ["100.64.0.0/10"]}
+    result = server.run(rras_default_gateway, **back)
+    assert [(change["id"], change["after"]) for change in result["changes"]] == [("0.0.0.0/0", OLD)]
+    server.host.state["radius_servers"] += ["172.16.0.10"]
+    assert server.run(rras_default_gateway, **back)["changes"] == []
+    # The next load balancer replaces it as the first one did.
+    assert server.run(rras_default_gateway, **WANTED, preserve_routes=["100.64.0.0/10"])["final_state"] == "changed"
+    assert {hop(server, prefix) for prefix in ("100.64.0.0/10", "172.16.0.9/32", "172.16.0.10/32")} == {OLD}
+
+
 def test_a_version_that_did_not_remember_has_left_routes_that_name_the_gateway(started: Starter) -> None:
     server = started()
     assert server.run(rras_default_gateway, **WANTED, preserve_routes=[])["final_state"] == "changed"

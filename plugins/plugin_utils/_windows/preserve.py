@@ -58,15 +58,24 @@ def formers(network: Network, gateway: str, lost: Sequence[Route]) -> tuple[Form
     ours = {line.successor for line in lines}
     replaced = [_former(network, route, gateway) for route in lost]
     successors = {gateway, *(line.next_hop for line in replaced)}
+    own = _successors(network, gateway)
     found = [line for line in replaced if line.next_hop not in ours]
     found += [replace(line, successor=gateway) for line in lines if line.successor in successors]
-    if usable := [line for line in dict.fromkeys(found) if _leads(network, line)] or replaced:
+    if usable := [line for line in dict.fromkeys(found) if _leads(network, line)] or [
+        line for line in replaced if line.next_hop not in own
+    ]:
         return tuple(usable)
     # Versions that did not remember the gateway have left routes that name it.
     remembered = (text.split(" ", 2) for text in network.remembered)
     guesses = {Former(parts[1], gateway, parts[2]) for parts in remembered if len(parts) == 3}
     guessed = [line for line in guesses if _leads(network, line)]
     return tuple(guessed) if len(guessed) == 1 else ()
+
+
+def _successors(network: Network, gateway: str) -> set[str]:
+    """Return the gateways that have replaced ``gateway``. Whoever uses one of them used ``gateway`` before."""
+    lines = map(Former.parse, network.former)
+    return {line.successor for line in lines if line and line.next_hop == gateway}
 
 
 def _former(network: Network, route: Route, gateway: str) -> Former:
@@ -94,6 +103,7 @@ def preserve(
     """
     after = predict(network, switch)
     ours = {line.successor for text in network.former if (line := Former.parse(text))}
+    own = _successors(network, gateway)
     made: list[Step] = []
     unknown = []
     for prefix in dict.fromkeys([*declared, *(netaddr.IPNetwork(peer) for peer in network.peers)]):
@@ -109,7 +119,7 @@ def preserve(
         if former and hop in {gateway, *ours}:
             hop = former[0].next_hop
             index = next(each.index for each in network.interfaces if each.alias == former[0].interface)
-        if hop == gateway:
+        if hop in {gateway, *own}:
             unknown.append(prefix)
         elif not any(prefix in netaddr.IPNetwork(step.destination) for step in made):
             made.append(Step("add", BOTH if lasting else ACTIVE, str(prefix), hop, index))
