@@ -96,6 +96,7 @@ class ActionModule(ServerAction):
         if options["state"] == "gathered":
             return _result(network, network, plan)
         _stop_at_blockers(plan, options["accept"])
+        _commands(network, plan, options)  # in check mode, too: there may be too many routes for them
         if self._task.check_mode or not (plan.steps or network.pending):
             return {**_result(network, predict(network, plan.steps), plan), **said}
         if network.pending:
@@ -149,10 +150,7 @@ class ActionModule(ServerAction):
 
         if network.policy in DOUBTFUL_POLICIES and "script_policy" not in options["accept"]:
             self._rehearse(network)
-        armed = rollback_command(plan.rollback, network.remembered, _forgotten(network, plan))
-        changing = {step.interface for step in plan.switch if step.action == "add"}
-        private = [each.alias for each in network.interfaces if each.alias in changing and network.is_private(each)]
-        applied = apply_command(plan.switch, private[0] if private and options["keep_network_category"] else "")
+        armed, applied = _commands(network, plan, options)
         public = any(finding.code == "firewall_profile" for finding in plan.findings)
         try:
             # The last quarter of the time is left to the rollback.
@@ -308,6 +306,17 @@ def _stop_at_blockers(plan: Plan, accept: Sequence[str]) -> None:
 
 def _told(findings: Sequence[Finding]) -> str:
     return " ".join(f"{finding.code}: {finding.message} {finding.remedy}" for finding in findings)
+
+
+def _commands(network: Network, plan: Plan, options: Mapping[str, t.Any]) -> tuple[str, str]:
+    """Return the texts of the two tasks: the rollback, and the change of the default routes.
+
+    :raises PlanError: if there are too many routes.
+    """
+    armed = rollback_command(plan.rollback, network.remembered, _forgotten(network, plan))
+    changing = {step.interface for step in plan.switch if step.action == "add"}
+    private = [each.alias for each in network.interfaces if each.alias in changing and network.is_private(each)]
+    return armed, apply_command(plan.switch, private[0] if private and options["keep_network_category"] else "")
 
 
 def _forgotten(before: Network, plan: Plan) -> dict[str, list[str]]:

@@ -325,3 +325,13 @@ def test_a_peer_within_a_declared_prefix_needs_no_route_of_its_own(server: Drive
     server.host.state["radius_servers"] = ["172.16.0.9"]
     result = server.run(rras_default_gateway, **WANTED, preserve_routes=["172.16.0.0/12"])
     assert {change["id"] for change in result["changes"]} == {"0.0.0.0/0", "172.16.0.0/12"}
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_more_prefixes_than_a_task_can_take_are_refused_in_check_mode_too(server: Driven, check_mode: bool) -> None:
+    before = server.table()
+    result = server.run(
+        rras_default_gateway, check_mode, **WANTED, preserve_routes=[f"172.{n}.0.0/24" for n in range(100)]
+    )
+    assert "the change has too many routes for one scheduled task" in result["msg"]
+    assert (result["final_state"], server.table(), server.calls) == ("unchanged", before, ["read_network.ps1"])
