@@ -86,6 +86,15 @@ def test_one_card_whose_internal_networks_nobody_named_is_not_changed(server: Dr
     assert "10.10.0.77" not in result["msg"]
 
 
+def test_internal_networks_are_listed_before_the_clients_of_other_services(server: Driven) -> None:
+    single_card(server)
+    for number in range(20):
+        connect(server, f"9.9.{number}.7", 443, 50000 + number)
+    message = server.run(rras_default_gateway, check_mode=True, **WANTED)["msg"]
+    assert "Connected through it now: 172.16.1.0/24 (172.16.1.2), 9.9.0.0/24 (9.9.0.7), " in message
+    assert " and 11 more subnets." in message
+
+
 def test_two_cards_whose_inner_default_route_would_be_removed_are_not_changed(server: Driven) -> None:
     for store in server.host.state["routes"].values():
         store.append({"dest": "0.0.0.0/0", "next_hop": INSIDE, "if_index": 7, "metric": 1, "protocol": "NetMgmt"})

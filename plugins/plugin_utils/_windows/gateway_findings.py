@@ -18,6 +18,7 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.network impor
     Network,
     Route,
 )
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.preserve import is_private
 
 LISTED = 10
 """How many subnets a message lists."""
@@ -175,7 +176,10 @@ def lost_routes(network: Network, lost: Sequence[Route], gateway: str) -> Findin
     """Report that default routes go, although nobody said what has to keep them, with those that use them now."""
     hops = " and ".join(f"{route.next_hop} on {network.alias(route.interface_index)}" for route in lost)
     subnets: dict[str, list[str]] = {}
-    for address in sorted({*network.connections, *network.peers}):
+    # The private ones first: clients of SSTP, for example, have public ones, and are many.
+    for address in sorted(
+        {*network.connections, *network.peers}, key=lambda address: (not is_private(address), address)
+    ):
         if network.route_to(netaddr.IPNetwork(address)) in lost:
             subnets.setdefault(str(netaddr.IPNetwork(f"{address}/24").cidr), []).append(str(address))
     listed = [

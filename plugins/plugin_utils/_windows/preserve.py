@@ -153,10 +153,15 @@ def _shortened(step: Step, length: int) -> netaddr.IPNetwork:
     return around.cidr
 
 
+def is_private(address: netaddr.IPAddress) -> bool:
+    """Report whether an address belongs to a network of one's own."""
+    return any(address in netaddr.IPNetwork(block) for block in PRIVATE)
+
+
 def _is_passing(network: Network, peer: netaddr.IPNetwork) -> bool:
     """Report whether a peer is only known because it is connected now, and has a public address."""
     known_now = peer.ip in network.sessions and peer.ip not in network.configured
-    return known_now and not any(peer in netaddr.IPNetwork(prefix) for prefix in PRIVATE)
+    return known_now and not is_private(peer.ip)
 
 
 def _is_half(network: Network, route: Route) -> bool:
