@@ -172,6 +172,19 @@ def unknown_gateway(
     )
 
 
+def passing(prefixes: Sequence[str], gateway: str) -> Finding:
+    """Report who manages the server from a public address, which keeps its way to the server only until the next restart."""
+    return Finding(
+        "internal_routes_lost",
+        "warning",
+        gateway,
+        f"The route that keeps {', '.join(prefixes[:LISTED])}{', ...' if prefixes[LISTED:] else ''} on the old gateway is not made persistent, since a"
+        f" public address may be somebody else's tomorrow. After the next restart of the server, replies go through {gateway}, and whoever comes by the"
+        " old gateway does not reach the server any more.",
+        "Give the addresses from which the server is managed in 'preserve_routes', that of the controller above all.",
+    )
+
+
 def lost_routes(network: Network, lost: Sequence[Route], gateway: str) -> Finding:
     """Report that default routes go, although nobody said what has to keep them, with those that use them now."""
     hops = " and ".join(f"{route.next_hop} on {network.alias(route.interface_index)}" for route in lost)
