@@ -61,6 +61,9 @@ OLD_GATEWAY = "until the server has its old gateway again"
 REHEARSAL = 60.0
 """For how many seconds to wait for the test of a rollback."""
 
+IDENTIFIED = 60.0
+"""Within how many seconds Windows knows which network is behind another gateway."""
+
 Planner: t.TypeAlias = Callable[[Network], Plan]
 
 
@@ -74,6 +77,8 @@ class ActionModule(ServerAction):
     def change(self, options: Mapping[str, t.Any]) -> dict[str, t.Any]:
         """Read, plan and change; see ServerAction."""
         wanted = routes.Wanted.of_options(options) if options["state"] != "restored" else None
+        if options["state"] == "present" and wanted is None:  # null counts as given
+            raise PlanError("Option 'gateway' is null. It is required with state present.")
         plan_for = _planner(options, wanted)
         timeout = options["rollback_timeout"]
         if not routes.SHORTEST_TIMEOUT <= timeout <= routes.LONGEST_TIMEOUT:
@@ -91,6 +96,7 @@ class ActionModule(ServerAction):
         if options["state"] == "gathered":
             return _result(network, network, plan)
         _stop_at_blockers(plan, options["accept"])
+        _commands(network, plan, options)  # in check mode, too: there may be too many routes for them
         if self._task.check_mode or not (plan.steps or network.pending):
             return {**_result(network, predict(network, plan.steps), plan), **said}
         if network.pending:
@@ -144,10 +150,8 @@ class ActionModule(ServerAction):
 
         if network.policy in DOUBTFUL_POLICIES and "script_policy" not in options["accept"]:
             self._rehearse(network)
-        armed = rollback_command(plan.rollback, network.remembered, _forgotten(network, plan))
-        changing = {step.interface for step in plan.switch if step.action == "add"}
-        private = [each.alias for each in network.interfaces if each.alias in changing and network.is_private(each)]
-        applied = apply_command(plan.switch, private[0] if private and options["keep_network_category"] else "")
+        armed, applied = _commands(network, plan, options)
+        public = any(finding.code == "firewall_profile" for finding in plan.findings)
         try:
             # The last quarter of the time is left to the rollback.
             end = time.monotonic() + 0.75 * timeout
@@ -160,11 +164,14 @@ class ActionModule(ServerAction):
             if plan.switch:
                 with contextlib.suppress(Lost):
                     self.powershell("apply_detached.ps1", Command=applied)
+                if public:  # the firewall shuts the controller out only then
+                    pause = min(IDENTIFIED, timeout / 3)
+                    self.say_waiting("until Windows knows the network behind the new gateway", time.monotonic() + pause)
+                    time.sleep(pause)
             tried = plan.switch or (plan.keep and self.probe)
             if tried and not self.until(end, has_switched, "until the server answers through the new gateway"):
                 if time.monotonic() - looked < PAUSE:
                     raise PlanError("the server answers, but its task that changes the routes does not run")
-                public = any(finding.code == "firewall_profile" for finding in plan.findings)
                 cause = " (perhaps its network became a public one, see the finding firewall_profile)" if public else ""
                 raise PlanError(unproven or f"the server did not answer through the new gateway{cause}")
             lasting = [*(step for step in plan.preserve if step.store == BOTH), *plan.keep]
@@ -299,6 +306,17 @@ def _stop_at_blockers(plan: Plan, accept: Sequence[str]) -> None:
 
 def _told(findings: Sequence[Finding]) -> str:
     return " ".join(f"{finding.code}: {finding.message} {finding.remedy}" for finding in findings)
+
+
+def _commands(network: Network, plan: Plan, options: Mapping[str, t.Any]) -> tuple[str, str]:
+    """Return the texts of the two tasks: the rollback, and the change of the default routes.
+
+    :raises PlanError: if there are too many routes.
+    """
+    armed = rollback_command(plan.rollback, network.remembered, _forgotten(network, plan))
+    changing = {step.interface for step in plan.switch if step.action == "add"}
+    private = [each.alias for each in network.interfaces if each.alias in changing and network.is_private(each)]
+    return armed, apply_command(plan.switch, private[0] if private and options["keep_network_category"] else "")
 
 
 def _forgotten(before: Network, plan: Plan) -> dict[str, list[str]]:

@@ -49,6 +49,7 @@ options:
   preserve_routes:
     description:
       - IPv4 prefixes that keep using the old default gateway, such as those of internal networks. An empty list says that there are none.
+      - About 40 of them can get a route in one run, because what undoes it has to fit into one command line of the server.
       - A route that is missing is added whenever that is seen, also if the gateway was changed earlier; the server remembers the gateway that it had.
         If it does not, that is the finding V(internal_routes_lost).
       - Without this option, a change that takes a default route away from what uses it has the blocker V(internal_routes_lost).
@@ -64,7 +65,8 @@ options:
     description:
       - Whether a private network on the interface stays private behind the new gateway. Windows knows a network that is not a domain's by its gateway's MAC
         address, and may treat it as a new, public one. The firewall's rule for WinRM then lets only the local subnet in, so that the change is rolled back.
-      - Without it, that risk is reported as the finding V(firewall_profile), if somebody manages the server through that interface from another subnet.
+      - Without it, that risk is reported as the finding V(firewall_profile), if somebody manages the server through that interface from another subnet,
+        and the change is confirmed a minute later (a third of O(rollback_timeout) if that is less), when Windows knows the network.
     type: bool
     default: false
   remove_other_defaults:

@@ -22,6 +22,7 @@ from ansible.utils.display import Display
 from ansible.utils.unsafe_proxy import wrap_var
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils import _libraries as libraries
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import NOT_UNDERSTOOD
 from ansible_collections.aovpn.ikev2.plugins.module_utils._module import KEEPING
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._plain import plain
 
@@ -88,7 +89,7 @@ def kept_in_report(base: str) -> t.Iterator[None]:
         from ansible_collections.aovpn.ikev2.plugins.plugin_utils._report.files import add_line
 
         # In a full folder as well, the task ends as it would without.
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, *NOT_UNDERSTOOD):
             add_line(base, message)
 
     KEEPING[:] = [keep] if base else []

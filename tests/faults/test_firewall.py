@@ -57,3 +57,35 @@ def test_another_category_is_no_reason_to_warn_and_is_left_alone(server: Driven,
     result = server.run(rras_default_gateway, **WANTED, keep_network_category=True)
     assert (result["final_state"], codes(result)) == ("changed", [])
     assert category_of(state, state["nics"][0]) == category
+
+
+def test_a_network_that_becomes_public_a_while_later_is_seen_in_time(server: Driven) -> None:
+    """Windows takes its time to find out which network that is: nothing is confirmed before."""
+    state, due = server.host.state, server.clock.passes
+    before, switched = server.table(), list[float]()
+    del state["new_networks"]
+
+    def passes() -> None:
+        due()
+        if "apply_detached.ps1" in server.calls:
+            switched.append(server.clock.seconds)
+            if server.clock.seconds >= switched[0] + 40:
+                state["new_networks"] = [NEW]
+
+    server.clock.passes = passes
+    result = server.run(rras_default_gateway, gateway=NEW, preserve_routes=[])
+    assert "(perhaps its network became a public one, see" in result["msg"]
+    assert (result["final_state"], server.table(), state["tasks"]) == ("rolled_back", before, {})
+    assert server.host.is_dark() is False
+
+
+def test_a_network_that_stays_private_is_confirmed_when_that_is_known(
+    server: Driven, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del server.host.state["new_networks"]
+    result = server.run(rras_default_gateway, gateway=NEW, preserve_routes=[])
+    assert (result["final_state"], codes(result)) == ("changed", ["firewall_profile"])
+    assert (
+        "Waiting until Windows knows the network behind the new gateway, 60 seconds at most." in capsys.readouterr().out
+    )
+    assert server.run(rras_default_gateway, gateway=NEW, preserve_routes=[])["changes"] == []

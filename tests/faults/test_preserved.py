@@ -86,6 +86,15 @@ def test_one_card_whose_internal_networks_nobody_named_is_not_changed(server: Dr
     assert "10.10.0.77" not in result["msg"]
 
 
+def test_internal_networks_are_listed_before_the_clients_of_other_services(server: Driven) -> None:
+    single_card(server)
+    for number in range(20):
+        connect(server, f"9.9.{number}.7", 443, 50000 + number)
+    message = server.run(rras_default_gateway, check_mode=True, **WANTED)["msg"]
+    assert "Connected through it now: 172.16.1.0/24 (172.16.1.2), 9.9.0.0/24 (9.9.0.7), " in message
+    assert " and 11 more subnets." in message
+
+
 def test_two_cards_whose_inner_default_route_would_be_removed_are_not_changed(server: Driven) -> None:
     for store in server.host.state["routes"].values():
         store.append({"dest": "0.0.0.0/0", "next_hop": INSIDE, "if_index": 7, "metric": 1, "protocol": "NetMgmt"})
@@ -175,10 +184,29 @@ def test_the_gateway_that_is_remembered_is_the_one_before_the_first_load_balance
     ] == [[], []]
 
 
+def test_nothing_stays_on_the_load_balancer_where_the_gateway_before_it_is_set_again(started: Starter) -> None:
+    server = started()
+    server.host.state["radius_servers"] = []
+    server.host.state["gateways"]["10.10.0.2"] = ["0.0.0.0/0"]
+    for gateway in (NEW, "10.10.0.2"):
+        options: dict[str, t.Any] = {"gateway": gateway, "rollback_timeout": 10, "preserve_routes": []}
+        assert server.run(rras_default_gateway, **options)["final_state"] == "changed"
+    server.host.state["radius_servers"] = ["172.16.0.9"]
+    back: dict[str, t.Any] = {"gateway": OLD, "rollback_timeout": 10, "preserve_routes": ["100.64.0.0/10"]}
+    result = server.run(rras_default_gateway, **back)
+    assert [(change["id"], change["after"]) for change in result["changes"]] == [("0.0.0.0/0", OLD)]
+    server.host.state["radius_servers"] += ["172.16.0.10"]
+    assert server.run(rras_default_gateway, **back)["changes"] == []
+    # The next load balancer replaces it as the first one did.
+    assert server.run(rras_default_gateway, **WANTED, preserve_routes=["100.64.0.0/10"])["final_state"] == "changed"
+    assert {hop(server, prefix) for prefix in ("100.64.0.0/10", "172.16.0.9/32", "172.16.0.10/32")} == {OLD}
+
+
 def test_a_version_that_did_not_remember_has_left_routes_that_name_the_gateway(started: Starter) -> None:
     server = started()
     assert server.run(rras_default_gateway, **WANTED, preserve_routes=[])["final_state"] == "changed"
     del server.host.state["registry"][MARKER_KEY]["FormerGateways"]
+    server.host.state["registry"][MARKER_KEY][ADDED_ROUTES]["data"] += ["", "nonsense"]
     server.run(rras_default_gateway, **WANTED, preserve_routes=["100.64.0.0/10"])
     assert hop(server, "100.64.0.0/10", "persistent") == OLD
 
@@ -255,10 +283,13 @@ def test_a_public_address_that_is_only_connected_is_kept_until_the_next_restart(
     options = {**WANTED, "preserve_routes": []}
     result = server.run(rras_default_gateway, **options)
     assert result["final_state"] == "changed"
+    assert codes(result) == [("firewall_profile", "warning"), ("internal_routes_lost", "warning")]
+    assert "that keeps 198.51.100.77/32 on the old gateway is not made persistent" in result["findings"][1]["message"]
     assert ("198.51.100.77/32", OLD) in {(change["id"], change["after"]) for change in result["changes"]}
     assert [hop(server, "198.51.100.77/32", store) for store in ("active", "persistent")] == [OLD, None]
     assert [hop(server, "172.16.0.9/32", store) for store in ("active", "persistent")] == [OLD, OLD]
-    assert server.run(rras_default_gateway, **options)["changes"] == []
+    again = server.run(rras_default_gateway, **options)
+    assert (again["changes"], codes(again)) == ([], [])
     server.host.reboot()
     assert hop(server, "198.51.100.77/32") is None
     # Whoever is connected later has come by the new gateway.
@@ -266,7 +297,9 @@ def test_a_public_address_that_is_only_connected_is_kept_until_the_next_restart(
 
 
 def test_a_public_address_that_is_configured_is_kept_for_good(server: Driven) -> None:
+    """Also if it is connected at that moment, as a domain controller from which somebody works."""
     server.host.state["dns_servers"] = ["198.51.100.53"]
+    connect(server, "198.51.100.53", 3389)
     assert server.run(rras_default_gateway, **WANTED, preserve_routes=[])["final_state"] == "changed"
     assert hop(server, "198.51.100.53/32", "persistent") == OLD
 
@@ -304,3 +337,13 @@ def test_a_peer_within_a_declared_prefix_needs_no_route_of_its_own(server: Drive
     server.host.state["radius_servers"] = ["172.16.0.9"]
     result = server.run(rras_default_gateway, **WANTED, preserve_routes=["172.16.0.0/12"])
     assert {change["id"] for change in result["changes"]} == {"0.0.0.0/0", "172.16.0.0/12"}
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_more_prefixes_than_a_task_can_take_are_refused_in_check_mode_too(server: Driven, check_mode: bool) -> None:
+    before = server.table()
+    result = server.run(
+        rras_default_gateway, check_mode, **WANTED, preserve_routes=[f"172.{n}.0.0/24" for n in range(100)]
+    )
+    assert "the change has too many routes for one scheduled task" in result["msg"]
+    assert (result["final_state"], server.table(), server.calls) == ("unchanged", before, ["read_network.ps1"])

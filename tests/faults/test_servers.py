@@ -367,3 +367,10 @@ def test_what_is_refused_before_anything_is_sent(
     result = server.run(plugin, **options)
     assert words in result["msg"]
     assert (result["final_state"], result["undone"], result["changes"], server.calls) == ("unchanged", True, [], [])
+
+
+def test_a_gateway_that_is_null_is_not_taken_for_one_that_is_set(started: Starter) -> None:
+    server = started()
+    result = server.run(rras_default_gateway, gateway=None)
+    assert "Option 'gateway' is null." in result["msg"]
+    assert (result["failed"], server.calls) == (True, [])

@@ -33,7 +33,7 @@ def add_line(base: str, line: str) -> None:
     """Add a line to the report of a run that has not ended, and is about to end without another one. One that has ended is left alone.
 
     :raises OSError: if a file cannot be read or written.
-    :raises ValueError: if the file holds something else.
+    :raises Exception: one of NOT_UNDERSTOOD, if the file holds something else.
     """
     report = json.loads(Path(f"{base}.json").read_text(encoding="utf-8"))
     if report["verdict"]["steps"]:

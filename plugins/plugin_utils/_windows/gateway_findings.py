@@ -18,6 +18,7 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.network impor
     Network,
     Route,
 )
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.preserve import is_private
 
 LISTED = 10
 """How many subnets a message lists."""
@@ -171,11 +172,27 @@ def unknown_gateway(
     )
 
 
+def passing(prefixes: Sequence[str], gateway: str) -> Finding:
+    """Report who manages the server from a public address, which keeps its way to the server only until the next restart."""
+    return Finding(
+        "internal_routes_lost",
+        "warning",
+        gateway,
+        f"The route that keeps {', '.join(prefixes[:LISTED])}{', ...' if prefixes[LISTED:] else ''} on the old gateway is not made persistent, since a"
+        f" public address may be somebody else's tomorrow. After the next restart of the server, replies go through {gateway}, and whoever comes by the"
+        " old gateway does not reach the server any more.",
+        "Give the addresses from which the server is managed in 'preserve_routes', that of the controller above all.",
+    )
+
+
 def lost_routes(network: Network, lost: Sequence[Route], gateway: str) -> Finding:
     """Report that default routes go, although nobody said what has to keep them, with those that use them now."""
     hops = " and ".join(f"{route.next_hop} on {network.alias(route.interface_index)}" for route in lost)
     subnets: dict[str, list[str]] = {}
-    for address in sorted({*network.connections, *network.peers}):
+    # The private ones first: clients of SSTP, for example, have public ones, and are many.
+    for address in sorted(
+        {*network.connections, *network.peers}, key=lambda address: (not is_private(address), address)
+    ):
         if network.route_to(netaddr.IPNetwork(address)) in lost:
             subnets.setdefault(str(netaddr.IPNetwork(f"{address}/24").cidr), []).append(str(address))
     listed = [

@@ -109,8 +109,8 @@ class Network:
     ``peers`` are the addresses that have to stay reachable: management sessions, DNS, domain controllers, RADIUS.
     ``remote_access`` is the start type of the service RemoteAccess, None if there is no such service. ``remembered``: the
     routes other than default routes that this collection has added, as the server keeps them in its registry; see Network.line.
-    ``former``: the gateways that it had, in the same place; see preserve.Former. ``sessions``: the peers that are known only because they manage the
-    server now; ``connections``: all that are connected to it.
+    ``former``: the gateways that it had, in the same place; see preserve.Former. ``sessions``: the peers that manage the server
+    now; ``configured``: the peers that the server knows by its own settings; ``connections``: all that are connected to it.
     ``categories``: the index of each interface that has a network, and that one's category for the firewall.
     ``unread``: what could not be asked, with the reason. ``answering``: the indexes of the interfaces on which the gateway that is wanted
     has a link-layer address, None if it was not asked for. ``policy``: the execution policy that Group Policy sets, if it does.
@@ -131,6 +131,7 @@ class Network:
     connections: tuple[netaddr.IPAddress, ...] = ()
     categories: tuple[tuple[int, str], ...] = ()
     policy: str = ""
+    configured: tuple[netaddr.IPAddress, ...] = ()
 
     @classmethod
     def parse(cls, raw: t.Any) -> Network:
@@ -180,6 +181,7 @@ class Network:
                 _addresses(raw.get("connections", ())),
                 tuple((int(item["interface_index"]), str(item["category"])) for item in raw.get("networks", ())),
                 str(raw.get("policy", "")),
+                _addresses(raw.get("configured", ())),
             )
         except NOT_UNDERSTOOD as error:
             raise PlanError(f"The server's network cannot be read ({type(error).__name__}: {error}).") from error

@@ -58,14 +58,24 @@ def formers(network: Network, gateway: str, lost: Sequence[Route]) -> tuple[Form
     ours = {line.successor for line in lines}
     replaced = [_former(network, route, gateway) for route in lost]
     successors = {gateway, *(line.next_hop for line in replaced)}
+    own = _successors(network, gateway)
     found = [line for line in replaced if line.next_hop not in ours]
     found += [replace(line, successor=gateway) for line in lines if line.successor in successors]
-    if usable := [line for line in dict.fromkeys(found) if _leads(network, line)] or replaced:
+    if usable := [line for line in dict.fromkeys(found) if _leads(network, line)] or [
+        line for line in replaced if line.next_hop not in own
+    ]:
         return tuple(usable)
     # Versions that did not remember the gateway have left routes that name it.
-    guesses = {(hop, alias) for _prefix, hop, alias in (line.split(" ", 2) for line in network.remembered)}
-    guessed = [line for pair in guesses if _leads(network, line := Former(pair[0], gateway, pair[1]))]
+    remembered = (text.split(" ", 2) for text in network.remembered)
+    guesses = {Former(parts[1], gateway, parts[2]) for parts in remembered if len(parts) == 3}
+    guessed = [line for line in guesses if _leads(network, line)]
     return tuple(guessed) if len(guessed) == 1 else ()
+
+
+def _successors(network: Network, gateway: str) -> set[str]:
+    """Return the gateways that have replaced ``gateway``. Whoever uses one of them used ``gateway`` before."""
+    lines = map(Former.parse, network.former)
+    return {line.successor for line in lines if line and line.next_hop == gateway}
 
 
 def _former(network: Network, route: Route, gateway: str) -> Former:
@@ -93,6 +103,7 @@ def preserve(
     """
     after = predict(network, switch)
     ours = {line.successor for text in network.former if (line := Former.parse(text))}
+    own = _successors(network, gateway)
     made: list[Step] = []
     unknown = []
     for prefix in dict.fromkeys([*declared, *(netaddr.IPNetwork(peer) for peer in network.peers)]):
@@ -108,7 +119,7 @@ def preserve(
         if former and hop in {gateway, *ours}:
             hop = former[0].next_hop
             index = next(each.index for each in network.interfaces if each.alias == former[0].interface)
-        if hop == gateway:
+        if hop in {gateway, *own}:
             unknown.append(prefix)
         elif not any(prefix in netaddr.IPNetwork(step.destination) for step in made):
             made.append(Step("add", BOTH if lasting else ACTIVE, str(prefix), hop, index))
@@ -142,9 +153,15 @@ def _shortened(step: Step, length: int) -> netaddr.IPNetwork:
     return around.cidr
 
 
+def is_private(address: netaddr.IPAddress) -> bool:
+    """Report whether an address belongs to a network of one's own."""
+    return any(address in netaddr.IPNetwork(block) for block in PRIVATE)
+
+
 def _is_passing(network: Network, peer: netaddr.IPNetwork) -> bool:
     """Report whether a peer is only known because it is connected now, and has a public address."""
-    return peer.ip in network.sessions and not any(peer in netaddr.IPNetwork(prefix) for prefix in PRIVATE)
+    known_now = peer.ip in network.sessions and peer.ip not in network.configured
+    return known_now and not is_private(peer.ip)
 
 
 def _is_half(network: Network, route: Route) -> bool:

@@ -19,6 +19,7 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.gateway_findi
     firewall_profile,
     lost_routes,
     not_answering,
+    passing,
     unknown_gateway,
 )
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.network import (
@@ -183,6 +184,8 @@ def plan_default_gateway(network: Network, wanted: Wanted) -> Plan:
         findings += firewall_profile(network, interface)
     if lost and wanted.preserve_routes is None:
         findings.append(lost_routes(network, lost, gateway))
+    if until_restart := [step.destination for step in kept if step.store == ACTIVE]:
+        findings.append(passing(until_restart, gateway))
     if unknown:
         findings.append(unknown_gateway(unknown, declared, gateway))
     return Plan.of(network, kept, switch, keep, findings, map(str, former))

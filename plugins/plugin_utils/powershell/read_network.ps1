@@ -64,11 +64,11 @@ $unread = @()
 # Who has to stay reachable: management, DNS, domain controllers (by the domain's own name) and RADIUS.
 $connections = @(Get-Existing -Query { Get-NetTCPConnection -State Established })
 $sessions = @($connections | Where-Object -FilterScript { $_.LocalPort -in ($Ports + 3389) } | ForEach-Object -Process { $_.RemoteAddress } | Sort-Object -Unique)
-$peers = $sessions + @(Get-DnsClientServerAddress -AddressFamily IPv4 | ForEach-Object -Process { $_.ServerAddresses })
+$configured = @(Get-DnsClientServerAddress -AddressFamily IPv4 | ForEach-Object -Process { $_.ServerAddresses })
 $names = @(Get-CimInstance -ClassName Win32_ComputerSystem | Where-Object -Property PartOfDomain | ForEach-Object -Process { $_.Domain })
 try { $names += @(Get-RemoteAccessRadius | ForEach-Object -Process { $_.ServerName }) } catch { $unread += "the RADIUS servers: $_" }
 foreach ($name in $names) {
-    try { $peers += @([System.Net.Dns]::GetHostAddresses($name) | ForEach-Object -Process { $_.IPAddressToString }) } catch { $unread += "the addresses of ${name}: $_" }
+    try { $configured += @([System.Net.Dns]::GetHostAddresses($name) | ForEach-Object -Process { $_.IPAddressToString }) } catch { $unread += "the addresses of ${name}: $_" }
 }
 
 $networks = @(try {
@@ -89,8 +89,9 @@ $Ansible.Result = @{
     interfaces = @($interfaces)
     routes = @($routes)
     ipv6_defaults = @($ipv6)
-    peers = @($peers | Where-Object -FilterScript { $_ } | Sort-Object -Unique)
+    peers = @($sessions + $configured | Where-Object -FilterScript { $_ } | Sort-Object -Unique)
     sessions = $sessions
+    configured = @($configured | Where-Object -FilterScript { $_ } | Sort-Object -Unique)
     networks = $networks
     connections = @($connections | ForEach-Object -Process { $_.RemoteAddress } | Sort-Object -Unique)
     administrator = $user.IsInRole([Security.Principal.WindowsBuiltInRole]::Administrator)

@@ -78,7 +78,11 @@ def test_a_line_is_added_to_a_report_until_its_run_has_ended(tmp_path: Path) -> 
     with kept_in_report(str(base)):
         KEEPING[0]("Too late.")
     assert (base.with_suffix(".json").read_bytes(), base.with_suffix(".html").read_bytes()) == before
-    # Without a report, or where it cannot be written, nothing happens.
+    # Without a report, or where it cannot be written or is none, nothing happens.
+    for text in ("", "[]", '{"verdict": {"steps": [], "lines": null}}'):
+        base.with_suffix(".json").write_text(text, encoding="utf-8")
+        with kept_in_report(str(base)):
+            KEEPING[0]("Nowhere.")
     with kept_in_report(str(tmp_path / "no" / "report")):
         KEEPING[0]("Nowhere.")
     with kept_in_report(""):
