@@ -188,7 +188,8 @@ def test(session: nox.Session, core: str, minor: str) -> None:
             left_out += f" (tests/ikev2 did not run: {obstacle})"
         else:
             more.append("pytest tests/ikev2 -m not(matrix)")
-        tree.run_at_once(whole_runs, *more, faults, units, sanity)  # first what waits a lot
+        # Beside the whole runs, one of the others at a time: both of them keep a processor busy.
+        tree.run_at_once(whole_runs, *more, faults, units, sanity, lanes=2)
     tree.finish()
     ran[-1] = f"{versions}: passed{left_out}{NO_POWERSHELL and f' ({NO_POWERSHELL})'}"
 
@@ -321,9 +322,9 @@ class Tree:
             self.failed.append(name)
         self.session.log(f"{name}: {time.monotonic() - started:.0f} s")
 
-    def run_at_once(self, *commands: str) -> None:
-        """Run commands in parallel, three at a time, because each spends time waiting."""
-        with ThreadPoolExecutor(max_workers=3) as pool:
+    def run_at_once(self, *commands: str, lanes: int = 3) -> None:
+        """Run commands in parallel, so many at a time, because each spends time waiting."""
+        with ThreadPoolExecutor(max_workers=lanes) as pool:
             for done in [pool.submit(self.run, command, silent=True) for command in commands]:
                 done.result()
 

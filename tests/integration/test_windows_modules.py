@@ -232,7 +232,16 @@ def whole(controller: Controller) -> Whole:
     return Whole(results, list(host.log), copy.deepcopy(host.state), host.open_sessions())
 
 
-@pytest.mark.parametrize(("name", "wanted"), [(task[0], task[4]) for task in TASKS])
+needs_powershell = pytest.mark.usefixtures("pwsh")
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        pytest.param(task[0], task[4], marks=needs_powershell if task[1].endswith(".win_powershell") else ())
+        for task in TASKS
+    ],
+)
 def test_result(whole: Whole, name: str, wanted: Result) -> None:
     """Each module answers as the real one does."""
     assert contains(whole.results[name], wanted), whole.results[name]
@@ -256,6 +265,7 @@ def test_refusal(whole: Whole, name: str, message: str) -> None:
     assert message in whole.results[name]["msg"]
 
 
+@needs_powershell
 def test_log(whole: Whole) -> None:
     """The log has an entry for each module, and says which ones wrote."""
     writing = [(str(entry), entry.note) for entry in whole.log if entry.writes]
@@ -274,6 +284,7 @@ def test_log(whole: Whole) -> None:
     assert next(entry.body for entry in whole.log if entry.path == "win_regedit") == LIMIT
 
 
+@needs_powershell
 def test_state(whole: Whole) -> None:
     """The host is as the modules made it; IKEEXT keeps the limit that it read when it started."""
     ikeext = whole.state["services"]["IKEEXT"]
