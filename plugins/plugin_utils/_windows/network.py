@@ -157,7 +157,7 @@ class Network:
                     Route(
                         str(item["store"]),
                         netaddr.IPNetwork(item["destination"]).cidr,
-                        str(item["next_hop"]),
+                        str(netaddr.IPAddress(str(item["next_hop"]))),
                         int(item["interface_index"]),
                         int(item["metric"]),
                     )
