@@ -223,6 +223,7 @@ def test_what_happens_to_a_server_meanwhile(started: t.Callable[..., Ansible]) -
     # Whereas those of this one go on leaving by the old gateway.
     hosts["kept"].state["sessions"][0] |= {"remote_address": "172.16.0.50"}
     hosts["kept"].state["gateways"][NEW] = []
+    hosts["kept"].state["categories"] = dict.fromkeys(("External", f"External behind {NEW}"), "DomainAuthenticated")
     hosts["refused"].state["refused_tasks"] = [APPLY, ROLLBACK]
     hosts["armless"].fault(**at("apply"), delay=TIMEOUT + 1.0)  # the rollback has run before the change is made
     hosts["slow"].fault(**at("reconnect"), dark=3.0)
