@@ -15,10 +15,9 @@ import ast
 import contextlib
 import itertools
 import random
-import subprocess
 import sys
 import typing as t
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cosmic_ray.ast import ast_nodes, get_ast_from_path
@@ -102,45 +101,64 @@ def mutant(path: Path, name: str, number: int) -> Mutant | None:
 
 def noticed(paths: list[Path]) -> bool:
     """Run these tests, and report whether one failed."""
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-x",
-        "-m",
-        "not matrix",
-        "-p",
-        "no:cacheprovider",
-        *map(str, paths),
-    ]
-    try:
-        return subprocess.run(command, capture_output=True, check=False, timeout=LONGEST).returncode != 0
-    except subprocess.TimeoutExpired:
-        return True
+    options = ["-q", "-x", "-m", "not matrix", "-p", "no:cacheprovider"]
+    return mutants_powershell.fails([sys.executable, "-m", "pytest", *options, *map(str, paths)], LONGEST)
+
+
+class Planted(t.Protocol):
+    """A file with one mistake; see Mutant and mutants_powershell.Mistake."""
+
+    @property
+    def path(self) -> Path:
+        """Return the file."""
+
+    @property
+    def code(self) -> str:
+        """Return what it contains with the mistake."""
+
+
+Mistake = t.TypeVar("Mistake", bound=Planted)
+
+
+def try_all(sample: list[Mistake], possible: int, seed: int, noticed: Callable[[Mistake], bool]) -> None:
+    """Plant one mistake after the other, and report the score and the survivors. Every file is put back."""
+    survivors = []
+    for number, one in enumerate(sample, 1):
+        told = str(one)
+        original = one.path.read_bytes()
+        try:
+            one.path.write_text(one.code, encoding="utf-8")
+            killed = noticed(one)
+        finally:
+            one.path.write_bytes(original)
+        survivors += [] if killed else [told]
+        print(f"{number}/{len(sample)} {'noticed ' if killed else 'SURVIVED'} {told}", flush=True)
+    print(f"{len(sample) - len(survivors)} of {len(sample)} noticed (of {possible} possible, seed {seed}).")
+    for told in survivors:
+        print(f"  survived: {told}")
 
 
 def try_powershell(seed: int, count: int) -> None:
-    """Try a sample of mistakes in the scripts for the servers, and report the score and the survivors."""
+    """Try a sample of mistakes in the scripts for the servers."""
     pwsh = find_powershell()
     if not pwsh:
         print("LEFT OUT: the mistakes in the PowerShell scripts, because PowerShell is missing.", file=sys.stderr)
         return
     everything = mutants_powershell.mistakes(pwsh)
-    planted, survivors = mutants_powershell.sample(everything, seed, count), []
-    for number, one in enumerate(planted, 1):
-        killed = mutants_powershell.noticed(one)
-        survivors += [] if killed else [one]
-        print(f"{number}/{len(planted)} {'noticed ' if killed else 'SURVIVED'} {one}", flush=True)
-    print(
-        f"PowerShell: {len(planted) - len(survivors)} of {len(planted)} noticed (of {len(everything)} possible, seed {seed})."
-    )
-    for one in survivors:
-        print(f"  survived: {one}")
+    sample = mutants_powershell.sample(everything, seed, count)
+    try_all(sample, len(everything), seed, lambda _one: mutants_powershell.noticed())
+
+
+def try_python(seed: int, count: int) -> None:
+    """Try a sample of mistakes in the pure code."""
+    everything = [place for path in TESTS for place in places(path)]
+    random.Random(seed).shuffle(everything)
+    sample = [*itertools.islice(filter(None, itertools.starmap(mutant, everything)), count)]
+    try_all(sample, len(everything), seed, lambda one: noticed(TESTS[one.path]))
 
 
 def main() -> None:
-    """Try a sample, and report the score and the survivors."""
+    """Try a sample of each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=40)
@@ -148,27 +166,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.only != "python":
         try_powershell(arguments.seed, arguments.count)
-    if arguments.only == "powershell":
-        return
-    everything = [place for path in TESTS for place in places(path)]
-    random.Random(arguments.seed).shuffle(everything)
-    sample = [*itertools.islice(filter(None, itertools.starmap(mutant, everything)), arguments.count)]
-    survivors = []
-    for number, one in enumerate(sample, 1):
-        told = str(one)
-        original = one.path.read_bytes()
-        try:
-            one.path.write_text(one.code, encoding="utf-8")
-            killed = noticed(TESTS[one.path])
-        finally:
-            one.path.write_bytes(original)
-        survivors += [] if killed else [told]
-        print(f"{number}/{len(sample)} {'noticed ' if killed else 'SURVIVED'} {told}", flush=True)
-    print(
-        f"{len(sample) - len(survivors)} of {len(sample)} noticed (of {len(everything)} possible, seed {arguments.seed})."
-    )
-    for told in survivors:
-        print(f"  survived: {told}")
+    if arguments.only != "powershell":
+        try_python(arguments.seed, arguments.count)
 
 
 if __name__ == "__main__":

@@ -70,20 +70,16 @@ def sample(everything: list[Mistake], seed: int, count: int) -> list[Mistake]:
     return chosen[:count]
 
 
-def noticed(mistake: Mistake) -> bool:
-    """Plant a mistake, run the tests until one fails, and report whether one did. The script is put back."""
-    original = mistake.path.read_bytes()
-    try:
-        mistake.path.write_text(mistake.code, encoding="utf-8")
-        return any(_fails(command) for command in TESTS)
-    finally:
-        mistake.path.write_bytes(original)
+def noticed() -> bool:
+    """Run the tests until one fails, and report whether one did."""
+    return any(fails(command, LONGEST) for command in TESTS)
 
 
-def _fails(command: list[str]) -> bool:
+def fails(command: list[str], longest: float) -> bool:
+    """Report whether a command fails, or takes longer than this many seconds."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(["tests", os.environ.get("PYTHONPATH", "")])}
     try:
-        done = subprocess.run(command, env=environment, capture_output=True, check=False, timeout=LONGEST)
+        done = subprocess.run(command, env=environment, capture_output=True, check=False, timeout=longest)
     except subprocess.TimeoutExpired:
         return True
     return done.returncode != 0
