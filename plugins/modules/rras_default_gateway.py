@@ -40,43 +40,6 @@ options:
       - The new default gateway, an IPv4 address in a subnet of the server. Required with O(state=present).
       - With O(state=gathered), RV(changes) lists what O(state=present) would change to reach it.
     type: str
-  interface_alias:
-    description: The alias of the interface that the gateway is on. By default, the one interface whose subnet contains it.
-    type: str
-  mac:
-    description: The MAC address of that interface, in any notation.
-    type: str
-  preserve_routes:
-    description:
-      - IPv4 prefixes that keep using the old default gateway, such as those of internal networks. An empty list says that there are none.
-      - About 40 of them can get a route in one run, because what undoes it has to fit into one command line of the server.
-      - A route that is missing is added whenever that is seen, also if the gateway was changed earlier; the server remembers the gateway that it had.
-        If it does not, that is the finding V(internal_routes_lost).
-      - Without this option, a change that takes a default route away from what uses it has the blocker V(internal_routes_lost).
-    type: list
-    elements: str
-  probe:
-    description:
-      - A host and a TCP port beyond the new gateway, such as V(192.0.2.7:443). The host is an IPv4 address, or a name that the server resolves.
-      - Before the change is confirmed, the server opens a connection to it, and its route has to be the new default route. If nothing accepts it, the change is
-        rolled back (V(gateway_not_answering)). Without this option, only the gateway itself has to answer.
-    type: str
-  keep_network_category:
-    description:
-      - Whether a private network on the interface stays private behind the new gateway. Windows knows a network that is not a domain's by its gateway's MAC
-        address, and may treat it as a new, public one. The firewall's rule for WinRM then lets only the local subnet in, so that the change is rolled back.
-      - Without it, that risk is reported as the finding V(firewall_profile), if somebody manages the server through that interface from another subnet,
-        and the change is confirmed a minute later (a third of O(rollback_timeout) if that is less), when Windows knows the network.
-    type: bool
-    default: false
-  remove_other_defaults:
-    description: Whether to remove default routes on other interfaces. Otherwise they are reported as the finding V(other_default_route).
-    type: bool
-    default: false
-  allow_dhcp:
-    description: Whether an interface configured by DHCP may be changed.
-    type: bool
-    default: false
   accept:
     description: Codes of blockers to override, such as V(internal_routes_lost).
     type: list
@@ -109,6 +72,7 @@ notes:
     They carry their own text and run no file.
 extends_documentation_fragment:
   - aovpn.ikev2._device.server
+  - aovpn.ikev2._device.gateway
 seealso:
   - module: ansible.windows.win_route
   - module: aovpn.ikev2.rras_ike_limit

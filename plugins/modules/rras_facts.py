@@ -21,41 +21,6 @@ options:
   gateway:
     description: The wanted default gateway. Without it, no change of the gateway is listed.
     type: str
-  interface_alias:
-    description: The alias of the interface that the gateway is on. By default, the one interface whose subnet contains it.
-    type: str
-  mac:
-    description: The MAC address of that interface, in any notation.
-    type: str
-  preserve_routes:
-    description:
-      - IPv4 prefixes that keep using the old default gateway, such as those of internal networks. An empty list says that there are none.
-      - A route that is missing is added whenever that is seen, also if the gateway was changed earlier; the server remembers the gateway that it had.
-        If it does not, that is the finding V(internal_routes_lost).
-      - Without this option, a change that takes a default route away from what uses it has the blocker V(internal_routes_lost).
-    type: list
-    elements: str
-  probe:
-    description:
-      - A host and a TCP port beyond the new gateway, such as V(192.0.2.7:443). The host is an IPv4 address, or a name that the server resolves.
-      - Before the change is confirmed, the server opens a connection to it, and its route has to be the new default route. If nothing accepts it, the change is
-        rolled back (V(gateway_not_answering)). Without this option, only the gateway itself has to answer.
-    type: str
-  keep_network_category:
-    description:
-      - Whether a private network on the interface stays private behind the new gateway. Windows knows a network that is not a domain's by its gateway's MAC
-        address, and may treat it as a new, public one. The firewall's rule for WinRM then lets only the local subnet in, so that the change is rolled back.
-      - Without it, that risk is reported as the finding V(firewall_profile), if somebody manages the server through that interface from another subnet.
-    type: bool
-    default: false
-  remove_other_defaults:
-    description: Whether to remove default routes on other interfaces. Otherwise they are reported as the finding V(other_default_route).
-    type: bool
-    default: false
-  allow_dhcp:
-    description: Whether an interface configured by DHCP may be changed.
-    type: bool
-    default: false
   limit:
     description: The wanted limit, a number from 1 to 4294967295. Without it, no change of the limit is listed.
     type: int
@@ -69,6 +34,7 @@ notes:
   - Works with the connections winrm, psrp and ssh. Only winrm and psrp have been tested, with a stand-in for Windows.
 extends_documentation_fragment:
   - aovpn.ikev2._device.server
+  - aovpn.ikev2._device.gateway
 seealso:
   - module: aovpn.ikev2.rras_default_gateway
   - module: aovpn.ikev2.rras_ike_limit

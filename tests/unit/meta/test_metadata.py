@@ -12,12 +12,18 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ansible_collections.aovpn.ikev2.plugins.doc_fragments._device import ModuleDocFragment
 from ansible_collections.aovpn.ikev2.plugins.module_utils._platforms import PLATFORMS
 
 REPOSITORY = Path(__file__).parents[3]
 MODULES = sorted(path.stem for path in (REPOSITORY / "plugins" / "modules").glob("*.py"))
 IN_PROCESS = {*(platform.module for platform in PLATFORMS.values()), "ikev2_probe"}
 ACTIONS = sorted({path.stem for path in (REPOSITORY / "plugins" / "action").glob("*.py")} - IN_PROCESS)
+
+
+def fragment(name: str) -> str:
+    """Return the attribute of ModuleDocFragment that a module calls by this name."""
+    return name.removeprefix("aovpn.ikev2._device").removeprefix(".").upper() or "DOCUMENTATION"
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -35,7 +41,13 @@ def test_every_module_documents_check_and_diff_mode(name: str) -> None:
 def test_an_action_plugin_takes_the_options_that_its_module_documents(name: str) -> None:
     action = importlib.import_module(f"ansible_collections.aovpn.ikev2.plugins.action.{name}")
     module = importlib.import_module(f"ansible_collections.aovpn.ikev2.plugins.modules.{name}")
-    documented = yaml.safe_load(module.DOCUMENTATION)["options"]
+    documentation = yaml.safe_load(module.DOCUMENTATION)
+    texts = [
+        getattr(ModuleDocFragment, fragment(name)) for name in documentation.get("extends_documentation_fragment", [])
+    ]
+    documented = documentation["options"]
+    for shared in map(yaml.safe_load, texts):
+        documented |= shared.get("options", {})
     assert {
         name: {key: value for key, value in option.items() if key != "description"}
         for name, option in documented.items()
