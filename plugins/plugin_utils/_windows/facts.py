@@ -76,8 +76,8 @@ class ServerFacts:
             sas_read = bool(vpn.get("associations_read", True))
             listed, others = _tunnels(vpn["tunnels"])
             associations = sum(found["ikev2"].values()) + sum(found["unclear"].values())
-            # A tunnel of IKEv2 has an association as long as it is up. What is listed beyond these is a stale entry.
-            stale = max(0, (listed or 0) - associations) if sas_read and not isinstance(vpn["tunnels"], int) else 0
+            # A tunnel of IKEv2 is assumed to have an association as long as it is up. What is listed beyond these is a stale entry.
+            stale = max(0, (listed or 0) - associations) if sas_read else 0
             return cls(
                 # A string is not a DWORD, and has to be replaced.
                 ike_limit=number if isinstance(limit, int) else None,
@@ -245,8 +245,8 @@ def _tunnels(raw: t.Any) -> tuple[int | None, dict[str, int]]:
 
     What does not say its type counts as IKEv2: a restart of IKEEXT could drop it.
     """
-    if raw is None or isinstance(raw, int):
-        return raw, {}
+    if raw is None:
+        return None, {}
     ikev2, others = 0, dict[str, int]()
     for item in raw:
         connection, tunnel = str(item["connection_type"]).strip(), str(item["tunnel_type"]).strip()

@@ -70,7 +70,7 @@ VPN = {
     "restart_owed_since": "2026-01-05T06:00:00.0000000Z",
     "fragmentation": 1,
     "ikev2_ports": 128,
-    "tunnels": 2,
+    "tunnels": [{"connection_type": "Vpn", "tunnel_type": "Ikev2", "count": 2}],
     "associations": [
         {"remote_address": "198.51.100.7", "key_module": None, "key_module_name": "IKEv2", "count": 1},
         {"remote_address": "198.51.100.8", "key_module": 3, "key_module_name": None, "count": 2},

@@ -39,7 +39,7 @@ IDLE = ServerFacts.parse(
         "restart_owed_since": None,
         "fragmentation": 1,
         "ikev2_ports": 128,
-        "tunnels": 0,
+        "tunnels": [],
         "associations": [],
         "administrator": True,
     }
@@ -186,8 +186,15 @@ class Server:
                 "restart_owed_since": None if self.mark is None else f"{self.mark:06}",
                 "fragmentation": 1,
                 "ikev2_ports": 128,
-                "tunnels": self.tunnels,
-                "associations": [],
+                "tunnels": [{"connection_type": "Vpn", "tunnel_type": "Ikev2", "count": self.tunnels}],
+                "associations": [
+                    {
+                        "remote_address": "198.51.100.7",
+                        "key_module": None,
+                        "key_module_name": "IKEv2",
+                        "count": self.tunnels,
+                    }
+                ],
                 "administrator": True,
             }
         )

@@ -21,6 +21,11 @@ def association(address: str, name: t.Any = "IKEv2", number: t.Any = None, count
     return {"remote_address": address, "key_module": number, "key_module_name": name, "count": count}
 
 
+def connections(count: int, tunnel: str, connection: str = "Vpn") -> dict[str, t.Any]:
+    """Return connections as read_vpn.ps1 counts them."""
+    return {"connection_type": connection, "tunnel_type": tunnel, "count": count}
+
+
 def raw(**changes: t.Any) -> dict[str, t.Any]:
     """Return what read_vpn.ps1 gives of a healthy server."""
     running = {"state": "running", "start": "automatic", "dependents": []}
@@ -32,7 +37,7 @@ def raw(**changes: t.Any) -> dict[str, t.Any]:
         "restart_owed_since": None,
         "fragmentation": 1,
         "ikev2_ports": 128,
-        "tunnels": 2,
+        "tunnels": [connections(2, "Ikev2")],
         "associations": [association("198.51.100.7"), association("198.51.100.8")],
         "administrator": True,
         **changes,
@@ -144,7 +149,8 @@ def test_a_mark_that_an_earlier_version_wrote_in_another_culture(marked: str, wa
 
 
 def test_other_causes_of_error_809_are_reported() -> None:
-    assert codes(fragmentation=None, tunnels=128) == ["ports_exhausted", "fragmentation_off"]
+    full = {"tunnels": [connections(128, "Ikev2")], "associations": [association("198.51.100.7", count=128)]}
+    assert codes(fragmentation=None, **full) == ["ports_exhausted", "fragmentation_off"]
     assert "is absent, and IKEEXT has not been restarted" in str(
         ServerFacts.parse(raw(restart_owed_since=LATER)).findings("rras1")
     )
@@ -168,11 +174,6 @@ def test_other_causes_of_error_809_are_reported() -> None:
 def test_other_answers_are_refused(vpn: t.Any) -> None:
     with pytest.raises(PlanError, match=r"the server's facts cannot be read"):
         ServerFacts.parse(vpn)
-
-
-def connections(count: int, tunnel: str, connection: str = "Vpn") -> dict[str, t.Any]:
-    """Return connections as read_vpn.ps1 counts them."""
-    return {"connection_type": connection, "tunnel_type": tunnel, "count": count}
 
 
 SSTP, DIRECT = connections(100, "Sstp"), connections(27, "", "DirectAccess")
