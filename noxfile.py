@@ -178,10 +178,8 @@ def test(session: nox.Session, core: str, minor: str) -> None:
         # Adapters against the lab, and the report's page in a browser: without Ansible, so once is enough.
         faults = "pytest tests/faults tests/browser -n 2 --dist loadfile -m not(matrix)"
         more = []
-        if missing := NO_JAVA or NO_POWERSHELL:
-            session.warn(missing)
+        if rulebooks_missing(tree):
             left_out = " (tests/eda did not run)"
-            tree.failed += ["tests/eda, which has to run in CI"] if os.environ.get("CI") else []
         else:
             more.append(RULEBOOKS)
         if obstacle := real_ikev2(tree):
@@ -202,7 +200,7 @@ def matrix(session: nox.Session) -> None:
     matrices = "pytest tests/unit tests/faults tests/integration -n 3 --dist worksteal -m matrix"
     more = [] if real_ikev2(tree) else ["pytest tests/ikev2 -m matrix"]
     pylint = f"ansible-test sanity --venv --python {CORES[NEWEST]} --test pylint"
-    tree.run_at_once(matrices, pylint, *more, *([] if NO_JAVA or NO_POWERSHELL else [RULEBOOKS]))
+    tree.run_at_once(matrices, pylint, *more, *([] if rulebooks_missing(tree) else [RULEBOOKS]))
     tree.run("pytest tests/unit -n 2 -m (hypothesis)and(not(matrix)) --hypothesis-profile thorough")
     tree.finish()
     ran.append("every combination: passed")
@@ -227,6 +225,14 @@ def mutants(session: nox.Session) -> None:
     tree = Tree(session, NEWEST, "mutants")
     tree.run("python tests/tools/mutants.py", *session.posargs)
     tree.finish()
+
+
+def rulebooks_missing(tree: Tree) -> str:
+    """Return what the tests of the rulebooks lack, empty if nothing."""
+    if missing := NO_JAVA or NO_POWERSHELL:
+        tree.session.warn(missing)
+        tree.failed += ["tests/eda, which has to run in CI"] if os.environ.get("CI") else []
+    return missing
 
 
 def real_ikev2(tree: Tree) -> str:
