@@ -12,7 +12,7 @@ import typing as t
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import FINDING_CODES, FinalState, Finding
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import FINDING_CODES, FinalState
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows import routes
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.commands import (
     apply_command,
@@ -21,6 +21,10 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.commands impo
     rollback_command,
 )
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.errors import PlanError, outcome
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.gateway_findings import (
+    identified_after,
+    rollback_impossible,
+)
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.network import (
     ACTIVE,
     DOUBTFUL_POLICIES,
@@ -60,9 +64,6 @@ OLD_GATEWAY = "until the server has its old gateway again"
 
 REHEARSAL = 60.0
 """For how many seconds to wait for the test of a rollback."""
-
-IDENTIFIED = 60.0
-"""Within how many seconds Windows knows which network is behind another gateway."""
 
 Planner: t.TypeAlias = Callable[[Network], Plan]
 
@@ -165,7 +166,7 @@ class ActionModule(ServerAction):
                 with contextlib.suppress(Lost):
                     self.powershell("apply_detached.ps1", Command=applied)
                 if public:  # the firewall shuts the controller out only then
-                    pause = min(IDENTIFIED, timeout / 3)
+                    pause = identified_after(timeout)
                     self.say_waiting("until Windows knows the network behind the new gateway", time.monotonic() + pause)
                     time.sleep(pause)
             tried = plan.switch or (plan.keep and self.probe)
@@ -199,8 +200,8 @@ class ActionModule(ServerAction):
             return ""
         tried = self.powershell("test_connection.ps1", HostName=self.probe.host, Port=self.probe.port)
         if elsewhere := self.probe.elsewhere(found, self.gateway, str(tried["address"])):
-            raise PlanError(_told([elsewhere]))
-        return "" if tried["accepted"] else _told([self.probe.refused(self.gateway)])
+            raise PlanError(elsewhere.told)
+        return "" if tried["accepted"] else self.probe.refused(self.gateway).told
 
     def _rehearse(self, network: Network) -> None:
         """Have a scheduled task do what the rollback needs, before anything changes.
@@ -220,17 +221,8 @@ class ActionModule(ServerAction):
             with contextlib.suppress(Lost, PlanError):
                 self.powershell("try_task.ps1", Remove=True)
         if ended[0] != 0:
-            how = "has not ended" if ended[0] is None else f"ended with {ended[0]:#x}"
-            finding = Finding(
-                "script_policy",
-                "blocker",
-                "aovpn.ikev2 rollback",
-                f"The rollback could not run on this server: a scheduled task that tests it {how}. Group Policy sets the execution policy {network.policy}.",
-                "Let scheduled tasks of SYSTEM load the modules of Windows, by another execution policy or by trusting Microsoft's signature for the computer.",
-            )
-            raise PlanError(
-                f"{finding.code}: {finding.message} {finding.remedy}", result={"findings": [finding.as_dict()]}
-            )
+            finding = rollback_impossible(ended[0], network.policy)
+            raise PlanError(finding.told, result={"findings": [finding.as_dict()]})
 
     def _undone(self, reason: str, due: float, before: Network, plan: Plan) -> Network:
         """Roll back if the server answers, else wait until it has rolled back by itself, and report the present state.
@@ -299,13 +291,9 @@ def _stop_at_blockers(plan: Plan, accept: Sequence[str]) -> None:
     blockers = [each for each in plan.findings if each.severity == "blocker" and each.code not in accept]
     if plan.steps and blockers:
         raise PlanError(
-            _told(blockers),
+            " ".join(blocker.told for blocker in blockers),
             result={"findings": [each.as_dict() for each in plan.findings]},
         )
-
-
-def _told(findings: Sequence[Finding]) -> str:
-    return " ".join(f"{finding.code}: {finding.message} {finding.remedy}" for finding in findings)
 
 
 def _commands(network: Network, plan: Plan, options: Mapping[str, t.Any]) -> tuple[str, str]:

@@ -273,6 +273,11 @@ class Finding:
     message: str
     remedy: str
 
+    @property
+    def told(self) -> str:
+        """Return it as a part of an error message."""
+        return f"{self.code}: {self.message} {self.remedy}"
+
     def as_dict(self) -> dict[str, str]:
         """Return plain values."""
         return dict(vars(self))

@@ -22,7 +22,7 @@ WANTED: dict[str, t.Any] = {"gateway": NEW, "rollback_timeout": 10, "preserve_ro
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Driven:
     """Return a server that is managed through its external card, from another network, and whose network is new behind the new gateway."""
-    monkeypatch.setattr(commands, "KEPT_FOR", 1)
+    monkeypatch.setattr(commands, "IDENTIFIED", 1)
     server = starter(monkeypatch)()
     server.host.state["sessions"][0] |= {"local_address": "10.10.0.11", "remote_address": "172.16.0.50"}
     server.host.state["new_networks"] = [NEW]

@@ -91,12 +91,12 @@ def _server_obstacles(site: Site, item: VpnServer) -> list[str]:
     # Where the load balancer could not be read, the server waits for it.
     waits = site.not_read_with(item.host, site.load_balancers)
     if _gateway_due(site, item) and not waits and (finding := site.unverified_gateway(item)):
-        found.append(f"{finding.code}: {finding.message} {finding.remedy}")
+        found.append(finding.told)
     halves = {"gateway": site.selected.gateways, "limit": site.selected.limits}
     if item.first and any(halves.values()) and not site.keeps_gateway(item):
         gateway = _gateway_due(site, item)
         found += [
-            f"{finding.code}: {finding.message} {finding.remedy}"
+            finding.told
             for finding in item.first.findings
             if finding.severity == "blocker"
             and (gateway or finding.code == "change_refused")
@@ -165,7 +165,7 @@ def _restoring(site: Site, item: AnyHost) -> Order:
     if site.selected.gateways and moved:
         reasons = site.cut_off(item, gateway, item.kept_with)
         if not reasons and (finding := site.unverified_gateway(item)):
-            reasons = [f"{finding.code}: {finding.message} {finding.remedy}"]
+            reasons = [finding.told]
         if reasons:
             message = f"{item.host}: the server was not changed, because {'; '.join(reasons)}. Restore the load balancers first."
             return Order(item.record.refused(message), why_not=message)

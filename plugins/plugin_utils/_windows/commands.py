@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.errors import PlanError
+from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.gateway_findings import IDENTIFIED
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.steps import Step
 
 POWERSHELL = Path(__file__).parents[1] / "powershell"
@@ -32,10 +33,6 @@ def lines(steps: Iterable[Step]) -> list[str]:
     return [step.line for step in steps]
 
 
-KEPT_FOR = 60
-"""For how many seconds a network keeps its category: Windows finds out within some seconds which network it is."""
-
-
 def apply_command(switch: Iterable[Step], private: str = "") -> str:
     """Return the command that switches the gateway, and does nothing unless the rollback is armed.
 
@@ -43,7 +40,7 @@ def apply_command(switch: Iterable[Step], private: str = "") -> str:
 
     :raises PlanError: if there are too many steps.
     """
-    kept = {"Alias": private, "Category": "Private", "Seconds": KEPT_FOR}
+    kept = {"Alias": private, "Category": "Private", "Seconds": IDENTIFIED}
     after = _call("keep_network.ps1", kept, "") if private else ""
     return _encoded(_call("change_routes.ps1", {"Steps": lines(switch)}, "-Armed") + after)
 

@@ -23,6 +23,26 @@ from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.preserve impo
 LISTED = 10
 """How many subnets a message lists."""
 
+IDENTIFIED = 60
+"""Within how many seconds Windows is assumed to know which network is behind another gateway; see docs/not-yet-confirmed.md."""
+
+
+def identified_after(rollback_timeout: int) -> float:
+    """Return how many seconds to wait before a gateway is confirmed behind which the network may become public."""
+    return min(IDENTIFIED, rollback_timeout / 3)
+
+
+def rollback_impossible(ended: int | None, policy: str) -> Finding:
+    """Report that the test of a rollback has failed. ``ended``: the result of its task, None if it has not ended."""
+    how = "has not ended" if ended is None else f"ended with {ended:#x}"
+    return Finding(
+        "script_policy",
+        "blocker",
+        "aovpn.ikev2 rollback",
+        f"The rollback could not run on this server: a scheduled task that tests it {how}. Group Policy sets the execution policy {policy}.",
+        "Let scheduled tasks of SYSTEM load the modules of Windows, by another execution policy or by trusting Microsoft's signature for the computer.",
+    )
+
 
 def answers(network: Network, interface: Interface) -> bool:
     """Report whether the gateway that is wanted answers on an interface, or was not asked."""
