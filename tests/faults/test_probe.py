@@ -96,7 +96,17 @@ def test_a_name_that_leads_elsewhere_or_nowhere_proves_nothing(server: Driven) -
 
 
 @pytest.mark.parametrize(
-    "probe", ["203.0.113.80", "203.0.113.80:0", ":443", "a b:443", "203.0.113.80:https", "[2001:db8::1]:443"]
+    "probe",
+    [
+        "203.0.113.80",
+        "203.0.113.80:0",
+        ":443",
+        "a b:443",
+        "203.0.113.80:https",
+        "[2001:db8::1]:443",
+        "999.1.1.1:443",
+        "1.2.3:443",
+    ],
 )
 def test_what_is_no_probe_is_refused(server: Driven, probe: str) -> None:
     result = server.run(rras_default_gateway, **{**PROBED, "probe": probe})

@@ -32,7 +32,13 @@ class Probe:
         :raises PlanError: if it is something else.
         """
         found = re.fullmatch(r"([A-Za-z0-9][A-Za-z0-9.-]*):(\d{1,5})", text)
-        if not found or not 1 <= int(found[2]) <= 65535:
+        # What has only numbers is no name, but an address, with all its parts.
+        number = found is not None and re.fullmatch(r"[\d.]+", found[1]) is not None
+        if (
+            not found
+            or not 1 <= int(found[2]) <= 65535
+            or (number and not netaddr.valid_ipv4(found[1], netaddr.INET_PTON))
+        ):
             raise PlanError(
                 f"Option 'probe' is {text!r}. It takes a host and a TCP port beyond the gateway, such as 192.0.2.7:443."
             )
