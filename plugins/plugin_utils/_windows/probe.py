@@ -32,7 +32,7 @@ class Probe:
         :raises PlanError: if it is something else.
         """
         found = re.fullmatch(r"([A-Za-z0-9][A-Za-z0-9.-]*):(\d{1,5})", text)
-        # What has only numbers is no name, but an address, with all its parts.
+        # A host that has only numbers is an address, and has to have all its parts.
         number = found is not None and re.fullmatch(r"[\d.]+", found[1]) is not None
         if (
             not found
