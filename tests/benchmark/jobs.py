@@ -168,7 +168,7 @@ def ratios(jobs: list[Job]) -> list[tuple[str, float, str]]:
                 (
                     f"{way}, 100 ms away: seconds beside the round trips / debug's",
                     beside / found[floor].of("wall"),
-                    "1.15",
+                    "1.15 + the stand-in's answers",
                 )
             )
     ours, theirs = ((DEVICES, "200, 20 forks", way) for way in ("loadmaster_transparency", MODULES))
