@@ -281,6 +281,7 @@ def test_drift_is_seen_and_corrected_once(lab: Lab, start: t.Callable[..., Ruleb
     assert "lookup(" not in rulebook.output
 
 
+@pytest.mark.matrix
 def test_a_device_that_refuses_is_tried_once_until_an_audit_is_clean(
     lab: Lab, start: t.Callable[..., Rulebook]
 ) -> None:
@@ -307,6 +308,7 @@ def test_a_device_that_refuses_is_tried_once_until_an_audit_is_clean(
     assert rulebook.count("there is drift after the correction") == 1, rulebook.output
 
 
+@pytest.mark.matrix
 def test_by_default_it_only_reports(lab: Lab, start: t.Callable[..., Rulebook]) -> None:
     somebody_sets(lab, HIDDEN)
     rulebook = start(ikev2_audit_every=NEVER)
@@ -314,6 +316,7 @@ def test_by_default_it_only_reports(lab: Lab, start: t.Callable[..., Rulebook]) 
     assert (rulebook.runs("audit"), rulebook.runs("remediate"), lab.writing()) == (1, 0, [])
 
 
+@pytest.mark.matrix
 def test_with_awx_job_templates_are_launched(lab: Lab, start: t.Callable[..., Rulebook]) -> None:
     def run(template: str) -> jobs.Job:
         if template != "IKEv2 audit":

@@ -92,7 +92,7 @@ def step(action: t.Literal["add", "remove"], store: str, gateway: str) -> str:
 def server() -> Server:
     """Return a server that has the old gateway."""
     host = WindowsHost("rras1", 1)
-    network = Network.parse(host.powershell("read_network.ps1")["result"])
+    network = Network.parse(host.read("read_network.ps1"))
     return Server(host, routes.plan_default_gateway(network, routes.Wanted(netaddr.IPAddress(NEW))))
 
 
@@ -185,7 +185,7 @@ def test_the_triggers_of_a_rollback_have_an_end(server: Server, monkeypatch: pyt
     server.host.state["tasks"][ROLLBACK]["due"] = None
     server.host.reboot()
     assert server.host.tasks.run_due() == []
-    assert server.run("read_network.ps1")["result"]["pending"]["due_in"] is None
+    assert server.host.read("read_network.ps1")["pending"]["due_in"] is None
 
 
 @pytest.mark.parametrize("result", [0, 1])
@@ -259,7 +259,7 @@ def test_a_reader_fails_where_a_query_without_more_fails(server: Server, command
 def test_who_is_connected_by_remote_desktop_is_a_peer(server: Server) -> None:
     session = {"local_address": "10.10.0.11", "local_port": 3389, "remote_address": "198.51.100.77", "remote_port": 1}
     server.host.state["sessions"].append(session)
-    assert "198.51.100.77" in server.run("read_network.ps1")["result"]["peers"]
+    assert "198.51.100.77" in server.host.read("read_network.ps1")["peers"]
 
 
 # A confirmation that is none

@@ -177,6 +177,7 @@ def test_a_workflow_hands_its_artifacts_on(launch: t.Callable[..., Job], lab: La
     assert lab.settings() == before
 
 
+@pytest.mark.matrix
 def test_a_cancelled_job_is_rolled_back_from_its_event(launch: t.Callable[..., Job], lab: Lab) -> None:
     """As AWX cancels: runner kills the process group, so there are no statistics."""
     before = lab.settings()

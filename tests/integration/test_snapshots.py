@@ -57,6 +57,7 @@ def status(run: Run) -> tuple[str, str]:
 # -- a history
 
 
+@pytest.mark.matrix
 def test_each_rollback_goes_one_run_back(run: t.Callable[..., Run], ansible: Ansible, lab: Lab) -> None:
     before = lab.settings()
     run("remediate")

@@ -739,6 +739,11 @@ class WindowsHost(WinRMHost):
         text = (SCRIPTS / script).read_text(encoding="utf-8")
         return self.module("win_powershell", {"script": text, "parameters": parameters, "depth": 5})
 
+    def read(self, script: str, **parameters: t.Any) -> Result:
+        """Run one of the collection's scripts that return JSON, and return what that says."""
+        told: Result = json.loads(self.powershell(script, **parameters)["result"])
+        return told
+
     def named(self, steps: list[Result]) -> list[Step]:
         """Return plain steps with the names of their interfaces."""
         aliases = {nic["if_index"]: nic["alias"] for nic in self.state["nics"]}

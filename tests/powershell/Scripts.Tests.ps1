@@ -429,22 +429,24 @@ Describe 'the scripts that read' {
         $records = $failed | ForEach-Object { if ($_ -is [System.Management.Automation.ActionPreferenceStopException]) { $_.ErrorRecord } else { $_ } }
         $records | Where-Object { $_.CategoryInfo.Category -ne 'ObjectNotFound' } | Should -BeNullOrEmpty
         $Ansible.Changed | Should -BeFalse
-        { ConvertTo-Json -InputObject $Ansible.Result -Depth 5 } | Should -Not -Throw
+        { ConvertFrom-Json -InputObject $Ansible.Result } | Should -Not -Throw
     }
 
     It 'reads the network' {
         & "$scripts/read_network.ps1"
+        $read = ConvertFrom-Json -InputObject $Ansible.Result
         $addresses = @(Get-NetIPAddress -AddressFamily IPv4 | ForEach-Object { '{0}/{1}' -f $_.IPAddress, $_.PrefixLength })
-        $Ansible.Result.interfaces.Count | Should -BeGreaterThan 0
-        $Ansible.Result.interfaces | ForEach-Object { $_.addresses } | Should -BeIn $addresses
-        @($Ansible.Result.routes | Where-Object { $_.store -eq 'ActiveStore' }).Count | Should -Be @(Get-NetRoute -AddressFamily IPv4 -PolicyStore ActiveStore).Count
-        $Ansible.Result.administrator | Should -BeOfType [bool]
+        $read.interfaces.Count | Should -BeGreaterThan 0
+        $read.interfaces | ForEach-Object { $_.addresses } | Should -BeIn $addresses
+        @($read.routes | Where-Object { $_.store -eq 'ActiveStore' }).Count | Should -Be @(Get-NetRoute -AddressFamily IPv4 -PolicyStore ActiveStore).Count
+        $read.administrator | Should -BeOfType [bool]
     }
 
     It 'reads the VPN server' {
         & "$scripts/read_vpn.ps1"
-        $Ansible.Result.now | Should -Match '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{7}Z$'
-        $Ansible.Result.services.IKEEXT.state | Should -Be ([string](Get-Service -Name IKEEXT).Status).ToLowerInvariant()
+        $read = ConvertFrom-Json -InputObject $Ansible.Result
+        $Ansible.Result | Should -Match '"now":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{7}Z"'
+        $read.services.IKEEXT.state | Should -Be ([string](Get-Service -Name IKEEXT).Status).ToLowerInvariant()
     }
 
     Context 'where there is more to read' {
@@ -466,40 +468,44 @@ Describe 'the scripts that read' {
         It 'reads tasks, neighbours, names and memory' {
             Mock Get-RemoteAccessRadius { Write-CimError 'no role' $PesterBoundParameters 'RemoteAccess 5' }
             & "$scripts/read_network.ps1" -Gateway '10.10.0.1'
-            $Ansible.Result.pending.state | Should -Be 'ready'
-            $Ansible.Result.pending.applied | Should -Be 267009
-            $Ansible.Result.pending.due_in | Should -BeGreaterThan 30
-            $Ansible.Result.neighbors[0].mac | Should -Be '00-00-5E-00-53-01'
+            $read = ConvertFrom-Json -InputObject $Ansible.Result
+            $read.pending.state | Should -Be 'ready'
+            $read.pending.applied | Should -Be 267009
+            $read.pending.due_in | Should -BeGreaterThan 30
+            $read.neighbors[0].mac | Should -Be '00-00-5E-00-53-01'
             Should -Invoke Get-NetNeighbor -Times 1 -Exactly -ParameterFilter { $IPAddress -eq '10.10.0.1' }
             Should -Invoke Test-Connection -Times 1 -Exactly -ParameterFilter { $ComputerName -eq '10.10.0.1' -and $Count -eq 1 -and $Quiet }
-            $Ansible.Result.remembered | Should -Be 'a value'
-            $Ansible.Result.peers | Should -Contain '192.0.2.7'
-            $Ansible.Result.unread | Should -HaveCount 2
-            $Ansible.Result.ipv6_defaults[0].next_hop | Should -Be 'fe80::1'
+            $read.remembered | Should -Be 'a value'
+            $read.peers | Should -Contain '192.0.2.7'
+            $read.unread | Should -HaveCount 2
+            $read.ipv6_defaults[0].next_hop | Should -Be 'fe80::1'
         }
 
         It 'reads who has to stay reachable by name' {
             Mock Get-CimInstance { [pscustomobject]@{ PartOfDomain = $true; Domain = '192.0.2.8' } } -ParameterFilter { $ClassName -eq 'Win32_ComputerSystem' }
             Mock Get-RemoteAccessRadius { [pscustomobject]@{ ServerName = '192.0.2.9' } }
             & "$scripts/read_network.ps1" -Ports 22
-            $Ansible.Result.peers | Should -Contain '192.0.2.8'
-            $Ansible.Result.peers | Should -Contain '192.0.2.9'
-            $Ansible.Result.unread | Should -HaveCount 0
+            $read = ConvertFrom-Json -InputObject $Ansible.Result
+            $read.peers | Should -Contain '192.0.2.8'
+            $read.peers | Should -Contain '192.0.2.9'
+            $read.unread | Should -HaveCount 0
         }
 
         It 'tells who manages the server from who is connected' {
             Mock Get-NetTCPConnection { foreach ($port in 22, 443, 3389, 5986) { [pscustomobject]@{ LocalPort = $port; RemoteAddress = "192.0.2.$($port % 250)" } } }
             & "$scripts/read_network.ps1" -Ports 22
-            $Ansible.Result.sessions | Should -Be '192.0.2.139', '192.0.2.22'
-            $Ansible.Result.connections | Should -HaveCount 4
+            $read = ConvertFrom-Json -InputObject $Ansible.Result
+            $read.sessions | Should -Be '192.0.2.139', '192.0.2.22'
+            $read.connections | Should -HaveCount 4
             Should -Invoke Get-NetTCPConnection -Times 1 -Exactly -ParameterFilter { $State -eq 'Established' }
         }
 
         It 'says that it could not read the networks' {
             Mock Get-NetConnectionProfile { Write-CimError 'no answer' $PesterBoundParameters 'HRESULT 0x800706ba' }
             & "$scripts/read_network.ps1"
-            $Ansible.Result.networks | Should -HaveCount 0
-            $Ansible.Result.unread | Should -Contain 'the categories of the networks: no answer'
+            $read = ConvertFrom-Json -InputObject $Ansible.Result
+            $read.networks | Should -HaveCount 0
+            $read.unread | Should -Contain 'the categories of the networks: no answer'
         }
 
         It 'reads what does not exist as nothing' {
@@ -507,13 +513,15 @@ Describe 'the scripts that read' {
             Mock Get-ScheduledTask { if ($TaskName -like '*apply') { Write-CimError 'no such task' $PesterBoundParameters } else { New-Task 'Disabled' } }
             Mock Get-ScheduledTaskInfo { [pscustomobject]@{ NextRunTime = $null; LastTaskResult = 267011; LastRunTime = $null } }
             & "$scripts/read_network.ps1"
-            $Ansible.Result.remote_access | Should -BeNullOrEmpty
-            $Ansible.Result.pending.due_in | Should -BeNullOrEmpty
-            $Ansible.Result.pending.applied | Should -BeNullOrEmpty
-            $Ansible.Result.pending.state | Should -Be 'disabled'
+            $read = ConvertFrom-Json -InputObject $Ansible.Result
+            $read.remote_access | Should -BeNullOrEmpty
+            $read.pending.due_in | Should -BeNullOrEmpty
+            $read.pending.applied | Should -BeNullOrEmpty
+            $read.pending.state | Should -Be 'disabled'
             Mock Get-CimInstance { [pscustomobject]@{ ProcessId = 0 } }
             & "$scripts/read_vpn.ps1"
-            $Ansible.Result.services.Count | Should -Be 0
+            $read = ConvertFrom-Json -InputObject $Ansible.Result
+            @($read.services.PSObject.Properties) | Should -HaveCount 0
         }
 
         It 'reads services with what depends on them, and counts associations by name' {
@@ -527,9 +535,10 @@ Describe 'the scripts that read' {
                 [pscustomobject]@{ RemoteEndpoint = '192.0.2.7' }
             }
             & "$scripts/read_vpn.ps1"
-            $Ansible.Result.services.IKEEXT.dependents | Should -Be 'One'
-            $Ansible.Result.associations | ForEach-Object { '{0} {1} {2} {3}' -f $_.remote_address, $_.key_module, $_.key_module_name, $_.count } | Should -BeIn '192.0.2.7  IKEv2 2', '192.0.2.7   1'
-            $Ansible.Result.associations | Should -HaveCount 2
+            $read = ConvertFrom-Json -InputObject $Ansible.Result
+            $read.services.IKEEXT.dependents | Should -Be 'One'
+            $read.associations | ForEach-Object { '{0} {1} {2} {3}' -f $_.remote_address, $_.key_module, $_.key_module_name, $_.count } | Should -BeIn '192.0.2.7  IKEv2 2', '192.0.2.7   1'
+            $read.associations | Should -HaveCount 2
         }
 
         It 'fails where it cannot ask for a service' {
@@ -548,11 +557,12 @@ Describe 'the scripts that read' {
             Mock Get-RemoteAccessConnectionStatistics { Write-CimError 'no role' $PesterBoundParameters 'RemoteAccess 5' }
             Mock Get-VpnServerConfiguration { Write-CimError 'no role' $PesterBoundParameters 'RemoteAccess 5' }
             & "$scripts/read_vpn.ps1"
-            $Ansible.Result.associations_read | Should -BeFalse
-            $Ansible.Result.unread | Should -HaveCount 3
-            $Ansible.Result.tunnels | Should -BeNullOrEmpty
-            $Ansible.Result.ikev2_ports | Should -BeNullOrEmpty
-            $Ansible.Result.ike_limit | Should -Be 'a value'
+            $read = ConvertFrom-Json -InputObject $Ansible.Result
+            $read.associations_read | Should -BeFalse
+            $read.unread | Should -HaveCount 3
+            $read.tunnels | Should -BeNullOrEmpty
+            $read.ikev2_ports | Should -BeNullOrEmpty
+            $read.ike_limit | Should -Be 'a value'
         }
 
         It 'counts connections by their types' {
@@ -562,8 +572,9 @@ Describe 'the scripts that read' {
                 [pscustomobject]@{ ConnectionType = 'DirectAccess'; TunnelType = $null }
             }
             & "$scripts/read_vpn.ps1"
-            $Ansible.Result.tunnels | Should -HaveCount 3
-            $Ansible.Result.tunnels | ForEach-Object { '{0} {1} {2}' -f $_.connection_type, $_.tunnel_type, $_.count } | Should -BeIn 'Vpn Ikev2 2', 'Vpn Sstp 1', 'DirectAccess  1'
+            $read = ConvertFrom-Json -InputObject $Ansible.Result
+            $read.tunnels | Should -HaveCount 3
+            $read.tunnels | ForEach-Object { '{0} {1} {2}' -f $_.connection_type, $_.tunnel_type, $_.count } | Should -BeIn 'Vpn Ikev2 2', 'Vpn Sstp 1', 'DirectAccess  1'
         }
     }
 }

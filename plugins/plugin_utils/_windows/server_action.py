@@ -9,6 +9,7 @@ from __future__ import annotations
 import abc
 import contextlib
 import itertools
+import json
 import time
 import typing as t
 from collections.abc import Callable, Mapping, Sequence
@@ -161,7 +162,7 @@ class ServerAction(ActionBase, abc.ABC):
     def read_network(self) -> Network:
         """Read interfaces, routes and peers, and whether the gateway that is wanted answers; see powershell."""
         asked = {"Gateway": self.gateway} if self.gateway else {}
-        return Network.parse(self.powershell("read_network.ps1", Ports=self._ports(), **asked))
+        return Network.parse(self._read("read_network.ps1", Ports=self._ports(), **asked))
 
     def settled(self, network: Network) -> Network:
         """Wait until another run's change of the gateway has been confirmed or rolled back, if there is one.
@@ -206,7 +207,14 @@ class ServerAction(ActionBase, abc.ABC):
 
     def read_vpn(self) -> ServerFacts:
         """Read the limit, the services and the security associations; see powershell."""
-        return ServerFacts.parse(self.powershell("read_vpn.ps1"))
+        return ServerFacts.parse(self._read("read_vpn.ps1"))
+
+    def _read(self, script: str, **parameters: t.Any) -> t.Any:
+        """Run a script that returns JSON, and return what that says; see powershell."""
+        try:
+            return json.loads(str(self.powershell(script, **parameters)))
+        except ValueError as error:
+            raise PlanError(f"{script} did not return JSON: {error}") from error
 
     def _ports(self) -> list[int]:
         """Return the ports of management connections, including this connection's own."""

@@ -52,12 +52,13 @@ $ipv6 = foreach ($route in Get-Existing -Query { Get-NetRoute -AddressFamily IPv
     @{ next_hop = [string]$route.NextHop; interface_index = [int]$route.InterfaceIndex; metric = [int]$route.RouteMetric }
 }
 
-$neighbors = if ($Gateway) {
+$neighbors = $null
+if ($Gateway) {
     # One echo request makes the server ask who has this address, whether or not that answers the request itself.
     $null = Test-Connection -ComputerName $Gateway -Count 1 -Quiet
-    foreach ($neighbor in Get-Existing -Query { Get-NetNeighbor -IPAddress $Gateway }) {
+    $neighbors = @(foreach ($neighbor in Get-Existing -Query { Get-NetNeighbor -IPAddress $Gateway }) {
         @{ interface_index = [int]$neighbor.InterfaceIndex; mac = [string]$neighbor.LinkLayerAddress; state = [string]$neighbor.State }
-    }
+    })
 }
 
 $unread = @()
@@ -83,7 +84,8 @@ $apply = if (Get-Existing -Query { Get-ScheduledTask -TaskName 'aovpn.ikev2 appl
 $memory = if (Test-Path -LiteralPath 'HKLM:\SOFTWARE\aovpn.ikev2') { Get-Item -LiteralPath 'HKLM:\SOFTWARE\aovpn.ikev2' }
 
 $Ansible.Changed = $false
-$Ansible.Result = @{
+# As JSON, because win_powershell takes milliseconds for every value of an object.
+$Ansible.Result = ConvertTo-Json -Compress -Depth 5 -InputObject @{
     # That of Group Policy, which takes precedence over what a command line says.
     policy = [string](Get-ExecutionPolicy -Scope MachinePolicy)
     interfaces = @($interfaces)
@@ -104,7 +106,7 @@ $Ansible.Result = @{
             applied = if ($apply) { [long]$apply.LastTaskResult } else { $null }
         }
     } else { $null }
-    neighbors = if ($Gateway) { , @($neighbors) } else { $null }
+    neighbors = $neighbors
     unread = @($unread)
     remembered = @(if ($memory) { $memory.GetValue('AddedRoutes', @()) })
     former = @(if ($memory) { $memory.GetValue('FormerGateways', @()) })

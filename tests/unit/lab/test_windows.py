@@ -518,7 +518,7 @@ STEPS = st.lists(
 
 def look(host: WindowsHost) -> Network:
     """Read a host's network by the collection's script."""
-    return Network.parse(host.powershell("read_network.ps1")["result"])
+    return Network.parse(host.read("read_network.ps1"))
 
 
 def change(host: WindowsHost, steps: list[Result]) -> None:
