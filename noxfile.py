@@ -185,8 +185,8 @@ def test(session: nox.Session, core: str, minor: str) -> None:
             left_out += f" (tests/ikev2 did not run: {obstacle})"
         else:
             more.append("pytest tests/ikev2 -m not(matrix)")
-        # Beside the whole runs, one of the others at a time: both of them keep a processor busy.
-        tree.run_at_once(whole_runs, *more, faults, units, sanity, lanes=2)
+        # Beside the whole runs, one of the others at a time: all of them want a processor, and those first mostly wait.
+        tree.run_at_once(whole_runs.replace("-n 2", "-n 3"), *more, faults, f"{units} -n 2", sanity, lanes=2)
     tree.finish()
     ran[-1] = f"{versions}: passed{left_out}{NO_POWERSHELL and f' ({NO_POWERSHELL})'}"
 

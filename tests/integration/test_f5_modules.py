@@ -100,6 +100,7 @@ def test_it_reads_what_is_set(peer: Peer) -> None:
     assert peer.device.writing() == []
 
 
+@pytest.mark.matrix
 def test_it_sets_each_kind_once(peer: Peer) -> None:
     before = copy.deepcopy(peer.device.state["virtual"])
     none, automap, pool = {"type": "none"}, {"type": "automap"}, {"type": "snat", "pool": "/Common/sp_ikev2"}

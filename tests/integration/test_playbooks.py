@@ -406,6 +406,7 @@ def test_what_a_device_says_is_never_a_template(ansible: Ansible, lab: Lab) -> N
     assert not proof.exists()
 
 
+@pytest.mark.matrix
 def test_tags_choose_what_is_changed(ansible: Ansible, lab: Lab) -> None:
     lab.write_inventory(without=DEVICES - SMALL)
     servers = ansible.playbook("aovpn.ikev2.remediate", "--tags", "servers")

@@ -111,6 +111,7 @@ def told_facts(ansible: Ansible, folder: Path, host: str = "rras1") -> dict[str,
     return facts
 
 
+@pytest.mark.matrix
 def test_a_restoration_restores_exactly_the_old_routes(ansible: Ansible, lab: Lab, tmp_path: Path) -> None:
     """Two default routes with different metrics, peers beyond the old one; and, since, a route of somebody else's."""
     state = lab.rras1.state
