@@ -82,7 +82,7 @@ if not CORES:
 OLDEST, NEWEST = next(iter(CORES)), next(reversed(CORES))
 
 # A file's tests run in one process, unless another one is idle: some share a lab that takes time to start.
-WHOLE_RUNS = "pytest tests/integration -n 2 --dist worksteal"
+WHOLE_RUNS = "pytest tests/integration -n {} --dist worksteal"
 
 # In a real ansible-rulebook, which mostly waits.
 RULEBOOKS = "pytest tests/eda -n 2 -rP -p no:logging"
@@ -166,7 +166,7 @@ def test(session: nox.Session, core: str, minor: str) -> None:
     # pylint takes most of the time: `make test-all` runs it, with the oldest and the newest.
     sanity = f"ansible-test sanity --venv --python {minor} --skip-test pslint --skip-test pylint"
     units = "pytest tests/unit -m not(matrix)"
-    whole_runs, left_out = f"{WHOLE_RUNS} -m not(matrix)", ""
+    whole_runs, left_out = f"{WHOLE_RUNS.format(3 if core == NEWEST else 2)} -m not(matrix)", ""
     if core != NEWEST:
         # What depends only on the lab, on a module's options, or on no Ansible at all runs with the newest core.
         units += "".join(f" --ignore=tests/unit/{path}" for path in ("meta", "lab", "plugins/module_utils"))
@@ -186,7 +186,7 @@ def test(session: nox.Session, core: str, minor: str) -> None:
         else:
             more.append("pytest tests/ikev2 -m not(matrix)")
         # Beside the whole runs, one of the others at a time: all of them want a processor, and those first mostly wait.
-        tree.run_at_once(whole_runs.replace("-n 2", "-n 3"), *more, faults, f"{units} -n 2", sanity, lanes=2)
+        tree.run_at_once(whole_runs, *more, faults, f"{units} -n 2", sanity, lanes=2)
     tree.finish()
     ran[-1] = f"{versions}: passed{left_out}{NO_POWERSHELL and f' ({NO_POWERSHELL})'}"
 
@@ -196,7 +196,7 @@ def matrix(session: nox.Session) -> None:
     """Every combination, long story and example of which `make test` runs some."""
     install(session, NEWEST, "lab", "test", *([] if NO_JAVA else ["eda"]))
     tree = Tree(session, NEWEST, "matrix")
-    matrices = "pytest tests/unit tests/faults tests/integration -n 3 --dist worksteal -m matrix"
+    matrices = "pytest tests/unit tests/faults tests/integration -n 3 --dist worksteal -m (matrix)or(oldest)"
     more = [] if real_ikev2(tree) else ["pytest tests/ikev2 -m matrix"]
     pylint = f"ansible-test sanity --venv --python {CORES[NEWEST]} --test pylint"
     tree.run_at_once(matrices, pylint, *more, *([] if rulebooks_missing(tree) else [f"{RULEBOOKS} -m matrix"]))
@@ -211,7 +211,8 @@ def oldest(session: nox.Session) -> None:
     install(session, OLDEST, "lab", "test")
     tree = Tree(session, OLDEST, "oldest")
     tree.run_at_once(
-        f"ansible-test sanity --venv --python {CORES[OLDEST]} --test pylint", f"{WHOLE_RUNS} -m (matrix)and(each_core)"
+        f"ansible-test sanity --venv --python {CORES[OLDEST]} --test pylint",
+        f"{WHOLE_RUNS.format(2)} -m (matrix)and(each_core)",
     )
     tree.finish()
     ran.append("what is left with the oldest ansible-core: passed")

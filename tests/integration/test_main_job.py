@@ -217,6 +217,7 @@ def test_no_secret_is_shown_with_the_highest_verbosity(ansible: Ansible) -> None
 
 
 @pytest.mark.each_core
+@pytest.mark.oldest
 def test_only_the_built_archive_is_needed(ansible: Ansible, tmp_path: Path) -> None:
     alone = ansible.install(ansible.build(tmp_path / "build"), tmp_path / "elsewhere" / "collections")
     playbook = tmp_path / "elsewhere" / "site.yml"

@@ -156,6 +156,7 @@ def move_gateway(lab: Lab) -> None:
 
 
 @pytest.mark.each_core
+@pytest.mark.oldest
 def test_a_job_hands_its_snapshot_to_the_next(job: t.Callable[..., Run], lab: Lab) -> None:
     lab.rras1.state["sas"] = [{"remote_address": f"198.51.100.{number}"} for number in range(12)]
     before = lab.settings()
