@@ -43,9 +43,6 @@ UNAVAILABLE = {"message": "The RPC server is unavailable.", "category": "Connect
 LIFETIME = 800
 """How many calls a warm process lives: each leaves it 0.7 MB larger."""
 
-READING = ("Get-", "Find-", "Registry.Get")
-"""How the names of commands begin that never change a host: a copy of its state to compare with takes longer than they do."""
-
 EARLIEST = (3, 6, 1)
 """The first ansible.windows whose win_powershell runs outside Windows."""
 
@@ -281,12 +278,12 @@ class Shell:
         changed = False
         if kind not in ("error", "nothing"):
             with machine.lock:
-                before = None if command.startswith(READING) else copy.deepcopy(machine.state)
+                before = copy.deepcopy(machine.state)
                 try:
                     answer["output"] = run(machine.state, command, parameters, message["set"])
                 except CmdletError as error:
                     answer["error"] = _record(str(error), error.category, error.id, error.target)
-                changed = before is not None and before != machine.state
+                changed = before != machine.state
         if kind == "die after":
             return None, changed
         if kind in ("error", "error after"):
