@@ -61,6 +61,15 @@ def no_pauses() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Collect the pauses instead of making them."""
+    made: list[float] = []
+    monkeypatch.setattr("time.sleep", made.append)
+    monkeypatch.setattr("ansible_collections.aovpn.ikev2.plugins.module_utils._http.PAUSES", (1, 2, 4))
+    return made
+
+
 Expecting = Callable[[list[Expect]], None]
 
 

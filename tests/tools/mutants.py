@@ -38,6 +38,8 @@ TESTS: dict[Path, list[Path]] = {
     UTILS / "_model.py": [UNITS / "test_model.py", UNITS / "test_engine.py"],
     UTILS / "_bigip/objects.py": [
         UNITS / "test_bigip.py",
+        UNITS / "test_bigip_findings.py",
+        UNITS / "test_bigip_objects.py",
         FAULTS / "test_bigip_odd.py",
         FAULTS / "test_bigip_field.py",
     ],

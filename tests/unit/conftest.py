@@ -9,10 +9,10 @@
 
 from hypothesis import HealthCheck, settings
 
-from expectations import expecting, no_pauses, raw_faults
+from expectations import expecting, no_pauses, pauses, raw_faults
 
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("thorough", settings.get_profile("untimed"), max_examples=1000)
 settings.load_profile("untimed")
 
-__all__ = ("expecting", "no_pauses", "raw_faults")
+__all__ = ("expecting", "no_pauses", "pauses", "raw_faults")

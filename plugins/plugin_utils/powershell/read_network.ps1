@@ -84,7 +84,6 @@ $apply = if (Get-Existing -Query { Get-ScheduledTask -TaskName 'aovpn.ikev2 appl
 $memory = if (Test-Path -LiteralPath 'HKLM:\SOFTWARE\aovpn.ikev2') { Get-Item -LiteralPath 'HKLM:\SOFTWARE\aovpn.ikev2' }
 
 $Ansible.Changed = $false
-# As JSON, because win_powershell takes milliseconds for every value of an object.
 $Ansible.Result = ConvertTo-Json -Compress -Depth 5 -InputObject @{
     # That of Group Policy, which takes precedence over what a command line says.
     policy = [string](Get-ExecutionPolicy -Scope MachinePolicy)

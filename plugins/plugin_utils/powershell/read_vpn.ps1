@@ -67,7 +67,6 @@ try { $ports = [int](Get-VpnServerConfiguration).Ikev2Ports } catch { $unread +=
 $user = [Security.Principal.WindowsPrincipal][Security.Principal.WindowsIdentity]::GetCurrent()
 
 $Ansible.Changed = $false
-# As JSON, because win_powershell takes milliseconds for every value of an object.
 $Ansible.Result = ConvertTo-Json -Compress -Depth 5 -InputObject @{
     now = Get-UtcText -Time (Get-Date)
     services = $services

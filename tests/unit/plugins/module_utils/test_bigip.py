@@ -2,261 +2,67 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""BIG-IP: the exact requests of each way through, and the parsers."""
+"""BIG-IP: the exact requests of each way through."""
 
 from __future__ import annotations
 
-import json
 import typing as t
 from dataclasses import replace
-from unittest.mock import patch as patched
-from urllib.parse import unquote
 
 import pytest
 import requests
-from hypothesis import given
-from hypothesis import strategies as st
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils import _http
 from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.adapter import BigIp
 from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.objects import (
-    ATTACHED,
     VIRTUAL_SERVER,
-    parse_destination,
 )
 from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.reader import PAGE
-from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
-from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Http
+from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
     FINDING_CODES,
-    Finding,
     InvalidInput,
     Order,
     Snapshot,
     State,
     Value,
 )
+from bigip_expectations import (
+    ACTIVE,
+    BROKEN,
+    EXPIRED,
+    FLOATING,
+    GOOD,
+    IN_TRANSACTION,
+    LOGIN,
+    LOGOUT,
+    LONE,
+    OTHERS,
+    OWN,
+    PARTNER,
+    POOLS,
+    RIGHT,
+    SAVE,
+    SNAT,
+    SNAT_POOLS,
+    TO_NONE,
+    TOKEN,
+    WITH_TOKEN,
+    get,
+    go,
+    guards,
+    noted,
+    patch,
+    pool,
+    reading,
+    reread,
+    single,
+    status,
+    transaction,
+    virtual,
+)
 from expectations import ENDPOINT, HOST, Expect, Expecting
 
-TOKEN = "AAAABBBBCCCCDDDD"
-WITH_TOKEN = {"X-F5-Auth-Token": TOKEN}
-IN_TRANSACTION = {**WITH_TOKEN, "X-F5-REST-Coordination-Id": "17"}
-SNAT = {"type": "snat", "pool": "/Common/sp"}
-GOOD = {"10.10.0.11": "10.10.0.1", "10.10.0.12": "10.10.0.1"}
-
-LOGIN = Expect(
-    "POST",
-    "/mgmt/shared/authn/login",
-    {"token": {"token": TOKEN, "timeout": 1200}},
-    body={"username": "admin", "password": "secret", "loginProviderName": "tmos"},
-)
-LOGOUT = Expect("DELETE", f"/mgmt/shared/authz/tokens/{TOKEN}", {"token": TOKEN}, headers=WITH_TOKEN)
-SAVE = Expect("POST", "/mgmt/tm/sys/config", {"command": "save"}, body={"command": "save"}, headers=WITH_TOKEN)
-
-
-def virtual(name: str, port: int, translation: t.Any, **more: t.Any) -> dict[str, t.Any]:
-    """Return a virtual server as the device shows it."""
-    return {
-        "name": name,
-        "partition": "Common",
-        "fullPath": f"/Common/{name}",
-        "destination": f"/Common/203.0.113.10:{port}",
-        "ipProtocol": "udp",
-        "pool": f"/Common/p{port}",
-        "persist": [{"name": "ike", "partition": "Common", "tmDefault": "yes"}],
-        "sourceAddressTranslation": translation if isinstance(translation, dict) else {"type": translation},
-        **more,
-    }
-
-
-FORWARDING = {
-    "name": "forward",
-    "partition": "Common",
-    "fullPath": "/Common/forward",
-    "destination": "/Common/0.0.0.0:0",
-    "mask": "any",
-    "source": "0.0.0.0/0",
-    "ipProtocol": "any",
-    "ipForward": True,
-    "translateAddress": "disabled",
-    "sourceAddressTranslation": {"type": "none"},
-}
-"""What the servers' own packets need, where this device is their default gateway."""
-
-
-def reading(*items: dict[str, t.Any]) -> Expect:
-    """Expect the one read of all virtual servers; where there are any, one of them forwards."""
-    listed = [*items, FORWARDING] if items else []
-    body = {"kind": "tm:ltm:virtual:virtualcollectionstate", **({"items": listed} if items else {})}
-    return Expect("GET", f"/mgmt/tm/ltm/virtual?$select={VIRTUAL_SERVER}&$top={PAGE}", body, headers=WITH_TOKEN)
-
-
-def attached(item: dict[str, t.Any], policies: t.Sequence[str] = ()) -> dict[str, t.Any]:
-    """Return a virtual server with the LTM policies that are attached to it."""
-    return {
-        **item,
-        "profilesReference": {"items": [{"name": "udp", "fullPath": "/Common/udp"}]},
-        "policiesReference": {"items": [{"fullPath": policy} for policy in policies]} if policies else {"link": "…"},
-    }
-
-
-EXPANDED = f"$select={VIRTUAL_SERVER},{ATTACHED}&expandSubcollections=true"
-
-
-def reread(*items: dict[str, t.Any], policies: t.Sequence[str] = ()) -> Expect:
-    """Expect the read of all virtual servers with what is attached to each."""
-    listed = [attached(item, policies) for item in (*items, FORWARDING)]
-    return Expect("GET", f"/mgmt/tm/ltm/virtual?{EXPANDED}&$top={PAGE}", {"items": listed}, headers=WITH_TOKEN)
-
-
-def single(item: dict[str, t.Any], status: int = 200) -> Expect:
-    """Expect the read of one virtual server by its name."""
-    answer = attached(item) if status == 200 else {"code": status, "message": "01020036:3: not found."}
-    path = f"/mgmt/tm/ltm/virtual/~Common~{item['name']}?{EXPANDED}"
-    return Expect("GET", path, answer, status, headers=WITH_TOKEN)
-
-
-def patch(name: str, translation: t.Any, headers: dict[str, str], **more: t.Any) -> Expect:
-    """Expect the change of one virtual server, with no other key in the body."""
-    return Expect(
-        "PATCH",
-        f"/mgmt/tm/ltm/virtual/~Common~{name}",
-        {},
-        body={"sourceAddressTranslation": translation},
-        headers=headers,
-        **more,
-    )
-
-
-def transaction(*patches: Expect, commit_status: int = 200, commit: t.Any = None) -> list[Expect]:
-    """Expect a transaction around these changes."""
-    return [
-        Expect("POST", "/mgmt/tm/transaction", {"transId": 17, "state": "STARTED"}, body={}, headers=WITH_TOKEN),
-        *patches,
-        Expect(
-            "PATCH",
-            "/mgmt/tm/transaction/17",
-            commit or {},
-            commit_status,
-            body={"state": "VALIDATING"},
-            headers=WITH_TOKEN,
-        ),
-    ]
-
-
-GROUP = "/Common/traffic-group-1"
-FLOATING = {"address": "10.10.0.1/24", "floating": "enabled", "trafficGroup": GROUP}
-OWN = {"address": "10.10.0.2/24", "floating": "disabled", "trafficGroup": "/Common/traffic-group-local-only"}
-ACTIVE = {"name": "a.example.net", "selfDevice": "true", "failoverState": "active"}
-PARTNER = {"name": "b.example.net", "selfDevice": "false", "failoverState": "standby"}
-GROUP_OF_UNITS = {
-    "fullPath": "/Common/units",
-    "type": "sync-failover",
-    "autoSync": "enabled",
-    "devicesReference": {"items": [{"name": "a.example.net"}, {"name": "b.example.net"}]},
-}
-SNAT_POOLS = Expect(
-    "GET",
-    "/mgmt/tm/ltm/snatpool?$select=fullPath,members",
-    {"items": [{"fullPath": "/Common/sp", "members": ["/Common/10.10.0.5"]}]},
-    headers=WITH_TOKEN,
-)
-PERSISTENCE = {"fullPath": "/Common/ike", "matchAcrossServices": "enabled"}
-
-
-def get(path: str, *items: dict[str, t.Any], **more: t.Any) -> Expect:
-    """Expect the read of a collection."""
-    return Expect("GET", f"/mgmt/tm/{path}", {**({"items": list(items)} if items else {}), **more}, headers=WITH_TOKEN)
-
-
-def status(text: str) -> Expect:
-    """Expect the read of the sync status."""
-    entries = {"status": {"description": text}}
-    return get(
-        "cm/sync-status", entries={"https://localhost/mgmt/tm/cm/sync-status/0": {"nestedStats": {"entries": entries}}}
-    )
-
-
-def pool(port: int, *addresses: str, **more: t.Any) -> dict[str, t.Any]:
-    """Return a pool whose members are named after their nodes."""
-    members = [{"name": f"rras:{port}", "address": address} for address in addresses]
-    return {"fullPath": f"/Common/p{port}", "membersReference": {"items": members}, **more}
-
-
-POOLS = (pool(500, "10.10.0.11", "10.10.0.12"), pool(4500, "10.10.0.11", "10.10.0.12"))
-
-
-LONE = (pool(500, "10.10.0.11"), pool(4500, "10.10.0.11"))
-
-
-def guards(
-    self_ips: t.Sequence[dict[str, t.Any]] = (FLOATING, OWN),
-    devices: t.Sequence[dict[str, t.Any]] = (ACTIVE,),
-    pools: t.Sequence[dict[str, t.Any]] = POOLS,
-    snats: t.Sequence[dict[str, t.Any]] = (),
-    policies: t.Sequence[dict[str, t.Any]] = (),
-    more: t.Sequence[Expect] | None = None,
-    sync: str = "In Sync",
-    changing: bool = False,
-    group: str = GROUP,
-    units: t.Mapping[str, t.Any] | None = None,
-    addresses: bool = True,
-    before: t.Sequence[Expect] = (),
-    pooled: bool = True,
-    pools_there: t.Sequence[Expect] | None = None,
-) -> list[Expect]:
-    """Expect the reads that a change is judged by; those of a pair of devices only where there is one.
-
-    A change that follows looks at LTM policies when it is made, and a lone device is not asked for its virtual addresses then, nor for
-    SNAT pools. ``addresses``: off where these were asked for already. ``pooled``: whether a virtual server has a SNAT pool.
-    ``pools_there``: the reads of pools where a snapshot names some.
-    """
-    if more is None:
-        more = [get("ltm/persistence/source-addr", PERSISTENCE)]
-    pair = len(devices) > 1
-    address = {"address": "203.0.113.10", "trafficGroup": group}
-    return [
-        *before,
-        get("ltm/pool?expandSubcollections=true", *pools),
-        get("net/self", *self_ips),
-        get("cm/device", *devices),
-        *([get("cm/device-group?expandSubcollections=true", dict(units or GROUP_OF_UNITS))] if pair else []),
-        *([get("ltm/virtual-address", address)] if addresses and (pair or not changing) else []),
-        *([status(sync)] if pair else []),
-        get("ltm/snat", *snats),
-        *(([] if changing or not pooled else [SNAT_POOLS]) if pools_there is None else pools_there),
-        *([] if changing else [get("ltm/policy?expandSubcollections=true", *policies)]),
-        *more,
-    ]
-
-
-BROKEN = (virtual("vs500", 500, "automap"), virtual("vs4500", 4500, SNAT))
-RIGHT = (virtual("vs500", 500, "none"), virtual("vs4500", 4500, "none"))
-OTHERS = (
-    virtual("https", 443, "automap", ipProtocol="tcp"),
-    virtual("tcp500", 500, "automap", ipProtocol="tcp"),
-    virtual("dns", 53, "automap"),
-)
-
-
-@pytest.fixture(autouse=True)
-def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Collect the pauses instead of making them."""
-    made: list[float] = []
-    monkeypatch.setattr("time.sleep", made.append)
-    monkeypatch.setattr(_http, "PAUSES", (1, 2, 4))
-    return made
-
-
-def go(order: Order, *, check_mode: bool = False, **options: t.Any) -> Result:
-    """Run the engine on a BIG-IP."""
-    adapter = BigIp.of(ENDPOINT, {"username": "admin", "password": "secret", **options}, order.snapshot)
-    return run(adapter, order, check_mode=check_mode)
-
-
-def noted(result: Result) -> list[Finding]:
-    """Return the findings, except that a rollback needs the SNAT pool of `BROKEN`: tests of their own are about that."""
-    return [finding for finding in result.findings if finding.code != "snat_pool_needed"]
+pytestmark = pytest.mark.usefixtures("pauses")
 
 
 @pytest.mark.parametrize("check_mode", [False, True])
@@ -647,9 +453,6 @@ SYNC = Expect(
     body={"command": "run", "utilCmdArgs": "config-sync to-group /Common/group"},
     headers=WITH_TOKEN,
 )
-TO_NONE = transaction(
-    *(patch(name, {"type": "none"}, IN_TRANSACTION) for name in ("vs500", "vs4500")),
-)
 
 
 def test_a_change_is_synced_to_exactly_the_group_and_waited_for(expecting: Expecting, pauses: list[float]) -> None:
@@ -831,9 +634,6 @@ def test_what_somebody_deletes_meanwhile_is_reported_and_the_other_is_put_back(e
     assert caught.value.result.undone is False
 
 
-EXPIRED = {"code": 401, "message": "X-F5-Auth-Token has expired."}
-
-
 def test_an_expired_token_is_renewed_once_and_the_request_repeated(expecting: Expecting) -> None:
     gone = reading(*RIGHT)
     gone.answer, gone.status = EXPIRED, 401
@@ -967,278 +767,6 @@ def test_a_role_that_may_not_write_is_reported_so(expecting: Expecting, code: in
     assert caught.value.result.undone is True
 
 
-def told(expecting: Expecting, *servers: dict[str, t.Any], **guarding: t.Any) -> list[tuple[str, str, str]]:
-    """Gather, and give the findings in short."""
-    pooled = any("pool" in server["sourceAddressTranslation"] for server in servers)
-    expecting([LOGIN, reading(*servers), *guards(**guarding, pooled=pooled), LOGOUT])
-    return [(finding.code, finding.severity, finding.object) for finding in noted(go(Order(state="gathered")))]
-
-
-PAIR = "/Common/vs500, /Common/vs4500"
-
-
-@pytest.mark.parametrize(
-    ("properties", "code", "severity"),
-    [
-        ({"translateAddress": "disabled"}, "unsupported_mode", "blocker"),
-        ({"nat64": "enabled"}, "hidden_translation", "warning"),
-        ({"securityNatPolicy": {"policy": "/Common/nat"}}, "hidden_translation", "warning"),
-        ({"securityNatPolicy": {"useDevicePolicy": "yes"}}, "hidden_translation", "warning"),
-        ({"mirror": "enabled"}, "connection_mirroring", "info"),
-    ],
-)
-def test_what_a_virtual_server_says_itself(
-    expecting: Expecting, properties: dict[str, t.Any], code: str, severity: str
-) -> None:
-    server = virtual("vs500", 500, "automap", **properties)
-    assert told(expecting, server, BROKEN[1]) == [(code, severity, "/Common/vs500")]
-
-
-def test_a_nat_policy_that_is_none_is_not_told(expecting: Expecting) -> None:
-    none = {"useDevicePolicy": "no", "useRouteDomainPolicy": "no"}
-    assert told(expecting, virtual("vs500", 500, "automap", securityNatPolicy=none), BROKEN[1]) == []
-
-
-NAMED = [{**server, "destination": f"/Common/vpn.vip:{port}"} for server, port in zip(BROKEN, (500, 4500), strict=True)]
-ADDRESSES = get(
-    "ltm/virtual-address", {"fullPath": "/Common/vpn.vip", "address": "203.0.113.10", "trafficGroup": GROUP}
-)
-
-
-def test_an_address_that_goes_by_a_name_is_asked_for(expecting: Expecting) -> None:
-    right = [{**server, "sourceAddressTranslation": {"type": "none"}} for server in NAMED]
-    writing = [*TO_NONE, reread(*right), SAVE]
-    expecting([LOGIN, reading(*NAMED), ADDRESSES, *guards(changing=True), *writing, LOGOUT])
-    result = go(Order(addresses=("203.0.113.10",), return_path=GOOD))
-    assert [service.address for service in result.services] == ["203.0.113.10"] * 2
-
-
-def test_a_name_that_no_address_has_is_reported_and_a_port_that_is_not_ours_does_not_matter(
-    expecting: Expecting,
-) -> None:
-    strangers = [
-        virtual("gone", 500, "automap", destination="/Common/gone:500"),
-        virtual("names", 53, "automap", destination="/Common/203.0.113.10:domain"),
-    ]
-    expecting([LOGIN, reading(*BROKEN, *strangers), ADDRESSES, *guards(addresses=False), LOGOUT])
-    found = [(finding.code, finding.object) for finding in noted(go(Order(state="gathered")))]
-    assert found == [("unsupported_mode", "/Common/gone"), ("not_selected", "/Common/gone")]
-
-
-def test_pools_of_others_and_members_by_domain_name_do_no_harm(expecting: Expecting) -> None:
-    by_name = {"name": "rras.example.net:500", "address": "any6", "fqdn": {"autopopulate": "enabled"}}
-    own = {**POOLS[0], "membersReference": {"items": [by_name, *POOLS[0]["membersReference"]["items"]]}}
-    odd = {"fullPath": "/Common/odd", "membersReference": {"items": [{"name": 5}]}}
-    assert told(expecting, *BROKEN, pools=[own, POOLS[1], odd]) == []
-
-
-def test_a_list_of_addresses_and_ports_is_reported_and_left_alone(expecting: Expecting) -> None:
-    listed = virtual("listed", 0, "automap", trafficMatchingCriteria="/Common/criteria")
-    assert told(expecting, *BROKEN, listed) == [
-        ("unsupported_mode", "warning", "/Common/listed"),
-        ("not_selected", "warning", "/Common/listed"),
-    ]
-
-
-def test_a_list_of_addresses_and_ports_is_refused_where_it_is_named(expecting: Expecting) -> None:
-    listed = virtual("listed", 0, "automap", trafficMatchingCriteria="/Common/criteria", pool="/Common/p500")
-    del listed["destination"]
-    expecting([LOGIN, reading(*BROKEN, listed), *guards(changing=True, more=[]), LOGOUT])
-    with pytest.raises(RunFailed, match=r"unsupported_mode at /Common/listed.*from lists \(/Common/criteria\)"):
-        go(Order(services=("listed",), return_path=GOOD))
-
-
-@pytest.mark.parametrize(
-    ("persist", "profiles", "expected"),
-    [
-        ([{"name": "ike", "partition": "Common"}], [PERSISTENCE], []),
-        ([{"name": "ike", "partition": "Common"}], [{**PERSISTENCE, "matchAcrossServices": "disabled"}], [PAIR]),
-        ([{"name": "other", "partition": "Common"}], None, [PAIR]),
-        ([], None, [PAIR]),
-    ],
-)
-def test_persistence_that_does_not_hold_a_client_together(
-    expecting: Expecting, persist: t.Any, profiles: list[dict[str, t.Any]] | None, expected: list[str]
-) -> None:
-    more = [] if profiles is None else [get("ltm/persistence/source-addr", *profiles)]
-    servers = [virtual("vs500", 500, "automap", persist=persist), BROKEN[1]]
-    assert told(expecting, *servers, more=more) == [("persistence_split", "warning", name) for name in expected]
-
-
-def test_a_profile_in_a_folder_is_found_by_its_full_path(expecting: Expecting) -> None:
-    persist = [{"name": "ike", "partition": "Common", "subPath": "vpn"}]
-    servers = [virtual(f"vs{port}", port, "automap", persist=persist) for port in (500, 4500)]
-    more = [get("ltm/persistence/source-addr", {**PERSISTENCE, "fullPath": "/Common/vpn/ike"})]
-    assert told(expecting, *servers, more=more) == []
-
-
-@pytest.mark.parametrize(
-    ("persist", "expected"), [([], ["persistence_split"]), ([{"name": "a", "partition": "Common"}], [])]
-)
-def test_any_port_needs_some_persistence(expecting: Expecting, persist: t.Any, expected: list[str]) -> None:
-    both = virtual("any", 0, "automap", destination="/Common/203.0.113.10:any", pool="/Common/p500", persist=persist)
-    expecting([LOGIN, reading(both), *guards(more=[], pooled=False), LOGOUT])
-    assert [finding.code for finding in go(Order(state="gathered", services=("any",))).findings] == expected
-
-
-def test_persistence_does_not_matter_where_there_is_one_server(expecting: Expecting) -> None:
-    servers = [virtual(f"vs{port}", port, "automap", persist=[]) for port in (500, 4500)]
-    assert told(expecting, *servers, pools=LONE, more=[]) == []
-
-
-def test_no_persistence_at_all_is_reported_without_a_read(expecting: Expecting) -> None:
-    servers = [virtual(f"vs{port}", port, "automap", persist=[]) for port in (500, 4500)]
-    assert told(expecting, *servers, more=[]) == [("persistence_split", "warning", PAIR)]
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("when CLIENT_ACCEPTED {\n  snat automap\n}", 1),
-        ("when CLIENT_ACCEPTED { snatpool /Common/sp }", 1),
-        ("# snat automap\nwhen CLIENT_ACCEPTED { log local0. resnatted }", 0),
-        ('when CLIENT_ACCEPTED { log local0. "#1"; snat automap }', 1),
-        ("when CLIENT_ACCEPTED { snat none; # not snat automap\n}", 0),
-    ],
-)
-def test_an_irule_that_translates(expecting: Expecting, text: str, expected: int) -> None:
-    rule = Expect("GET", "/mgmt/tm/ltm/rule/~Common~r", {"apiAnonymous": text}, headers=WITH_TOKEN)
-    more = [get("ltm/persistence/source-addr", PERSISTENCE), rule]
-    servers = [virtual("vs500", 500, "automap", rules=["/Common/r"]), BROKEN[1]]
-    assert told(expecting, *servers, more=more) == [("hidden_translation", "warning", "/Common/vs500")] * expected
-
-
-def policy(name: str, **action: t.Any) -> dict[str, t.Any]:
-    """Return an LTM policy with one action, expanded."""
-    actions = {"items": [{"name": "0", "code": 0, "request": True, **action}]}
-    return {"fullPath": f"/Common/{name}", "rulesReference": {"items": [{"name": "r", "actionsReference": actions}]}}
-
-
-@pytest.mark.parametrize(
-    "action",
-    [{"forward": True, "select": True, "snat": "automap"}, {"snatpool": "/Common/sp"}, {"snatAutomap": True}],
-)
-def test_an_ltm_policy_that_translates_and_is_attached(expecting: Expecting, action: dict[str, t.Any]) -> None:
-    attached = [get("ltm/virtual/~Common~vs500/policies", {"name": "hides", "fullPath": "/Common/hides"})]
-    attached += [get("ltm/virtual/~Common~vs4500/policies", {"name": "other", "fullPath": "/Common/other"})]
-    more = [*attached, get("ltm/persistence/source-addr", PERSISTENCE)]
-    policies = [policy("hides", **action), policy("other", forward=True, pool="/Common/p")]
-    assert told(expecting, *BROKEN, policies=policies, more=more) == [
-        ("hidden_translation", "warning", "/Common/vs500")
-    ]
-
-
-def test_a_change_tells_them_once_it_has_seen_what_is_attached(expecting: Expecting) -> None:
-    policies = get("ltm/policy?expandSubcollections=true", policy("hides", snat="automap"), policy("other"))
-    after = reread(*RIGHT, policies=["/Common/hides", "/Common/other"])
-    expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *TO_NONE, after, SAVE, policies, LOGOUT])
-    found = [(finding.code, finding.object) for finding in noted(go(Order(return_path=GOOD)))]
-    hidden = [("hidden_translation", f"/Common/vs{port}") for port in (500, 4500)]
-    assert found == [("existing_flows", f"BIG-IP {HOST}"), *hidden]
-
-    # A device that does not show what is attached is asked for it.
-    silent = reread(*RIGHT)
-    silent.answer = {"items": list(RIGHT)}
-    asked = [get(f"ltm/virtual/~Common~vs{port}/policies", {"fullPath": "/Common/other"}) for port in (500, 4500)]
-    expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *TO_NONE, silent, SAVE, policies, *asked, LOGOUT])
-    assert [finding.code for finding in noted(go(Order(return_path=GOOD)))] == ["existing_flows"]
-
-
-def test_policies_that_cannot_be_read_after_a_change_are_reported(expecting: Expecting) -> None:
-    refused = get("ltm/policy?expandSubcollections=true")
-    refused.answer, refused.status = {"code": 403, "message": "Forbidden"}, 403
-    after = reread(*RIGHT, policies=["/Common/hides"])
-    expecting([LOGIN, reading(*BROKEN), *guards(changing=True), *TO_NONE, after, SAVE, refused, LOGOUT])
-    assert [finding.code for finding in noted(go(Order(return_path=GOOD)))] == [
-        "existing_flows",
-        "hidden_translation",
-    ]
-
-
-@pytest.mark.parametrize("action", [{"snat": "none"}, {"snatNone": True}, {"snatpool": ""}, {"pool": "/Common/p"}])
-def test_ltm_policies_that_do_not_translate_cost_no_further_request(
-    expecting: Expecting, action: dict[str, t.Any]
-) -> None:
-    empty = [{"fullPath": "/Common/empty"}, {"fullPath": "/Common/r", "rulesReference": {"items": [{"name": "r"}]}}]
-    assert told(expecting, *BROKEN, policies=[policy("harmless", **action), *empty]) == []
-
-
-@pytest.mark.parametrize(
-    ("origin", "expected"),
-    [
-        ("0.0.0.0/0", 1),
-        ("198.51.100.0/24", 1),
-        ("10.10.0.0/24", 0),
-        ("10.10.0.11/32", 0),
-        ("::/0", 1),
-        ("10.10.0.0%1/24", 1),
-        ("203.0.113.0/24", 1),
-    ],
-)
-def test_a_global_snat(expecting: Expecting, origin: str, expected: int) -> None:
-    item = {"fullPath": "/Common/all", "automap": True, "origins": [{"name": origin}]}
-    found = told(expecting, *BROKEN, snats=[item], self_ips=[FLOATING, OWN, {**OWN, "address": "203.0.113.2/24"}])
-    assert found == [("hidden_translation", "warning", "/Common/all")] * expected
-
-
-def test_a_pool_that_allows_no_snat(expecting: Expecting) -> None:
-    found = told(expecting, *BROKEN, pools=[{**POOLS[0], "allowSnat": "no"}, POOLS[1]])
-    assert found == [("hidden_translation", "info", "/Common/vs500")]
-
-
-def test_pools_with_different_servers(expecting: Expecting) -> None:
-    found = told(expecting, *BROKEN, pools=[POOLS[0], LONE[1]])
-    assert found == [("server_sets_differ", "warning", PAIR)]
-
-
-def test_a_virtual_address_among_the_servers(expecting: Expecting) -> None:
-    servers = [virtual(f"vs{port}", port, "automap", destination=f"/Common/10.10.0.100:{port}") for port in (500, 4500)]
-    assert told(expecting, *servers) == [("client_in_server_subnet", "warning", "10.10.0.100")]
-
-
-@pytest.mark.parametrize(("strict", "severity"), [("enabled", "blocker"), ("disabled", "warning")])
-def test_an_application_services_own(expecting: Expecting, strict: str, severity: str) -> None:
-    service = Expect("GET", "/mgmt/tm/sys/application/service/~Common~vpn.app~vpn", {"strictUpdates": strict})
-    more = [get("ltm/persistence/source-addr", PERSISTENCE), service]
-    servers = [virtual("vs500", 500, "automap", appService="/Common/vpn.app/vpn"), BROKEN[1]]
-    assert told(expecting, *servers, more=more) == [("managed_elsewhere", severity, "/Common/vs500")]
-
-
-TENANT = get("auth/partition", {"name": "Common"}, {"name": "T", "defaultRouteDomain": 0})
-
-
-@pytest.mark.parametrize(
-    ("code", "answer", "expected"),
-    [
-        (200, {"class": "ADC", "T": {"class": "Tenant", "A": {"class": "Application"}}}, ["blocker"]),
-        (200, {"declaration": {"T": {"A": {}}}}, ["blocker"]),
-        (200, {"class": "ADC", "T": {"class": "Tenant", "B": {}}}, []),
-        (204, "", []),
-        (404, {"code": 404, "message": "Public URI path not registered"}, []),
-        (403, {"code": 403, "message": "Forbidden"}, ["blocker"]),
-        (202, {"items": []}, ["blocker"]),
-    ],
-)
-def test_a_declarations_own(expecting: Expecting, code: int, answer: t.Any, expected: list[str]) -> None:
-    servers = [virtual(f"vs{port}", port, "automap", fullPath=f"/T/A/vs{port}", partition="T") for port in (500, 4500)]
-    declaration = Expect("GET", "/mgmt/shared/appsvcs/declare", answer, code, headers=WITH_TOKEN)
-    more = [get("ltm/persistence/source-addr", PERSISTENCE), declaration]
-    names = ("/T/A/vs500", "/T/A/vs4500")
-    found = told(expecting, *servers, more=more, before=[TENANT])
-    assert found == [("managed_elsewhere", severity, name) for severity in expected for name in names]
-
-
-def test_a_declaration_is_asked_for_again_with_a_new_token(expecting: Expecting) -> None:
-    servers = [virtual(f"vs{port}", port, "automap", fullPath=f"/T/A/vs{port}", partition="T") for port in (500, 4500)]
-    gone = Expect("GET", "/mgmt/shared/appsvcs/declare", EXPIRED, 401, headers=WITH_TOKEN)
-    declared = Expect("GET", gone.path, {"class": "ADC", "T": {"A": {}}}, headers=WITH_TOKEN)
-    expecting(
-        [LOGIN, reading(*servers), *guards(changing=True, before=[TENANT]), gone, LOGIN, LOGOUT, declared, LOGOUT]
-    )
-    with pytest.raises(RunFailed, match="managed_elsewhere"):
-        go(Order(return_path=GOOD))
-
-
 def test_a_disabled_virtual_server_is_changed_stays_disabled_and_is_reported(expecting: Expecting) -> None:
     before = (virtual("vs500", 500, "none"), virtual("vs4500", 4500, "automap", disabled=True))
     after = (before[0], virtual("vs4500", 4500, "none", disabled=True))
@@ -1325,84 +853,3 @@ def test_a_listing_that_leads_back_to_itself_ends(expecting: Expecting) -> None:
 def test_what_it_is_not_known_yet_does_no_harm(expecting: Expecting) -> None:
     expecting([LOGIN, reading(*(dict(server, invented={"a": [1]}) for server in RIGHT)), LOGOUT])
     assert not go(Order()).changed
-
-
-PATHS = st.lists(st.text("abAB09 %-_.+&?#äß", min_size=1, max_size=6), min_size=2, max_size=4).map(
-    lambda parts: "/" + "/".join(parts)
-)
-
-
-@given(st.lists(PATHS, min_size=2, max_size=5, unique=True), st.integers(0, 3))
-def test_whatever_a_virtual_server_is_called_it_alone_is_changed(paths: list[str], which: int) -> None:
-    """By full path, and by the bare name where no other has it; the other of the pair stands as it should."""
-    named = paths[which % len(paths)]
-    items = [
-        virtual(path.rpartition("/")[2], 500, "none") | {"fullPath": path, "partition": path.split("/")[1]}
-        for path in paths
-    ]
-    items[paths.index(named)]["sourceAddressTranslation"] = {"type": "automap"}
-    changed = []
-
-    def answer(_http: Http, method: str, path: str, *, body: t.Any = None, **_how: t.Any) -> Answer:
-        given_back: dict[str, t.Any] = {"token": {"token": TOKEN, "timeout": 1200}}
-        if path.startswith("/mgmt/tm/ltm/virtual?"):
-            given_back = {"items": items}
-        if method == "PATCH":
-            changed.append(unquote(path.removeprefix("/mgmt/tm/ltm/virtual/")).replace("~", "/"))
-            assert not set(path) & set(" ?#&ä")
-            items[paths.index(changed[-1])] |= body
-        return Answer(200, json.dumps(given_back), "BIG-IP")
-
-    bare = named.rpartition("/")[2]
-    alone = [path.rpartition("/")[2] for path in paths].count(bare) == 1
-    accept = frozenset({"return_path_unverified", "not_active_unit", "pair_incomplete", "managed_elsewhere"})
-    with patched.object(Http, "send", answer):
-        for name in (named, *([bare] if alone and bare not in paths else [])):
-            items[paths.index(named)]["sourceAddressTranslation"] = {"type": "automap"}
-            assert go(Order(services=(name,), accept=accept)).changed
-            assert changed.pop() == named
-    assert changed == []
-
-
-@pytest.mark.parametrize(
-    ("destination", "expected"),
-    [
-        ("/Common/1.1.1.1:500", ("1.1.1.1", 500)),
-        ("/Common/1.1.1.1%2:4500", ("1.1.1.1%2", 4500)),
-        ("/Common/1.1.1.1%0:isakmp", ("1.1.1.1", 500)),
-        ("/Common/1.1.1.1:ipsec-nat-t", ("1.1.1.1", 4500)),
-        ("/Common/2001:db8::6.500", ("2001:db8::6", 500)),
-        ("/Common/2001:db8::6%2.any", ("2001:db8::6%2", 0)),
-        ("/Common/any6.500", ("::", 500)),
-        ("/Common/any:500", ("0.0.0.0", 500)),
-        ("/Tenant/App/198.51.100.1:500", ("198.51.100.1", 500)),
-    ],
-)
-def test_destinations(destination: str, expected: tuple[str, int]) -> None:
-    assert parse_destination(destination) == expected
-
-
-@pytest.mark.parametrize(
-    "destination", ["", "/Common/", "/Common/1.1.1.1", "/Common/1.1.1.1:nothing", "/Common/name:500"]
-)
-def test_what_is_no_destination_is_a_value_error(destination: str) -> None:
-    with pytest.raises(ValueError, match=r".*"):
-        parse_destination(destination)
-
-
-@given(
-    st.ip_addresses(),
-    st.integers(1, 65534),
-    st.integers(0, 65535),
-    st.lists(st.text("abcXYZ 09-_.", min_size=1), min_size=1, max_size=3),
-)
-def test_every_destination_that_can_be_written_is_read_back(
-    address: t.Any, domain: int, port: int, folders: list[str]
-) -> None:
-    separator = "." if address.version == 6 else ":"
-    found, found_port = parse_destination(f"/{'/'.join(folders)}/{address}%{domain}{separator}{port}")
-    host, _percent, found_domain = found.partition("%")
-    assert (found_domain, found_port) == (str(domain), port)
-    # The standard library writes all but IPv4-mapped addresses in the same canonical form.
-    if address.version == 4 or address.ipv4_mapped is None:
-        assert host == address.compressed

@@ -18,13 +18,14 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils import _http
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
 from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster import decode, objects
 from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster import findings as judge
 from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster.adapter import LoadMaster
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Finding, InvalidInput, Order, Snapshot, State
 from expectations import ENDPOINT, HOST, Expect, Expecting
+
+pytestmark = pytest.mark.usefixtures("pauses")
 
 GOOD = {"10.10.0.11": "10.10.0.1"}
 IDS = ["203.0.113.30:500/udp", "203.0.113.30:4500/udp"]
@@ -82,15 +83,6 @@ class Api:
 def api(request: pytest.FixtureRequest) -> Api:
     """Return each version in turn."""
     return Api(request.param)
-
-
-@pytest.fixture(autouse=True)
-def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Collect the pauses instead of making them."""
-    made: list[float] = []
-    monkeypatch.setattr("time.sleep", made.append)
-    monkeypatch.setattr(_http, "PAUSES", (1, 2, 4))
-    return made
 
 
 def service(index: int, port: int, transparent: bool, **more: t.Any) -> dict[str, t.Any]:
