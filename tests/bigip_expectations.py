@@ -9,16 +9,10 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.adapter import BigIp
-from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.objects import (
-    ATTACHED,
-    VIRTUAL_SERVER,
-)
+from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.objects import ATTACHED, VIRTUAL_SERVER
 from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.reader import PAGE
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, run
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
-    Finding,
-    Order,
-)
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Finding, Order
 from expectations import ENDPOINT, Expect
 
 TOKEN = "AAAABBBBCCCCDDDD"

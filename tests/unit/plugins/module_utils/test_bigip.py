@@ -13,9 +13,7 @@ import pytest
 import requests
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.adapter import BigIp
-from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.objects import (
-    VIRTUAL_SERVER,
-)
+from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.objects import VIRTUAL_SERVER
 from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.reader import PAGE
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (

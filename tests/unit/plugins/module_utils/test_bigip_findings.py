@@ -11,9 +11,7 @@ import typing as t
 import pytest
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import RunFailed
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
-    Order,
-)
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Order
 from bigip_expectations import (
     BROKEN,
     EXPIRED,

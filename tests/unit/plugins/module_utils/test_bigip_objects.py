@@ -15,18 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.objects import (
-    parse_destination,
-)
+from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.objects import parse_destination
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Http
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import (
-    Order,
-)
-from bigip_expectations import (
-    TOKEN,
-    go,
-    virtual,
-)
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Order
+from bigip_expectations import TOKEN, go, virtual
 
 PATHS = st.lists(st.text("abAB09 %-_.+&?#äß", min_size=1, max_size=6), min_size=2, max_size=4).map(
     lambda parts: "/" + "/".join(parts)
