@@ -176,6 +176,7 @@ class Shell:
             "LAB_PWSH": str(find_powershell()),
             "PSModulePath": str(STAND_INS / "Modules"),
             "PSModuleAnalysisCachePath": str(self.folder / "modules"),
+            "XDG_DATA_HOME": str(self.folder / "data"),  # the user's own modules are none of a host's
             "POWERSHELL_TELEMETRY_OPTOUT": "1",
             "POWERSHELL_UPDATECHECK": "Off",
             "DOTNET_TieredPGO": "0",  # what it costs is more than what it brings in so short a life

@@ -314,6 +314,17 @@ namespace Lab
     [CmdletProvider("Registry", ProviderCapabilities.ShouldProcess)]
     public class RegistryProvider : NavigationCmdletProvider, IPropertyCmdletProvider, IDynamicPropertyCmdletProvider
     {
+        // For one path, PowerShell asks eight times for each key on the way, and makes a provider for each question. Windows has the answer at hand.
+        private const int Moment = 5;  // in milliseconds
+        private static readonly Dictionary<(string, string), bool> existing = new Dictionary<(string, string), bool>();
+        private static readonly System.Diagnostics.Stopwatch moment = new System.Diagnostics.Stopwatch();
+
+        private static void Forget()
+        {
+            existing.Clear();
+            moment.Restart();
+        }
+
         protected override System.Collections.ObjectModel.Collection<PSDriveInfo> InitializeDefaultDrives()
         {
             return new System.Collections.ObjectModel.Collection<PSDriveInfo> { new PSDriveInfo("HKLM", ProviderInfo, @"HKEY_LOCAL_MACHINE", "", null) };
@@ -321,6 +332,7 @@ namespace Lab
 
         private Reply Ask(string command, string path, IDictionary more = null)
         {
+            if (command != "Exists") { Forget(); }
             var parameters = new Hashtable(more ?? new Hashtable()) { ["path"] = path.Replace('/', '\\') };
             return Link.Ask("Registry." + command, parameters, "");
         }
@@ -335,7 +347,13 @@ namespace Lab
 
         protected override bool IsValidPath(string path) { return true; }
 
-        protected override bool ItemExists(string path) { return (bool)Ask("Exists", path).OrThrow().Output[0]; }
+        protected override bool ItemExists(string path)
+        {
+            if (moment.ElapsedMilliseconds > Moment) { Forget(); }
+            var key = (Link.Host, path);
+            if (!existing.TryGetValue(key, out var exists)) { existing[key] = exists = (bool)Ask("Exists", path).OrThrow().Output[0]; }
+            return exists;
+        }
 
         protected override bool IsItemContainer(string path) { return true; }
 

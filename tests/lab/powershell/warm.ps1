@@ -7,6 +7,9 @@
 param([string]$ModuleUtils, [string]$Collection)
 $ErrorActionPreference = 'Stop'
 . "$PSScriptRoot/start.ps1"
+# A host has none of Linux's programs. A command that is not loaded yet would be looked for in all of these folders, which takes longer than loading it.
+$env:PATH = ''
+$env:PSModulePath = "$PSScriptRoot/Modules", "$PSHOME/Modules" -join [System.IO.Path]::PathSeparator
 $addType = Join-Path $ModuleUtils 'powershell/Ansible.ModuleUtils.AddType.psm1'
 Import-Module $addType -DisableNameChecking
 Add-CSharpType -References (Get-Content (Join-Path $ModuleUtils 'csharp/Ansible.Basic.cs') -Raw)
