@@ -254,11 +254,22 @@ namespace Lab
     // Stands in for the class of that name: a session has the registry, too.
     public static class Session
     {
+        private static readonly TypeTable types = TypeTable.LoadDefaultTypeFiles();
         private static Hashtable functions;  // what replaces cmdlets that Linux has, too: name and text
+
+        // Without what Windows has more. What PowerShell works out about types is worked out once a process: a session with types of its own makes all sessions
+        // work it out again, and win_powershell looks at 45 methods of a list.
+        public static InitialSessionState Plain()
+        {
+            var made = InitialSessionState.CreateDefault2();
+            made.Types.Clear();
+            made.Types.Add(new SessionStateTypeEntry(types));
+            return made;
+        }
 
         public static InitialSessionState CreateDefault2()
         {
-            var made = InitialSessionState.CreateDefault2();
+            var made = Plain();
             made.Providers.Add(new SessionStateProviderEntry("Registry", typeof(RegistryProvider), null));
             foreach (DictionaryEntry function in functions) { made.Commands.Add(new SessionStateFunctionEntry((string)function.Key, (string)function.Value)); }
             return made;

@@ -37,7 +37,7 @@ foreach ($name in [regex]::Matches($module, '(?m)^#AnsibleRequires -PowerShell \
 # As a function, it is compiled once, too.
 $functions['win_powershell'] = $module
 $compiled = [System.Collections.Generic.HashSet[string]]::new()
-$state = [InitialSessionState]::CreateDefault2()
+$state = [Lab.Session]::Plain()
 foreach ($function in $functions.GetEnumerator()) {
     $state.Commands.Add([System.Management.Automation.Runspaces.SessionStateFunctionEntry]::new($function.Key, $function.Value))
 }
