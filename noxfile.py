@@ -84,6 +84,9 @@ OLDEST, NEWEST = next(iter(CORES)), next(reversed(CORES))
 # A file's tests run in one process, unless another one is idle: some share a lab that takes time to start.
 WHOLE_RUNS = "pytest tests/integration -n {} --dist worksteal"
 
+# The tests of the PowerShell scripts, on the lab's stand-ins for Windows.
+PESTER = "python tests/powershell/run.py"
+
 # In a real ansible-rulebook, which mostly waits.
 RULEBOOKS = "pytest tests/eda -n 2 -rP -p no:logging"
 
@@ -114,7 +117,7 @@ def plots(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[CORES[NEWEST]])
 def lint(session: nox.Session) -> None:
-    """Linters, types, documentation, and the contents of the built archive."""
+    """Linters, types, documentation, the scripts' own tests, and the contents of the built archive."""
     install(session, NEWEST, "lab", "test", "lint")
     tree = Tree(session, NEWEST, "lint")
     archive = WORK / "archive"
@@ -123,6 +126,7 @@ def lint(session: nox.Session) -> None:
     tree.run_at_once(
         "antsibull-docs lint-collection-docs . --plugin-docs --validate-collection-refs all --skip-rstcheck",
         "ansible-lint",
+        PESTER,
         "lint-imports --no-cache --no-logo",
         "antsibull-changelog lint",
         "yamllint --strict .",
@@ -135,12 +139,12 @@ def lint(session: nox.Session) -> None:
     tree.finish()
 
 
-@nox.session(python=PYTHONS[CORES[NEWEST]])
+@nox.session(python=PYTHONS[CORES[NEWEST]], default=False)
 def pester(session: nox.Session) -> None:
     """Run the PowerShell scripts' own tests, on the lab's stand-ins for Windows."""
     install(session, NEWEST, "lab")
     tree = Tree(session, NEWEST, "pester")
-    tree.run("python tests/powershell/run.py")
+    tree.run(PESTER)
     tree.finish()
 
 
@@ -174,8 +178,8 @@ def test(session: nox.Session, core: str, minor: str) -> None:
     else:
         if core != OLDEST:
             whole_runs += "and(not(oldest))"
-        # Adapters against the lab, and the report's page in a browser: without Ansible, so once is enough.
-        faults = "pytest tests/faults tests/browser -n 2 --dist loadfile -m not(matrix)"
+        # Beside the units, adapters against the lab, and the report's page in a browser: without Ansible, so once is enough.
+        units += " tests/faults tests/browser -n 2 --dist loadfile"
         more = []
         if rulebooks_missing(tree):
             left_out = " (tests/eda did not run)"
@@ -186,7 +190,7 @@ def test(session: nox.Session, core: str, minor: str) -> None:
         else:
             more.append("pytest tests/ikev2 -m not(matrix)")
         # Beside the whole runs, one of the others at a time: all of them want a processor, and those first mostly wait.
-        tree.run_at_once(whole_runs, *more, faults, f"{units} -n 2", sanity, lanes=2)
+        tree.run_at_once(whole_runs, *more, units, sanity, lanes=2)
     tree.finish()
     ran[-1] = f"{versions}: passed{left_out}{NO_POWERSHELL and f' ({NO_POWERSHELL})'}"
 
