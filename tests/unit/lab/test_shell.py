@@ -76,6 +76,32 @@ def test_hosts_do_not_see_each_other() -> None:
     assert names == [["RRAS1"] * 2, ["RRAS2"] * 2]
 
 
+def test_a_key_is_seen_as_soon_as_it_is_there_and_no_longer() -> None:
+    """Whether a key exists is remembered for a moment, of one host, until something is written."""
+    key = "HKLM:\\SOFTWARE\\Lab"
+    test, there = f"Test-Path -LiteralPath {key}", [True]
+    steps = f"{test}; $null = New-Item -Path {key}; {test}; Remove-Item -LiteralPath {key} -Recurse; {test}"
+    one, other = WindowsHost("rras1", 1), WindowsHost("rras2", 2)
+    assert run(one, steps)["output"] == [False, True, False]
+    one.state["registry"][key] = {}
+    assert [run(host, test)["output"] == there for host in (one, other, one)] == [True, False, True]
+
+
+def test_a_host_has_neither_this_machines_programs_nor_its_users_modules() -> None:
+    host = WindowsHost("rras1", 1)
+    assert run(host, "Get-Command -Name sh, ls -ErrorAction Ignore")["output"] == []
+    places = run(host, "$env:PSModulePath -split [IO.Path]::PathSeparator")["output"]
+    assert not [place for place in places if Path(place).is_relative_to(Path.home()) and Path(place).exists()]
+
+
+def test_a_script_cannot_change_what_sessions_share_about_types() -> None:
+    host = WindowsHost("rras1", 1)
+    add = "Update-TypeData -TypeName System.Int32 -MemberType NoteProperty -MemberName Lab -Value 1"
+    (error,) = run(host, add)["error"]
+    assert error["fully_qualified_error_id"].startswith("CannotUpdateSharedTypeTable")
+    assert run(host, "[bool](1).PSObject.Properties['Lab']")["output"] == [False]
+
+
 def test_who_is_reached_follows_from_routes_and_routers() -> None:
     host = WindowsHost("rras1", 1)
     beyond, near = ipaddress.IPv4Address("172.16.0.50"), ipaddress.IPv4Address("10.10.0.99")
