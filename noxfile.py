@@ -84,9 +84,6 @@ OLDEST, NEWEST = next(iter(CORES)), next(reversed(CORES))
 # A file's tests run in one process, unless another one is idle: some share a lab that takes time to start.
 WHOLE_RUNS = "pytest tests/integration -n {} --dist worksteal"
 
-# The tests of the PowerShell scripts, on the lab's stand-ins for Windows.
-PESTER = "python tests/powershell/run.py"
-
 # In a real ansible-rulebook, which mostly waits.
 RULEBOOKS = "pytest tests/eda -n 2 -rP -p no:logging"
 
@@ -117,7 +114,7 @@ def plots(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[CORES[NEWEST]])
 def lint(session: nox.Session) -> None:
-    """Linters, types, documentation, the scripts' own tests, and the contents of the built archive."""
+    """Linters, types, documentation, and the contents of the built archive."""
     install(session, NEWEST, "lab", "test", "lint")
     tree = Tree(session, NEWEST, "lint")
     archive = WORK / "archive"
@@ -126,7 +123,6 @@ def lint(session: nox.Session) -> None:
     tree.run_at_once(
         "antsibull-docs lint-collection-docs . --plugin-docs --validate-collection-refs all --skip-rstcheck",
         "ansible-lint",
-        PESTER,
         "lint-imports --no-cache --no-logo",
         "antsibull-changelog lint",
         "yamllint --strict .",
@@ -139,12 +135,12 @@ def lint(session: nox.Session) -> None:
     tree.finish()
 
 
-@nox.session(python=PYTHONS[CORES[NEWEST]], default=False)
+@nox.session(python=PYTHONS[CORES[NEWEST]])
 def pester(session: nox.Session) -> None:
     """Run the PowerShell scripts' own tests, on the lab's stand-ins for Windows."""
     install(session, NEWEST, "lab")
     tree = Tree(session, NEWEST, "pester")
-    tree.run(PESTER)
+    tree.run("python tests/powershell/run.py")
     tree.finish()
 
 
