@@ -40,9 +40,6 @@ STAND_INS = Path(__file__).resolve().parent / "powershell"
 UNAVAILABLE = {"message": "The RPC server is unavailable.", "category": "ConnectionError", "id": "HRESULT 0x800706ba"}
 """The error of a fault that says nothing else."""
 
-LIFETIME = 800
-"""How many calls a warm process lives: each leaves it 0.7 MB larger."""
-
 EARLIEST = (3, 6, 1)
 """The first ansible.windows whose win_powershell runs outside Windows."""
 
@@ -141,7 +138,6 @@ class Shell:
         self.folder = Path(tempfile.mkdtemp(prefix="lab-"))
         self.socket = self.folder / "socket"
         self.started = 0
-        self._left = 0
         self._machines: dict[str, Machine] = {}
         self._calls = threading.Lock()
         self._warm: tuple[subprocess.Popen[bytes], Line] | None = None
@@ -200,9 +196,6 @@ class Shell:
             line.write({**call, "host": machine.id, "environment": environment})
             while message := line.read():
                 if "done" in message:
-                    self._left -= 1
-                    if self._left <= 0:
-                        self._end()
                     return Done(message["code"], message["output"], message["errors"], changed=changed)
                 answer, wrote = self._answer(message)
                 changed = changed or wrote
@@ -224,7 +217,6 @@ class Shell:
         environment = self.common()
         self._ready.clear()
         self.started += 1
-        self._left = LIFETIME
         module_utils = Path(ansible.__file__).parent / "module_utils"
         more = ["-ModuleUtils", str(module_utils), "-Collection", str(ansible_windows())]
         with (self.folder / "warm.log").open("ab") as log:
