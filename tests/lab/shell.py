@@ -24,6 +24,7 @@ import threading
 import time
 import typing as t
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,12 +119,16 @@ class Line:
 
     def read(self) -> Message | None:
         """Return the next message, None where there is no more."""
-        line = self._reader.readline()
+        try:
+            line = self._reader.readline()
+        except ConnectionResetError:  # it was killed before it had read its answer
+            line = ""
         return t.cast(Message, json.loads(line)) if line else None
 
     def write(self, message: Mapping[str, t.Any]) -> None:
-        """Send a message."""
-        self.connection.sendall(json.dumps(message).encode() + b"\n")
+        """Send a message. Where the other side is gone, the next to be read is None."""
+        with suppress(BrokenPipeError):
+            self.connection.sendall(json.dumps(message).encode() + b"\n")
 
     def close(self) -> None:
         """End the connection; the other side ends with it."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import socket
 import typing as t
 from pathlib import Path
 
 import pytest
 
 from lab import shell as lab_shell
-from lab.shell import ansible_windows, obstacle, shell
+from lab.shell import Line, ansible_windows, obstacle, shell
 from lab.windows import WindowsHost
 from lab.winrm import Died
 
@@ -65,6 +66,17 @@ def test_powershell_dies_and_the_next_call_starts_another(kind: str, gone: bool)
     started = shell().started
     assert run(host, "'here'")["output"] == ["here"]
     assert shell().started == started + 1
+
+
+def test_a_powershell_killed_before_it_reads_its_answer_has_nothing_more_to_say() -> None:
+    ours, theirs = socket.socketpair()
+    line = Line(ours)
+    line.write({"answer": 1})
+    theirs.close()
+    assert line.read() is None
+    line.write({"answer": 2})
+    assert line.read() is None
+    line.close()
 
 
 def test_hosts_do_not_see_each_other() -> None:
