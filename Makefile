@@ -39,7 +39,7 @@ lab-ikev2: .nox/lab/.ready ## as root: the lab with real IKEv2 clients and serve
 demo-ikev2: .nox/lab/.ready ## as root: the demo with real IKEv2 clients and servers
 	@$(LAB) demo-ikev2
 
-test: .venv/.ready ## lint, sanity, units and whole runs on the oldest and newest ansible-core; T=<path>: that test only
+test: .venv/.ready ## lint, sanity, units, and whole runs on the oldest and newest ansible-core; T=<path>: that test only
 	@$(NOX) $(if $(T),--tags newest -- $(T))
 
 pester: .venv/.ready ## the PowerShell scripts' own tests, with Pester, and the lines of the scripts that they reach; part of test

@@ -145,7 +145,7 @@ def pester(session: nox.Session) -> None:
 
 
 def test(session: nox.Session, core: str, minor: str) -> None:
-    """Sanity, units and whole runs with one ansible-core. With arguments, only these pytest paths."""
+    """Units and whole runs with one ansible-core, and sanity, but not with the oldest. With arguments, only these pytest paths."""
     install(session, core, "lab", "test", *(["eda"] if core == NEWEST and not NO_JAVA else []))
     if session.posargs:
         tree = Tree(session, core, "quick")
@@ -163,14 +163,14 @@ def test(session: nox.Session, core: str, minor: str) -> None:
         session.warn(NO_POWERSHELL)
         tree.failed += ["PowerShell, which has to be there in CI"] if os.environ.get("CI") else []
     # pslint would run wherever there is a pwsh, and fail without PSScriptAnalyzer. A workflow of its own runs that.
-    # pylint takes most of the time: `make test-all` runs it, with the oldest and the newest.
+    # pylint takes most of the time: `make test-all` runs it, with the oldest and the newest, and all the others with the oldest.
     sanity = f"ansible-test sanity --venv --python {minor} --skip-test pslint --skip-test pylint"
     units = "pytest tests/unit -m not(matrix)"
     whole_runs, left_out = f"{WHOLE_RUNS.format(3 if core == NEWEST else 2)} -m not(matrix)", ""
     if core != NEWEST:
         # What depends only on the lab, on a module's options, or on no Ansible at all runs with the newest core.
         units += "".join(f" --ignore=tests/unit/{path}" for path in ("meta", "lab", "plugins/module_utils"))
-        tree.run_at_once(sanity, units, f"{whole_runs}and(each_core)")
+        tree.run_at_once(*([sanity] if core != OLDEST else []), units, f"{whole_runs}and(each_core)")
     else:
         if core != OLDEST:
             whole_runs += "and(not(oldest))"
@@ -209,9 +209,10 @@ def matrix(session: nox.Session) -> None:
 def oldest(session: nox.Session) -> None:
     """What `make test` leaves out with the oldest ansible-core."""
     install(session, OLDEST, "lab", "test")
+    session.run("python", str(TOOLS / "ansible_test_home.py"), str(HOME), CORES[OLDEST], log=False)
     tree = Tree(session, OLDEST, "oldest")
     tree.run_at_once(
-        f"ansible-test sanity --venv --python {CORES[OLDEST]} --test pylint",
+        f"ansible-test sanity --venv --python {CORES[OLDEST]} --skip-test pslint",
         f"{WHOLE_RUNS.format(2)} -m (matrix)and(each_core)",
     )
     tree.finish()
@@ -264,7 +265,7 @@ def add_test(core: str, minor: str) -> None:
     def session_function(session: nox.Session) -> None:
         test(session, core, minor)
 
-    session_function.__doc__ = f"Sanity, units and whole runs with ansible-core {core} on Python {minor}."
+    session_function.__doc__ = f"Units and whole runs with ansible-core {core} on Python {minor}{'' if core == OLDEST else ', and sanity'}."
 
 
 for core_and_minor in CORES.items():

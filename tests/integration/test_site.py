@@ -154,7 +154,7 @@ def test_restoring_the_limit_alone_moves_no_gateway(ansible: Ansible, lab: Lab) 
         pytest.param("half", "workaround", marks=pytest.mark.matrix),
         pytest.param("remediated", "remediate", marks=pytest.mark.matrix),
         pytest.param("remediated", "rollback", marks=pytest.mark.matrix),
-        ("remediated", "workaround"),
+        pytest.param("remediated", "workaround", marks=pytest.mark.matrix),
     ],
 )
 def test_check_mode_predicts_the_real_run(ansible: Ansible, lab: Lab, state: str, way: str) -> None:
