@@ -265,7 +265,9 @@ def add_test(core: str, minor: str) -> None:
     def session_function(session: nox.Session) -> None:
         test(session, core, minor)
 
-    session_function.__doc__ = f"Units and whole runs with ansible-core {core} on Python {minor}{'' if core == OLDEST else ', and sanity'}."
+    session_function.__doc__ = (
+        f"Units and whole runs with ansible-core {core} on Python {minor}{'' if core == OLDEST else ', and sanity'}."
+    )
 
 
 for core_and_minor in CORES.items():
