@@ -153,7 +153,8 @@ def test(session: nox.Session, core: str, minor: str) -> None:
         tree.finish()
         return
 
-    session.run("python", str(TOOLS / "ansible_test_home.py"), str(HOME), minor, log=False)
+    # pylint takes most of the time: `make test-all` runs it, with the oldest and the newest, and all the others with the oldest.
+    sanity = sanity_tests(session, minor, "--skip-test pylint")
     script = "import ansible.release, platform; print(ansible.release.__version__, platform.python_version())"
     exact = str(session.run("python", "-c", script, silent=True, log=False)).split()
     versions = "ansible-core {} on Python {}".format(*exact)
@@ -162,9 +163,6 @@ def test(session: nox.Session, core: str, minor: str) -> None:
     if NO_POWERSHELL:
         session.warn(NO_POWERSHELL)
         tree.failed += ["PowerShell, which has to be there in CI"] if os.environ.get("CI") else []
-    # pslint would run wherever there is a pwsh, and fail without PSScriptAnalyzer. A workflow of its own runs that.
-    # pylint takes most of the time: `make test-all` runs it, with the oldest and the newest, and all the others with the oldest.
-    sanity = f"ansible-test sanity --venv --python {minor} --skip-test pslint --skip-test pylint"
     units = "pytest tests/unit -m not(matrix)"
     whole_runs, left_out = f"{WHOLE_RUNS.format(3 if core == NEWEST else 2)} -m not(matrix)", ""
     if core != NEWEST:
@@ -195,10 +193,10 @@ def test(session: nox.Session, core: str, minor: str) -> None:
 def matrix(session: nox.Session) -> None:
     """Every combination, long story and example of which `make test` runs some."""
     install(session, NEWEST, "lab", "test", *([] if NO_JAVA else ["eda"]))
+    pylint = sanity_tests(session, CORES[NEWEST], "--test pylint")
     tree = Tree(session, NEWEST, "matrix")
     matrices = "pytest tests/unit tests/faults tests/integration -n 3 --dist worksteal -m (matrix)or(oldest)"
     more = [] if real_ikev2(tree) else ["pytest tests/ikev2 -m matrix"]
-    pylint = f"ansible-test sanity --venv --python {CORES[NEWEST]} --test pylint"
     tree.run_at_once(matrices, pylint, *more, *([] if rulebooks_missing(tree) else [f"{RULEBOOKS} -m matrix"]))
     tree.run("pytest tests/unit -n 2 -m (hypothesis)and(not(matrix)) --hypothesis-profile thorough")
     tree.finish()
@@ -209,12 +207,9 @@ def matrix(session: nox.Session) -> None:
 def oldest(session: nox.Session) -> None:
     """What `make test` leaves out with the oldest ansible-core."""
     install(session, OLDEST, "lab", "test")
-    session.run("python", str(TOOLS / "ansible_test_home.py"), str(HOME), CORES[OLDEST], log=False)
+    sanity = sanity_tests(session, CORES[OLDEST])
     tree = Tree(session, OLDEST, "oldest")
-    tree.run_at_once(
-        f"ansible-test sanity --venv --python {CORES[OLDEST]} --skip-test pslint",
-        f"{WHOLE_RUNS.format(2)} -m (matrix)and(each_core)",
-    )
+    tree.run_at_once(sanity, f"{WHOLE_RUNS.format(2)} -m (matrix)and(each_core)")
     tree.finish()
     ran.append("what is left with the oldest ansible-core: passed")
 
@@ -301,6 +296,13 @@ def peers(session: nox.Session, core: str) -> Path:
     root = WORK / "collections" / core
     session.run("python", str(TOOLS / "pypi_collections.py"), core, str(root), log=False)
     return root
+
+
+def sanity_tests(session: nox.Session, minor: str, *options: str) -> str:
+    """Prepare the HOME that ansible-test needs, out of the user's settings for pip, and return its command. A Tree hides them."""
+    session.run("python", str(TOOLS / "ansible_test_home.py"), str(HOME), minor, log=False)
+    # pslint would run wherever there is a pwsh, and fail without PSScriptAnalyzer. A workflow of its own runs that.
+    return " ".join(["ansible-test sanity --venv --python", minor, "--skip-test pslint", *options])
 
 
 class Tree:
