@@ -21,8 +21,9 @@ from one_device import OneDevice
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed
 from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, Http
-from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Unreachable
+from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Snapshot, Unreachable
 from lab.bigip import BigIp
+from lab.core import copied
 from lab.direct import directly
 from lab.loadmaster import LoadMaster
 from lab.netscaler import NetScaler
@@ -149,14 +150,18 @@ class Row:
     state: t.Any
     check_mode: bool
     counts: Counter[str] = field(default_factory=Counter)
+    snapshot: Snapshot | None = None
 
-    def prepare(self) -> None:
-        """Return to a device that has something to do."""
-        self.wire.faults = []
-        self.one.device.reset()
-        self.snapshot = None
+    def __post_init__(self) -> None:
+        """Make a device that has something to do."""
         if self.state == "restored":
             self.snapshot = self.one.done("preserved").snapshot
+        self.found = copied(self.one.device.state)
+
+    def prepare(self) -> None:
+        """Return to that device."""
+        self.one.device.state = copied(self.found)
+        self.one.device.issued.clear()
 
     def run(self, *faults: tuple[int, int, Kind]) -> Result | RunFailed:
         """Run with these faults."""

@@ -12,7 +12,6 @@ might well let it pass: unknown properties, query options and words are errors h
 
 from __future__ import annotations
 
-import copy
 import ipaddress
 import itertools
 import json
@@ -27,7 +26,7 @@ from urllib.parse import quote, urlencode
 
 from flask import Request, Response, request
 
-from lab.core import Device, State
+from lab.core import Device, State, copied
 
 VERSION = "16.1.4"
 LOCALHOST = "https://localhost/mgmt"  # how a device calls itself in every link
@@ -285,7 +284,7 @@ def virtual(address: str, port: int, protocol: str, snat: Properties, pool: str,
     profiles = {f"/Common/{protocol}": {"context": "all", "nameReference": {"link": link}}}
     more |= {"destination": f"{_qualified(address)}{mark}{port}", "pool": pool, "sourceAddressTranslation": dict(snat)}
     more |= dict.fromkeys(("connectionLimit", "gtmScore", "rateLimitDstMask", "rateLimitSrcMask"), 0)
-    return props(text, enabled=True, vlansDisabled=True, profiles=profiles, **copy.deepcopy(more))
+    return props(text, enabled=True, vlansDisabled=True, profiles=profiles, **copied(more))
 
 
 def pool(port: int, servers: dict[str, str], partition: str = "Common") -> Properties:
@@ -437,7 +436,7 @@ class BigIp(Device):
         config["provision"] = {"afm": props("level=none"), "asm": props("level=none"), "ltm": props("level=nominal")}
         return {
             **config,
-            "saved": copy.deepcopy(config),
+            "saved": copied(config),
             "saves": 0,
             "generation": 1,
             "users": {
@@ -477,8 +476,8 @@ class BigIp(Device):
 
     def put(self, store: str, key: str, properties: Properties) -> Properties:
         """Add or replace an object, running and saved; give the running one. Editing `state` changes what runs."""
-        self.state["saved"][store][key] = copy.deepcopy(properties)
-        self.state[store][key] = copy.deepcopy(properties)
+        self.state["saved"][store][key] = copied(properties)
+        self.state[store][key] = copied(properties)
         return t.cast(Properties, self.state[store][key])
 
     def add_virtual(
@@ -569,7 +568,7 @@ class BigIp(Device):
 
     def reboot(self) -> None:
         """Start again with the saved configuration."""
-        self.state |= copy.deepcopy(self.state["saved"]) | {"connections": [], "tokens": {}, "transactions": {}}
+        self.state |= copied(self.state["saved"]) | {"connections": [], "tokens": {}, "transactions": {}}
 
     # Requests
 
@@ -827,7 +826,7 @@ class BigIp(Device):
     def _patch(self, virtuals: dict[str, Properties], key: str, body: t.Any) -> None:
         if key not in virtuals:
             raise mcp(404, f"01020036:3: The requested Virtual Server ({key}) was not found.")
-        new = copy.deepcopy(virtuals[key])
+        new = copied(virtuals[key])
         service = self.state["service"].get(new.get("appService"), {})
         if "appService" in new and service.get("strictUpdates") != "disabled":
             message = "The application service must be updated using an application management interface"
@@ -967,7 +966,7 @@ class BigIp(Device):
 
     def _save(self) -> Properties:
         body = checked({"command": ("save",)}, self._json(), ["command"])
-        self.state["saved"] = copy.deepcopy({store: self.state[store] for store in RESOURCES})
+        self.state["saved"] = copied({store: self.state[store] for store in RESOURCES})
         self.state["saves"] += 1
         return {"kind": "tm:sys:config:savestate", **body}
 

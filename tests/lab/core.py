@@ -7,10 +7,10 @@
 from __future__ import annotations
 
 import abc
-import copy
 import itertools
 import json
 import os
+import pickle
 import socket
 import ssl
 import struct
@@ -28,6 +28,12 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from werkzeug.test import run_wsgi_app
 
 State = dict[str, t.Any]
+AnyState = t.TypeVar("AnyState")
+
+
+def copied(state: AnyState) -> AnyState:
+    """Return a deep copy of a state: plain values, which pickle copies several times faster than `copy.deepcopy`."""
+    return t.cast(AnyState, pickle.loads(pickle.dumps(state, pickle.HIGHEST_PROTOCOL)))
 
 
 class CertificateAuthority:
@@ -147,7 +153,7 @@ class Device(abc.ABC):
         self.log: list[Entry] = []
         self.issued: list[str] = []
         self.faults: list[Fault] = []
-        self.state: State = copy.deepcopy(self.initial())
+        self.state: State = copied(self.initial())
         self.logfile: Path | None = None
         self.before: list[t.Callable[[Entry], None]] = []  # told of each request, before it takes effect
         self.after: list[t.Callable[[Entry | None], None]] = []  # and after it; None: the device changed by itself
@@ -204,7 +210,7 @@ class Device(abc.ABC):
     def reset(self) -> None:
         """Become a fresh device again."""
         with self.lock:
-            self.state = copy.deepcopy(self.initial())
+            self.state = copied(self.initial())
             self.log.clear()
             self.faults.clear()
         self.tell(None)

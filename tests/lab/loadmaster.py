@@ -12,7 +12,6 @@ assumed where it stands. Of the commands that write, ``modvs`` and ``set`` are c
 
 from __future__ import annotations
 
-import copy
 import ipaddress
 import json
 import re
@@ -25,7 +24,7 @@ from pathlib import Path
 from flask import Request, Response, request
 from werkzeug.exceptions import HTTPException
 
-from .core import Device, State
+from .core import Device, State, copied
 
 Record = dict[str, t.Any]
 Api = t.Literal["v1", "v2"]
@@ -181,7 +180,7 @@ class LoadMaster(Device):
                 "auditor": {"password": "lab-loadmaster-secret-2", "writes": False},
             },
             "apikeys": {"lab-loadmaster-apikey-1": "bal"},
-            "parameters": copy.deepcopy(PARAMETERS),
+            "parameters": copied(PARAMETERS),
             "interfaces": [
                 {"Id": 0, "IPAddress": "203.0.113.3/24", **port, "DefaultInterface": True},
                 {"Id": 1, "IPAddress": "10.10.0.1/24", **port},
@@ -202,7 +201,7 @@ class LoadMaster(Device):
     def add_service(self, address: str, port: int | str, servers: t.Sequence[str], **own: t.Any) -> Record:
         """Add a virtual service and give its record, the state's own; ``own``: its fields."""
         index = len(self.state["services"]) + 1
-        record: Record = {**copy.deepcopy(SERVICE), "Index": index, "VSAddress": address, "VSPort": str(port), **own}
+        record: Record = {**copied(SERVICE), "Index": index, "VSAddress": address, "VSPort": str(port), **own}
         record.update(ForceL4=record["Layer"] == 4, ForceL7=record["Layer"] == 7, NumberOfRSs=len(servers))
         record["Rs"] = [
             {

@@ -12,7 +12,6 @@ Objects are read, set, unset, enabled and disabled here; they are neither added 
 
 from __future__ import annotations
 
-import copy
 import ipaddress
 import json
 import secrets
@@ -23,7 +22,7 @@ from urllib.parse import unquote
 from flask import Request, Response, request
 from werkzeug.exceptions import HTTPException
 
-from .core import Device, State
+from .core import Device, State, copied
 
 Record = dict[str, t.Any]
 Table = dict[str, Record]
@@ -245,7 +244,7 @@ class NetScaler(Device):
         _listen(config, "lb_vs_dns", vip, 53, "sg_dns", ("10.10.0.53",))
         return {
             "running": {"default": config},
-            "saved": {"default": copy.deepcopy(config)},
+            "saved": {"default": copied(config)},
             "saves": 0,
             "sessions": {},
             "users": {
@@ -276,7 +275,7 @@ class NetScaler(Device):
             for group in _listen(config, f"{name}_{port}", vip, port, f"sg_{name}_{port}", servers, **own)
         ]
         _persist(config, f"pg_{name}", [f"{name}_500", f"{name}_4500"])
-        self.state["saved"][partition] = copy.deepcopy(config)
+        self.state["saved"][partition] = copied(config)
         return made
 
     def add_content_switching(
@@ -341,7 +340,7 @@ class NetScaler(Device):
 
     def reboot(self) -> None:
         """Come up with the saved configuration and without sessions."""
-        self.state["running"] = copy.deepcopy(self.state["saved"])
+        self.state["running"] = copied(self.state["saved"])
         self.expire_sessions()
 
     def open_sessions(self) -> list[str]:
@@ -566,7 +565,7 @@ class NetScaler(Device):
         config = self.state["running"][partition]
         if verb == "save":
             _known(item, "all")
-            self.state["saved"][partition] = copy.deepcopy(config)
+            self.state["saved"][partition] = copied(config)
             self.state["saves"] += 1
         elif resource == "nsmode":
             _turn_modes(config["nsmode"], item, verb == "enable")

@@ -10,7 +10,6 @@ The warm process runs what Ansible sends, one call after the other. A scheduled 
 from __future__ import annotations
 
 import atexit
-import copy
 import fnmatch
 import functools
 import hashlib
@@ -31,7 +30,7 @@ from pathlib import Path
 import ansible
 
 from lab import cmdlets, system
-from lab.core import State
+from lab.core import State, copied
 from lab.errors import CmdletError
 
 Message = dict[str, t.Any]
@@ -276,7 +275,7 @@ class Shell:
         changed = False
         if kind not in ("error", "nothing"):
             with machine.lock:
-                before = copy.deepcopy(machine.state)
+                before = copied(machine.state)
                 try:
                     answer["output"] = run(machine.state, command, parameters, message["set"])
                 except CmdletError as error:

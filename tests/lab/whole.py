@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import typing as t
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from lab.bigip import BigIp
-from lab.core import CertificateAuthority, Device, Entry
+from lab.core import CertificateAuthority, Device, Entry, copied
 from lab.loadmaster import LoadMaster
 from lab.netscaler import NetScaler
 from lab.shell import obstacle
@@ -115,7 +114,7 @@ class Lab:
 
     def settings(self) -> dict[str, t.Any]:
         """Return what the playbooks may change, as the stand-ins have it."""
-        return copy.deepcopy(
+        return copied(
             {
                 "bigip": {name: one["sourceAddressTranslation"] for name, one in self.bigip.state["virtual"].items()},
                 "netscaler": self.netscaler.config,

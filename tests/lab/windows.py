@@ -17,7 +17,6 @@ Stricter than Windows: win_reg_stat and async_status refuse unknown options, too
 
 from __future__ import annotations
 
-import copy
 import fnmatch
 import functools
 import ipaddress
@@ -34,7 +33,7 @@ from pathlib import Path
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.commands import rollback_command
 from ansible_collections.aovpn.ikev2.plugins.plugin_utils._windows.steps import Step
 from lab.cmdlets_network import category_of, settings_key
-from lab.core import CertificateAuthority, State
+from lab.core import CertificateAuthority, State, copied
 from lab.errors import CmdletError
 from lab.shell import STAND_INS, NoPowerShell, shell
 from lab.system import find_key, find_value, keys_under
@@ -393,7 +392,7 @@ class WindowsHost(WinRMHost):
             "dependents": [],
         }
         # fmt: on
-        services: Result = {name: copy.deepcopy({**service, **running}) for name, service in SERVICES.items()}
+        services: Result = {name: copied({**service, **running}) for name, service in SERVICES.items()}
         services["IKEEXT"]["ike_limit"] = None
         return {
             "computer_name": f"RRAS{n}",
@@ -401,7 +400,7 @@ class WindowsHost(WinRMHost):
             "last_process_id": 5000,
             "nics": [{**nic, "dhcp": False, "metric": 15} for nic in nics],
             "routes": {
-                "active": on_link_routes(nics, self.short_table) + copy.deepcopy(persistent),
+                "active": on_link_routes(nics, self.short_table) + copied(persistent),
                 "persistent": persistent,
             },
             "ipv6_defaults": [],
@@ -538,7 +537,7 @@ class WindowsHost(WinRMHost):
                 own = {"dest": "0.0.0.0/0", "if_index": nic["if_index"], "metric": 256, "protocol": "NetMgmt"}
                 made = [{**own, "next_hop": hop} for hop in value["data"]]
                 state["routes"]["persistent"] += [route for route in made if route not in state["routes"]["persistent"]]
-            state["routes"]["active"] = local + copy.deepcopy(state["routes"]["persistent"])
+            state["routes"]["active"] = local + copied(state["routes"]["persistent"])
             for name in state["services"]:
                 stop_service(state, name, force=True)
             for name, service in state["services"].items():
@@ -569,7 +568,7 @@ class WindowsHost(WinRMHost):
         """Execute a command as it came, if that is wanted."""
         if not self.untouched:
             return None
-        before = copy.deepcopy(self.state)
+        before = copied(self.state)
         done = self.tasks.process(work.line, work.stdin)
         return Output(done.returncode, done.stdout.decode(), done.stderr.decode()), self.state != before
 

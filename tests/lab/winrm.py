@@ -14,7 +14,6 @@ from __future__ import annotations
 import abc
 import base64
 import binascii
-import copy
 import hashlib
 import hmac
 import itertools
@@ -495,7 +494,7 @@ class WinRMHost(core.Device):
                 return self._effect(work)
             return untouched
         with self.lock:
-            before = copy.deepcopy(self.state)
+            before = core.copied(self.state)
             output, changed = self._effect(work)
             return output, changed or self.state != before
 
