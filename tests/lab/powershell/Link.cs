@@ -258,10 +258,11 @@ namespace Lab
         private static Hashtable functions;  // what replaces cmdlets that Linux has, too: name and text
 
         // Without what Windows has more. What PowerShell works out about types is worked out once a process: a session with types of its own makes all sessions
-        // work it out again, and win_powershell looks at 45 methods of a list.
+        // work it out again, and win_powershell looks at 45 methods of a list. PowerShell's own cmdlets are there from the start: to find and import their modules
+        // takes each session longer than all the rest of its start.
         public static InitialSessionState Plain()
         {
-            var made = InitialSessionState.CreateDefault2();
+            var made = InitialSessionState.CreateDefault();
             made.Types.Clear();
             made.Types.Add(new SessionStateTypeEntry(types));
             return made;
@@ -336,8 +337,12 @@ namespace Lab
             moment.Restart();
         }
 
+        private static readonly PropertyInfo isAutoMounted = typeof(PSDriveInfo).GetProperty("IsAutoMounted", BindingFlags.NonPublic | BindingFlags.Instance);
+
         protected override System.Collections.ObjectModel.Collection<PSDriveInfo> InitializeDefaultDrives()
         {
+            // A drive that has been mounted by itself is looked up in the mount table for every path, to see whether it is still there.
+            foreach (var drive in SessionState.Drive.GetAll()) { isAutoMounted.SetValue(drive, false); }
             return new System.Collections.ObjectModel.Collection<PSDriveInfo> { new PSDriveInfo("HKLM", ProviderInfo, @"HKEY_LOCAL_MACHINE", "", null) };
         }
 
