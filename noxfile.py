@@ -84,6 +84,8 @@ OLDEST, NEWEST = next(iter(CORES)), next(reversed(CORES))
 # A file's tests run in one process, unless another one is idle: some share a lab that takes time to start.
 WHOLE_RUNS = "pytest tests/integration -n {} --dist worksteal"
 
+PESTER = "python tests/powershell/run.py"
+
 # In a real ansible-rulebook, which mostly waits.
 RULEBOOKS = "pytest tests/eda -n 2 -rP -p no:logging"
 
@@ -114,13 +116,14 @@ def plots(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[CORES[NEWEST]])
 def lint(session: nox.Session) -> None:
-    """Linters, types, documentation, and the contents of the built archive."""
+    """Linters, types, documentation, the contents of the built archive, and beside them the PowerShell scripts' own tests."""
     install(session, NEWEST, "lab", "test", "lint")
     tree = Tree(session, NEWEST, "lint")
     archive = WORK / "archive"
     shutil.rmtree(archive, ignore_errors=True)
     tree.run_mypy("plugins", "tests", "noxfile.py")
     tree.run_at_once(
+        PESTER,
         "antsibull-docs lint-collection-docs . --plugin-docs --validate-collection-refs all --skip-rstcheck",
         "ansible-lint",
         "lint-imports --no-cache --no-logo",
@@ -135,12 +138,12 @@ def lint(session: nox.Session) -> None:
     tree.finish()
 
 
-@nox.session(python=PYTHONS[CORES[NEWEST]])
+@nox.session(python=PYTHONS[CORES[NEWEST]], default=False)
 def pester(session: nox.Session) -> None:
-    """Run the PowerShell scripts' own tests, on the lab's stand-ins for Windows."""
+    """Run the PowerShell scripts' own tests alone, on the lab's stand-ins for Windows."""
     install(session, NEWEST, "lab")
     tree = Tree(session, NEWEST, "pester")
-    tree.run("python tests/powershell/run.py")
+    tree.run(PESTER)
     tree.finish()
 
 
@@ -195,7 +198,7 @@ def matrix(session: nox.Session) -> None:
     install(session, NEWEST, "lab", "test", *([] if NO_JAVA else ["eda"]))
     pylint = sanity_tests(session, CORES[NEWEST], "--test pylint")
     tree = Tree(session, NEWEST, "matrix")
-    matrices = "pytest tests/unit tests/faults tests/integration -n 3 --dist worksteal -m (matrix)or(oldest)"
+    matrices = "pytest tests/unit tests/faults tests/browser tests/integration -n 3 --dist worksteal -m (matrix)or(oldest)"
     more = [] if real_ikev2(tree) else ["pytest tests/ikev2 -m matrix"]
     tree.run_at_once(matrices, pylint, *more, *([] if rulebooks_missing(tree) else [f"{RULEBOOKS} -m matrix"]))
     tree.run("pytest tests/unit -n 2 -m (hypothesis)and(not(matrix)) --hypothesis-profile thorough")

@@ -179,7 +179,9 @@ class Shell:
             "XDG_DATA_HOME": str(self.folder / "data"),  # the user's own modules are none of a host's
             "POWERSHELL_TELEMETRY_OPTOUT": "1",
             "POWERSHELL_UPDATECHECK": "Off",
-            "DOTNET_TieredPGO": "0",  # what it costs is more than what it brings in so short a life
+            # Compile once, and fast: in so short a life, better code costs more than it brings.
+            "DOTNET_TieredCompilation": "0",
+            "DOTNET_JITMinOpts": "1",
         }
 
     # The warm process

@@ -19,6 +19,8 @@ REPOSITORY = Path(__file__).parents[3]
 READ = ("plugins", "roles", "playbooks", "docs", "examples", "tests", "README.md", "noxfile.py", "Makefile")
 SKIPPED = {Path(__file__), REPOSITORY / "changelogs", REPOSITORY / "CHANGELOG.md", REPOSITORY / "tests" / "reports"}
 
+SPACE = r"\s+"
+
 # A pattern in lower case matches either case. A space also matches a line break, in a comment too, and the underscore of a name.
 PHRASES: Mapping[str, str] = {
     # How a text begins
@@ -96,20 +98,21 @@ PHRASES: Mapping[str, str] = {
 }
 
 
-def compiled(phrase: str) -> re.Pattern[str]:
-    """Return the pattern of a phrase."""
-    words = phrase.replace(" ", r"\s+")
-    return re.compile(rf"(?<![A-Za-z]){words}(?![A-Za-z])", re.IGNORECASE if phrase.islower() else 0)
+def compiled(*phrases: str) -> re.Pattern[str]:
+    """Return a pattern that any of these phrases matches."""
+    words = "|".join(f"(?{'i' * phrase.islower()}:{phrase.replace(' ', SPACE)})" for phrase in phrases)
+    return re.compile(rf"(?<![A-Za-z])(?:{words})(?![A-Za-z])")
 
 
 PATTERNS = {compiled(phrase): instead for phrase, instead in PHRASES.items()}
+ANY = compiled(*PHRASES)  # nearly every text has none, and one search for all of them takes a quarter of the time
 
 
 def found(text: str) -> Iterator[str]:
     """Return where a text has such phrases, and what to write instead."""
     # Of the same length, so that lines can be counted.
     text = re.sub(r"(?m)^([ \t]*)#", r"\1 ", text.replace("_", " "))
-    for pattern, instead in PATTERNS.items():
+    for pattern, instead in PATTERNS.items() if ANY.search(text) else ():
         for match in pattern.finditer(text):
             line = text.count("\n", 0, match.start()) + 1
             yield f"{line}: {' '.join(match[0].split())!r}, instead of: {instead}"

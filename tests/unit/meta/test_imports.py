@@ -47,10 +47,10 @@ PLANTED = [
 ]
 
 
-def lint(root: Path, contract: str) -> subprocess.CompletedProcess[str]:
-    """Check a contract in the collection below the collections root ``root``."""
+def lint(root: Path, *contract: str) -> subprocess.CompletedProcess[str]:
+    """Check this contract, or all, in the collection below the collections root ``root``."""
     return subprocess.run(
-        [Path(sys.executable).with_name("lint-imports"), "--no-cache", "--no-logo", "--contract", contract],
+        [Path(sys.executable).with_name("lint-imports"), "--no-cache", "--no-logo", *contract],
         cwd=root / "ansible_collections" / "aovpn" / "ikev2",
         env={**os.environ, "PYTHONPATH": str(root)},
         capture_output=True,
@@ -68,14 +68,17 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_nothing_is_found_where_nothing_is_planted(root: Path) -> None:
+    done = lint(root)
+    assert done.returncode == 0, done.stdout
+
+
 @pytest.mark.parametrize(("contract", "file", "text"), PLANTED)
 def test_a_planted_violation_is_found(root: Path, contract: str, file: str, text: str) -> None:
-    before = lint(root, contract)
-    assert before.returncode == 0, before.stdout
     path = root / "ansible_collections" / "aovpn" / "ikev2" / "plugins" / file
     with path.open("a", encoding="utf-8") as plugin:
         plugin.write(f"\n{text}\n")
-    after = lint(root, contract)
+    after = lint(root, "--contract", contract)
     assert after.returncode == 1
     assert "BROKEN" in after.stdout
 
