@@ -198,7 +198,9 @@ def matrix(session: nox.Session) -> None:
     install(session, NEWEST, "lab", "test", *([] if NO_JAVA else ["eda"]))
     pylint = sanity_tests(session, CORES[NEWEST], "--test pylint")
     tree = Tree(session, NEWEST, "matrix")
-    matrices = "pytest tests/unit tests/faults tests/browser tests/integration -n 3 --dist worksteal -m (matrix)or(oldest)"
+    matrices = (
+        "pytest tests/unit tests/faults tests/browser tests/integration -n 3 --dist worksteal -m (matrix)or(oldest)"
+    )
     more = [] if real_ikev2(tree) else ["pytest tests/ikev2 -m matrix"]
     tree.run_at_once(matrices, pylint, *more, *([] if rulebooks_missing(tree) else [f"{RULEBOOKS} -m matrix"]))
     tree.run("pytest tests/unit -n 2 -m (hypothesis)and(not(matrix)) --hypothesis-profile thorough")
