@@ -123,6 +123,7 @@ def main() -> None:
     paths.cleanup_tmp_file(constants.DEFAULT_LOCAL_TMP)
     atexit.unregister(paths.cleanup_tmp_file)
     gc.freeze()  # what is shared is not copied
+    gc.set_threshold(50_000, 20, 20)  # a run ends before its garbage matters
     sys.argv = forks(socket.socket(fileno=int(sys.argv[1])))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     constants.DEFAULT_LOCAL_TMP = constants.config.get_config_value("DEFAULT_LOCAL_TMP")
