@@ -77,6 +77,7 @@ class Ansible:
     lab: Lab
     folder: Path
     within: t.Sequence[str] = ()  # a command that runs commands somewhere else, in a network namespace for example
+    forks: Prefork = field(default_factory=prefork)
 
     def command(
         self,
@@ -100,13 +101,13 @@ class Ansible:
 
     def _start(self, command: t.Sequence[str], environment: t.Mapping[str, str]) -> tuple[int, str]:
         """Run a command to its end: in a fork, unless that may make a difference."""
-        plain = not environment and not self.within and command[0] in FORKED
-        if plain and (forks := prefork()).serves(inherited(), self.folder):
-            return forks.run(command, self.folder, LONGEST)
+        everything = {**inherited(), **environment}
+        if command[0] in FORKED and self.forks.serves(everything, self.folder, self.within):
+            return self.forks.run(command, self.folder, LONGEST)
         done = subprocess.run(
             [*self.within, *command],
             cwd=self.folder,
-            env={**inherited(), **environment},
+            env=everything,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -31,23 +31,29 @@ COLLECTION = Path(__file__).resolve().parents[1]
 
 
 class Prefork:
-    """A process that is ready to run commands in this environment, one at a time."""
+    """A process that is ready to run commands in this environment, one at a time; ``within``: started by this command."""
 
-    def __init__(self, environment: t.Mapping[str, str]) -> None:
+    def __init__(self, environment: t.Mapping[str, str], within: t.Sequence[str] = ()) -> None:
         self.environment = dict(environment)
+        self.within = within
         self.channel, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, __file__, str(theirs.fileno())],
+                [*within, sys.executable, __file__, str(theirs.fileno())],
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
             )
 
-    def serves(self, environment: t.Mapping[str, str], folder: Path) -> bool:
-        """Report whether a run in this folder would read the settings that the process has read."""
-        return environment == self.environment and not (folder / "ansible.cfg").exists()
+    def serves(self, environment: t.Mapping[str, str], folder: Path, within: t.Sequence[str] = ()) -> bool:
+        """Report whether a run in this folder would be where the process is, and read the settings that it has read."""
+        return within == self.within and environment == self.environment and not (folder / "ansible.cfg").exists()
+
+    def end(self) -> None:
+        """End the process, so that nothing of it holds its network namespace."""
+        self.channel.close()
+        self.process.wait()
 
     def run(self, command: t.Sequence[str], folder: Path, timeout: float) -> tuple[int, str]:
         """Run a command. Return its exit code, and what it has put out: standard output, then standard error."""

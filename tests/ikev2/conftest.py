@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from harness import Ansible, Run
+from harness import Ansible, Run, inherited
 from lab.core import Device
 from lab.dataplane.plane import Plane
 from lab.driven import DrivenLab
 from lab.shell import refused
+from prefork import Prefork
 
 PLATFORMS = ("bigip", "netscaler", "loadmaster")
 MODULES = {
@@ -115,7 +116,10 @@ def site(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sit
     lab = DrivenLab(tmp_path_factory.mktemp("lab"), plane)
     lab.start()
     folder: Path = tmp_path_factory.mktemp("ansible")
-    yield Site(lab, plane, Ansible(lab, folder, within=plane.controller.command("env")))
+    within = plane.controller.command("env")
+    forks = Prefork(inherited(), within)
+    yield Site(lab, plane, Ansible(lab, folder, within, forks))
+    forks.end()
     lab.stop()
 
 

@@ -46,6 +46,7 @@ def test_a_fork_does_what_the_command_does(name: str, tmp_path: Path) -> None:
 def test_settings_of_its_own_need_the_command_itself(tmp_path: Path) -> None:
     assert prefork().serves(inherited(), tmp_path)
     assert not prefork().serves({**inherited(), "ANSIBLE_FORKS": "1"}, tmp_path)
+    assert not prefork().serves(inherited(), tmp_path, ["ip", "netns", "exec", "other"])
     (tmp_path / "ansible.cfg").write_text("[defaults]\n", encoding="utf-8")
     assert not prefork().serves(inherited(), tmp_path)
 
