@@ -10,6 +10,7 @@ import typing as t
 from collections.abc import Callable, Iterator
 
 import pytest
+from combinations import a_third
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.adapter import BigIp as Adapter
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
@@ -104,8 +105,7 @@ FAULTS: dict[str, Callable[[], dict[str, t.Any]]] = {
 }
 
 
-@pytest.mark.parametrize("step", range(STEPS))
-@pytest.mark.parametrize("kind", FAULTS)
+@pytest.mark.parametrize(("kind", "step"), a_third(FAULTS, range(STEPS)))
 def test_every_fault_at_every_step(device: BigIp, ca: str, kind: str, step: int) -> None:
     how = {} if kind == "expired" else {"skip": step, **FAULTS[kind]()}
     match = expire(device, step) if kind == "expired" else lambda _entry: True
@@ -156,8 +156,7 @@ def test_the_rollback_with_everything(device: BigIp, go_back: Callable[..., Resu
     assert len(device.log) == ALL_STEPS
 
 
-@pytest.mark.parametrize("step", range(ALL_STEPS))
-@pytest.mark.parametrize("kind", ["expired", "garbage", "refused", "reset after"])
+@pytest.mark.parametrize(("kind", "step"), a_third(["expired", "garbage", "refused", "reset after"], range(ALL_STEPS)))
 def test_every_fault_at_every_step_of_the_rollback(
     device: BigIp, go_back: Callable[..., Result | RunFailed], kind: str, step: int
 ) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
+from combinations import a_third
 from flask import Response
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
@@ -122,12 +123,14 @@ FAULTS: dict[str, Callable[[Api], dict[str, t.Any]]] = {
 }
 
 
-CASES = [(api, kind) for api in VERSIONS for kind in FAULTS if api == "v1" or kind not in ("entities", "a file")]
+CASES: list[tuple[Api, str]] = [
+    (api, kind) for api in VERSIONS for kind in FAULTS if api == "v1" or kind not in ("entities", "a file")
+]
 
 
-@pytest.mark.parametrize("step", range(len(STEPS)), ids=[f"{number}-{name}" for number, name in enumerate(STEPS)])
-@pytest.mark.parametrize(("api", "kind"), CASES)
-def test_every_fault_at_every_step(device: LoadMaster, ca: str, api: Api, kind: str, step: int) -> None:
+@pytest.mark.parametrize(("case", "step"), a_third(CASES, range(len(STEPS))))
+def test_every_fault_at_every_step(device: LoadMaster, ca: str, case: tuple[Api, str], step: int) -> None:
+    api, kind = case
     fault = device.fault(skip=step, **FAULTS[kind](api))
     came = go(device, ca, api)
     assert fault.seen, "the fault did not strike"

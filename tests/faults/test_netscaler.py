@@ -10,6 +10,7 @@ import typing as t
 from collections.abc import Callable, Iterator
 
 import pytest
+from combinations import a_third
 from flask import Response
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
@@ -103,8 +104,7 @@ FAULTS: dict[str, Callable[[], dict[str, t.Any]]] = {
 }
 
 
-@pytest.mark.parametrize("step", range(STEPS))
-@pytest.mark.parametrize("kind", FAULTS)
+@pytest.mark.parametrize(("kind", "step"), a_third(FAULTS, range(STEPS)))
 def test_every_fault_at_every_step(device: NetScaler, ca: str, kind: str, step: int) -> None:
     expiry = kind in ("444", "1027")
     if expiry:
