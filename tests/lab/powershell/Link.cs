@@ -342,7 +342,7 @@ namespace Lab
         protected override System.Collections.ObjectModel.Collection<PSDriveInfo> InitializeDefaultDrives()
         {
             // A drive that has been mounted by itself is looked up in the mount table for every path, to see whether it is still there.
-            foreach (var drive in SessionState.Drive.GetAll()) { isAutoMounted.SetValue(drive, false); }
+            foreach (var drive in SessionState.Drive.GetAll()) { isAutoMounted?.SetValue(drive, false); }
             return new System.Collections.ObjectModel.Collection<PSDriveInfo> { new PSDriveInfo("HKLM", ProviderInfo, @"HKEY_LOCAL_MACHINE", "", null) };
         }
 
