@@ -7,6 +7,7 @@
 A fork runs the real command, in its own folder, with its own standard streams, in the same process group, and ends as Python
 does. ansible-core reads its settings as it is imported, so a run whose settings may differ has to start the command itself.
 Ansible compiles a collection's code for every run, so this collection's is imported as well, by Ansible's own loader.
+It compiles each template again in each of its workers, too, so what Jinja has compiled is kept in files for all of them.
 """
 
 from __future__ import annotations
@@ -16,17 +17,21 @@ import gc
 import importlib
 import json
 import os
+import pkgutil
 import runpy
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import typing as t
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 IMPORTED = ("ansible.cli.adhoc", "ansible.cli.playbook", "requests", "winrm")
+KINDS = ("become", "cache", "callback", "connection", "filter", "inventory", "shell", "strategy", "test", "vars")
+"""The plugins of ansible-core that nearly every run loads, most of them all at once."""
 COLLECTION = Path(__file__).resolve().parents[1]
 
 
@@ -36,10 +41,11 @@ class Prefork:
     def __init__(self, environment: t.Mapping[str, str], within: t.Sequence[str] = ()) -> None:
         self.environment = dict(environment)
         self.within = within
+        self.compiled = tempfile.TemporaryDirectory(prefix="templates-")
         self.channel, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
         with theirs:
             self.process = subprocess.Popen(
-                [*within, sys.executable, __file__, str(theirs.fileno())],
+                [*within, sys.executable, __file__, str(theirs.fileno()), self.compiled.name],
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -54,6 +60,7 @@ class Prefork:
         """End the process, so that nothing of it holds its network namespace."""
         self.channel.close()
         self.process.wait()
+        self.compiled.cleanup()
 
     def run(self, command: t.Sequence[str], folder: Path, timeout: float) -> tuple[int, str]:
         """Run a command. Return its exit code, and what it has put out: standard output, then standard error."""
@@ -106,6 +113,10 @@ def import_all() -> None:
     """Import ansible-core, libraries, and with Ansible's loader this collection and the one that it needs."""
     for name in IMPORTED:
         importlib.import_module(name)
+    for kind in KINDS:
+        package = importlib.import_module(f"ansible.plugins.{kind}")
+        for plugin in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            importlib.import_module(plugin.name)
     loader: t.Any = importlib.import_module("ansible.plugins.loader")
     loader.init_plugin_loader()
     warnings.filterwarnings("ignore", "AnsibleCollectionFinder has already been configured")
@@ -115,6 +126,27 @@ def import_all() -> None:
     ):
         name = ".".join(path.relative_to(COLLECTION).with_suffix("").parts)
         importlib.import_module(f"ansible_collections.aovpn.ikev2.{name}")
+
+
+def keep_compiled(folder: str) -> None:
+    """Let Jinja take the code of a template from this folder where any fork has compiled the same one, with the same settings."""
+    jinja2: t.Any = importlib.import_module("jinja2")
+    cache = jinja2.FileSystemBytecodeCache(folder)
+    compile_itself = jinja2.Environment.compile
+
+    def compile_once(environment: t.Any, source: t.Any, name: str | None = None, filename: str | None = None) -> t.Any:
+        # An expression comes parsed. And what a backslash means, newer versions of Ansible do not say by a setting.
+        if not isinstance(source, str) or "\\" in source:
+            return compile_itself(environment, source, name, filename)
+        settings = {key: value for key, value in vars(environment).items() if isinstance(value, bool | str | None)}
+        key = repr((type(environment), settings, str(source)))
+        bucket = cache.get_bucket(environment, key, filename, key)
+        if not bucket.code:
+            bucket.code = compile_itself(environment, source, name, filename)
+            cache.set_bucket(bucket)
+        return bucket.code
+
+    jinja2.Environment.compile = compile_once
 
 
 def main() -> None:
@@ -128,9 +160,11 @@ def main() -> None:
     # The folder for temporary files was made with the settings. Every run has its own.
     paths.cleanup_tmp_file(constants.DEFAULT_LOCAL_TMP)
     atexit.unregister(paths.cleanup_tmp_file)
+    channel, folder = sys.argv[1:]
+    keep_compiled(folder)
     gc.freeze()  # what is shared is not copied
     gc.set_threshold(50_000, 20, 20)  # a run ends before its garbage matters
-    sys.argv = forks(socket.socket(fileno=int(sys.argv[1])))
+    sys.argv = forks(socket.socket(fileno=int(channel)))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     constants.DEFAULT_LOCAL_TMP = constants.config.get_config_value("DEFAULT_LOCAL_TMP")
     runpy.run_path(sys.argv[0], run_name="__main__")
