@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -16,8 +17,17 @@ import pytest
 from harness import COMMANDS, inherited, prefork
 
 WHERE = "{{ lookup('pipe', 'pwd') }} {{ ansible_playbook_python }} {{ lookup('env', 'HOME') }}"
+TEMPLATES = {
+    "usual": "<< 6 * 7 >> {{ 6 * 7 }}",
+    "unusual": "#jinja2:variable_start_string:'<<',variable_end_string:'>>'\n<< 6 * 7 >> {{ 6 * 7 }}",
+    "escaped": r"{{ 'C:\temp' }}",
+}
 RUNS = {
     "good": ("ansible", "localhost", "-m", "debug", "-a", f"msg={WHERE!r}"),
+    "templates": (
+        *("ansible", "localhost", "-e", json.dumps(TEMPLATES)),
+        *("-m", "debug", "-a", "msg={{ [usual, unusual, escaped] | join(', ') }}"),
+    ),
     "failed": ("ansible", "localhost", "-m", "fail"),
     "unknown": ("ansible-playbook", "no-such-playbook.yml"),
     "usage": ("ansible-playbook", "--no-such-option"),
@@ -29,6 +39,7 @@ RUNS = {
 def test_a_fork_does_what_the_command_does(name: str, tmp_path: Path) -> None:
     command = [str(COMMANDS / RUNS[name][0]), *RUNS[name][1:]]
     code, output = prefork().run(command, tmp_path, 60)
+    again = prefork().run(command, tmp_path, 60)  # with the templates that the first fork has compiled
     itself = subprocess.run(
         [sys.executable, *command],
         cwd=tmp_path,
@@ -38,9 +49,10 @@ def test_a_fork_does_what_the_command_does(name: str, tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    assert (code, output) == (itself.returncode, itself.stdout + itself.stderr)
-    assert (code == 0) == (name == "good")
+    assert (code, output) == again == (itself.returncode, itself.stdout + itself.stderr)
+    assert (code == 0) == (name in ("good", "templates"))
     assert (str(tmp_path) in output) == (name == "good")
+    assert ("<< 6 * 7 >> 42, 42 {{ 6 * 7 }}, C:" in output) == (name == "templates")
 
 
 def test_settings_of_its_own_need_the_command_itself(tmp_path: Path) -> None:
