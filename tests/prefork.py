@@ -7,7 +7,7 @@
 A fork runs the real command, in its own folder, with its own standard streams, in the same process group, and ends as Python
 does. ansible-core reads its settings as it is imported, so a run whose settings may differ has to start the command itself.
 Ansible compiles a collection's code for every run, so this collection's is imported as well, by Ansible's own loader.
-It compiles each template again in each of its workers, too, so what Jinja has compiled is kept in files for all of them.
+It also compiles each template again in each worker, so compiled templates are kept in files that all forks share.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import json
 import os
 import pkgutil
 import runpy
+import shutil
 import signal
 import socket
 import subprocess
@@ -29,9 +30,9 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-IMPORTED = ("ansible.cli.adhoc", "ansible.cli.playbook", "requests", "winrm")
-KINDS = ("become", "cache", "callback", "connection", "filter", "inventory", "shell", "strategy", "test", "vars")
-"""The plugins of ansible-core that nearly every run loads, most of them all at once."""
+IMPORTED = ("ansible.cli.adhoc", "ansible.cli.playbook", "ansible.plugins.cache.memory", "requests", "winrm")
+KINDS = ("become", "callback", "connection", "filter", "inventory", "shell", "strategy", "test", "vars")
+"""The kinds of ansible-core's plugins that a run loads; of filters and tests, only what they import is shared."""
 COLLECTION = Path(__file__).resolve().parents[1]
 
 
@@ -41,11 +42,10 @@ class Prefork:
     def __init__(self, environment: t.Mapping[str, str], within: t.Sequence[str] = ()) -> None:
         self.environment = dict(environment)
         self.within = within
-        self.compiled = tempfile.TemporaryDirectory(prefix="templates-")
         self.channel, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
         with theirs:
             self.process = subprocess.Popen(
-                [*within, sys.executable, __file__, str(theirs.fileno()), self.compiled.name],
+                [*within, sys.executable, __file__, str(theirs.fileno())],
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -60,7 +60,6 @@ class Prefork:
         """End the process, so that nothing of it holds its network namespace."""
         self.channel.close()
         self.process.wait()
-        self.compiled.cleanup()
 
     def run(self, command: t.Sequence[str], folder: Path, timeout: float) -> tuple[int, str]:
         """Run a command. Return its exit code, and what it has put out: standard output, then standard error."""
@@ -88,11 +87,12 @@ def _read(pipe: int) -> str:
         return file.read()
 
 
-def forks(channel: socket.socket) -> list[str]:
-    """Fork for every command that comes. Return it in the fork; the process itself ends with the channel."""
+def forks(channel: socket.socket, compiled: str) -> list[str]:
+    """Fork for every command that comes. Return it in the fork; the process itself ends with the channel, and removes this folder."""
     while True:
         message, streams, _dummy, _dummy = socket.recv_fds(channel, 65536, 2)
         if not message:
+            shutil.rmtree(compiled, ignore_errors=True)
             os._exit(0)
         if number := os.fork():
             for stream in streams:
@@ -129,18 +129,19 @@ def import_all() -> None:
 
 
 def keep_compiled(folder: str) -> None:
-    """Let Jinja take the code of a template from this folder where any fork has compiled the same one, with the same settings."""
+    """Keep compiled templates in this folder, so that a fork reuses what another has compiled with the same settings."""
     jinja2: t.Any = importlib.import_module("jinja2")
     cache = jinja2.FileSystemBytecodeCache(folder)
     compile_itself = jinja2.Environment.compile
 
     def compile_once(environment: t.Any, source: t.Any, name: str | None = None, filename: str | None = None) -> t.Any:
-        # An expression comes parsed. And what a backslash means, newer versions of Ansible do not say by a setting.
-        if not isinstance(source, str) or "\\" in source:
+        # An expression arrives already parsed. Where Jinja optimizes, as in ansible-core 2.16, code contains results of filters.
+        # And whether a backslash is escaped is not a setting of the environment in newer versions.
+        if not isinstance(source, str) or environment.optimized or "\\" in source:
             return compile_itself(environment, source, name, filename)
-        settings = {key: value for key, value in vars(environment).items() if isinstance(value, bool | str | None)}
-        key = repr((type(environment), settings, str(source)))
-        bucket = cache.get_bucket(environment, key, filename, key)
+        settings = {key: value for key, value in vars(environment).items() if isinstance(value, int | str | None)}
+        key = repr((type(environment), settings, name, filename, str(source)))
+        bucket = cache.get_bucket(environment, key, None, key)
         if not bucket.code:
             bucket.code = compile_itself(environment, source, name, filename)
             cache.set_bucket(bucket)
@@ -160,11 +161,11 @@ def main() -> None:
     # The folder for temporary files was made with the settings. Every run has its own.
     paths.cleanup_tmp_file(constants.DEFAULT_LOCAL_TMP)
     atexit.unregister(paths.cleanup_tmp_file)
-    channel, folder = sys.argv[1:]
-    keep_compiled(folder)
+    compiled = tempfile.mkdtemp(prefix="templates-")
+    keep_compiled(compiled)
     gc.freeze()  # what is shared is not copied
     gc.set_threshold(50_000, 20, 20)  # a run ends before its garbage matters
-    sys.argv = forks(socket.socket(fileno=int(channel)))
+    sys.argv = forks(socket.socket(fileno=int(sys.argv[1])), compiled)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     constants.DEFAULT_LOCAL_TMP = constants.config.get_config_value("DEFAULT_LOCAL_TMP")
     runpy.run_path(sys.argv[0], run_name="__main__")

@@ -26,7 +26,7 @@ RUNS = {
     "good": ("ansible", "localhost", "-m", "debug", "-a", f"msg={WHERE!r}"),
     "templates": (
         *("ansible", "localhost", "-e", json.dumps(TEMPLATES)),
-        *("-m", "debug", "-a", "msg={{ [usual, unusual, escaped] | join(', ') }}"),
+        *("-m", "debug", "-a", "msg={{ [usual, unusual, escaped, lookup('template', 'escaped.j2')] | join(', ') }}"),
     ),
     "failed": ("ansible", "localhost", "-m", "fail"),
     "unknown": ("ansible-playbook", "no-such-playbook.yml"),
@@ -38,6 +38,7 @@ RUNS = {
 @pytest.mark.parametrize("name", RUNS)
 def test_a_fork_does_what_the_command_does(name: str, tmp_path: Path) -> None:
     command = [str(COMMANDS / RUNS[name][0]), *RUNS[name][1:]]
+    (tmp_path / "escaped.j2").write_text(TEMPLATES["escaped"], encoding="utf-8")  # where no backslash is escaped
     code, output = prefork().run(command, tmp_path, 60)
     again = prefork().run(command, tmp_path, 60)  # with the templates that the first fork has compiled
     itself = subprocess.run(
