@@ -247,7 +247,7 @@ def test_what_a_run_says_is_true_whatever_happens(row: Row) -> None:
                 row.counts["failed" if isinstance(came, RunFailed) else "went on"] += 1
 
 
-CHANGING = [param for param in ROWS if param.id in {f"{platform}-{state}" for platform in MAKE for state in STATES[:2]}]
+CHANGING = [param for param in ROWS if not str(param.id).endswith(("-gathered", "-check"))]
 
 
 @pytest.mark.parametrize("row", CHANGING, indirect=True)
