@@ -78,11 +78,13 @@ NO_JAVA = (
 
 PYTHONS = {minor: find_python(minor) for minor in ("3.11", "3.12", "3.13")}
 USABLE = {core: [minor for minor in minors if PYTHONS[minor]] for core, minors in SUPPORTED.items()}
-# Each core that can run here, with the newest Python that both it and this machine have.
+# Each core that can run here, with the newest Python that both it and this machine have; but the oldest core with the oldest one.
 CORES = {core: minors[-1] for core, minors in USABLE.items() if minors}
 if not CORES:
     sys.exit(f"No Python on this machine runs a supported ansible-core. They need: {SUPPORTED}.")
 OLDEST, NEWEST = next(iter(CORES)), next(reversed(CORES))
+if OLDEST != NEWEST:
+    CORES[OLDEST] = USABLE[OLDEST][0]
 
 # A file's tests run in one process, unless another one is idle: some share a lab that takes time to start.
 WHOLE_RUNS = "pytest tests/integration -n {} --dist worksteal"

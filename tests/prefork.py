@@ -31,8 +31,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 IMPORTED = ("ansible.cli.adhoc", "ansible.cli.playbook", "ansible.plugins.cache.memory", "requests", "winrm")
-KINDS = ("become", "callback", "connection", "filter", "inventory", "shell", "strategy", "test", "vars")
-"""The kinds of ansible-core's plugins that a run loads; of filters and tests, only what they import is shared."""
+KINDS = ("filter", "inventory", "strategy", "test")
+"""The kinds of ansible-core's plugins that are imported; of filters and tests, only what they import is shared."""
+READ = ("become", "callback", "connection", "shell", "vars")
+"""The kinds of which every playbook's run loads all, and reads which settings they have."""
 COLLECTION = Path(__file__).resolve().parents[1]
 
 
@@ -119,6 +121,8 @@ def import_all() -> None:
             importlib.import_module(plugin.name)
     loader: t.Any = importlib.import_module("ansible.plugins.loader")
     loader.init_plugin_loader()
+    for kind in READ:
+        list(getattr(loader, f"{kind}_loader").all(class_only=True))
     warnings.filterwarnings("ignore", "AnsibleCollectionFinder has already been configured")
     importlib.import_module("ansible_collections.ansible.windows.plugins")
     for path in sorted(
@@ -126,6 +130,11 @@ def import_all() -> None:
     ):
         name = ".".join(path.relative_to(COLLECTION).with_suffix("").parts)
         importlib.import_module(f"ansible_collections.aovpn.ikev2.{name}")
+    manifest: t.Any = importlib.import_module("ansible.executor.powershell.module_manifest")
+    manifest.PSModuleDepFinder()  # compiles its regular expressions
+    page: t.Any = importlib.import_module("ansible_collections.aovpn.ikev2.plugins.plugin_utils._report.page")
+    for path in COLLECTION.glob("plugins/plugin_utils/_report/*.j2"):
+        page._environment().get_template(path.name)
 
 
 def keep_compiled(folder: str) -> None:
