@@ -31,9 +31,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 IMPORTED = ("ansible.cli.adhoc", "ansible.cli.playbook", "ansible.plugins.cache.memory", "requests", "winrm")
-KINDS = ("filter", "inventory", "strategy", "test")
+KINDS = ("filter", "inventory", "strategy", "test", "vars")
 """The kinds of ansible-core's plugins that are imported; of filters and tests, only what they import is shared."""
-READ = ("become", "callback", "connection", "shell", "vars")
+READ = ("become", "callback", "connection", "shell")
 """The kinds of which every playbook's run loads all, and reads which settings they have."""
 COLLECTION = Path(__file__).resolve().parents[1]
 
