@@ -87,7 +87,7 @@ if OLDEST != NEWEST:
     CORES[OLDEST] = USABLE[OLDEST][0]
 
 # A file's tests run in one process, unless another one is idle: some share a lab that takes time to start.
-WHOLE_RUNS = "pytest tests/integration -n {} --dist worksteal"
+WHOLE_RUNS = "pytest tests/integration -n 2 --dist worksteal"
 
 PESTER = "python tests/powershell/run.py"
 
@@ -173,7 +173,7 @@ def test(session: nox.Session, core: str, minor: str) -> None:
         session.warn(NO_POWERSHELL)
         tree.failed += ["PowerShell, which has to be there in CI"] if os.environ.get("CI") else []
     units = "pytest tests/unit -m not(matrix)"
-    whole_runs, left_out = f"{WHOLE_RUNS.format(3 if core == NEWEST else 2)} -m not(matrix)", ""
+    whole_runs, left_out = f"{WHOLE_RUNS} -m not(matrix)", ""
     if core != NEWEST:
         # What needs no Ansible (the properties), or depends only on the lab or on a module's options, runs with the newest core.
         units += "and(not(hypothesis))"
@@ -222,7 +222,7 @@ def oldest(session: nox.Session) -> None:
     sanity = sanity_tests(session, CORES[OLDEST])
     tree = Tree(session, OLDEST, "oldest")
     properties = "pytest tests/unit -m (hypothesis)and(not(matrix))"
-    tree.run_at_once(sanity, properties, f"{WHOLE_RUNS.format(2)} -m (matrix)and(each_core)")
+    tree.run_at_once(sanity, properties, f"{WHOLE_RUNS} -m (matrix)and(each_core)")
     tree.finish()
     ran.append("what is left with the oldest ansible-core: passed")
 

@@ -37,6 +37,7 @@ Message = dict[str, t.Any]
 
 PROJECT = Path(__file__).resolve().parents[2]
 STAND_INS = Path(__file__).resolve().parent / "powershell"
+MODULE_UTILS = Path(ansible.__file__).parent / "module_utils"
 UNAVAILABLE = {"message": "The RPC server is unavailable.", "category": "ConnectionError", "id": "HRESULT 0x800706ba"}
 """The error of a fault that says nothing else."""
 
@@ -168,7 +169,15 @@ class Shell:
         if reason := obstacle():
             refused.set()
             raise NoPowerShell(reason)
-        types = self.folder.parent / f"lab-types-{os.getuid()}-{_digest()}.dll"
+        compiled = (
+            *(STAND_INS / name for name in ("Link.cs", "Types.cs")),
+            *(
+                MODULE_UTILS / name
+                for name in ("csharp/Ansible.Basic.cs", "powershell/Ansible.ModuleUtils.AddType.psm1")
+            ),
+            ansible_windows() / "plugins" / "modules" / "win_powershell.ps1",
+        )
+        types = self.folder.parent / f"lab-types-{os.getuid()}-{_digest(*compiled)}.dll"
         return {
             **os.environ,
             "LAB_SOCKET": str(self.socket),
@@ -223,8 +232,7 @@ class Shell:
         environment = self.common()
         self._ready.clear()
         self.started += 1
-        module_utils = Path(ansible.__file__).parent / "module_utils"
-        more = ["-ModuleUtils", str(module_utils), "-Collection", str(ansible_windows())]
+        more = ["-ModuleUtils", str(MODULE_UTILS), "-Collection", str(ansible_windows())]
         with (self.folder / "warm.log").open("ab") as log:
             process = subprocess.Popen(
                 [environment["LAB_PWSH"], "-NoProfile", "-NonInteractive", "-File", str(STAND_INS / "warm.ps1"), *more],
@@ -325,11 +333,10 @@ def _is(given: t.Any, wanted: t.Any) -> bool:
     return str(wanted).lower() in (str(item).lower() for item in (given if isinstance(given, list) else [given]))
 
 
-def _digest() -> str:
-    """Return a name for the compiled types."""
-    return hashlib.sha256(b"".join((STAND_INS / name).read_bytes() for name in ("Link.cs", "Types.cs"))).hexdigest()[
-        :16
-    ]
+@functools.cache
+def _digest(*files: Path) -> str:
+    """Return a name for what is compiled from these files."""
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
 @functools.cache

@@ -10,7 +10,7 @@ if (-not ('Lab.Link' -as [type])) {
         Add-Type -Path "$PSScriptRoot/Link.cs", "$PSScriptRoot/Types.cs" -OutputAssembly $new
         Move-Item -LiteralPath $new -Destination $env:LAB_TYPES -Force
     }
-    Add-Type -Path $env:LAB_TYPES
+    [void][System.Runtime.Loader.AssemblyLoadContext]::Default.LoadFromAssemblyPath($env:LAB_TYPES)
     # Linux has cmdlets of these names: the stand-ins have to be in the session before they are called.
     $functions = @{}
     foreach ($path in "$PSScriptRoot/replacements.ps1", "$PSScriptRoot/Modules/WindowsPowerShell/WindowsPowerShell.psm1") {

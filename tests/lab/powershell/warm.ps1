@@ -12,14 +12,17 @@ $env:PATH = ''
 $env:PSModulePath = "$PSScriptRoot/Modules", "$PSHOME/Modules" -join [System.IO.Path]::PathSeparator
 $addType = Join-Path $ModuleUtils 'powershell/Ansible.ModuleUtils.AddType.psm1'
 Import-Module $addType -DisableNameChecking
-Add-CSharpType -References (Get-Content (Join-Path $ModuleUtils 'csharp/Ansible.Basic.cs') -Raw)
 $module = Get-Content (Join-Path $Collection 'plugins/modules/win_powershell.ps1') -Raw
-$addTypeText = (Get-Command Add-CSharpType).ScriptBlock.ToString()
+# Ansible's own function compiles, and what it has compiled is kept: loading the compiler takes a process longer than all the rest of its start.
+$keep = '$1; [System.IO.File]::WriteAllBytes("$Kept.$PID", $code_ms.ToArray()); [System.IO.File]::Move("$Kept.$PID", $Kept, $true)'
+$addTypeText = (Get-Command Add-CSharpType).ScriptBlock.ToString() -replace '(LoadFromStream\(\$code_ms.*?\))', $keep
 
-# What was compiled once is not compiled again.
+# What was compiled once is not compiled again. $env:LAB_TYPES names what is compiled here, so the lengths tell the texts apart.
 $once = @'
 param($References, $AnsibleModule, $TempPath, [switch]$IncludeDebugInfo, [string[]]$CompileSymbols)
 if (-not $Compiled.Add($References -join "`n")) { return }
+$Kept = "$env:LAB_TYPES.$(@($References).ForEach({ $_.Length }) -join '-')"
+if ([System.IO.File]::Exists($Kept)) { [void][System.Runtime.Loader.AssemblyLoadContext]::Default.LoadFromAssemblyPath($Kept); return }
 $more = @{ References = $References }
 if ($AnsibleModule) { $more.AnsibleModule = $AnsibleModule }
 & ([scriptblock]::Create($AddTypeText)) @more
@@ -37,6 +40,7 @@ foreach ($name in [regex]::Matches($module, '(?m)^#AnsibleRequires -PowerShell \
 # As a function, it is compiled once, too.
 $functions['win_powershell'] = $module
 $compiled = [System.Collections.Generic.HashSet[string]]::new()
+& ([scriptblock]::Create($once)) -References (Get-Content (Join-Path $ModuleUtils 'csharp/Ansible.Basic.cs') -Raw)
 $state = [Lab.Session]::Plain()
 foreach ($function in $functions.GetEnumerator()) {
     $state.Commands.Add([System.Management.Automation.Runspaces.SessionStateFunctionEntry]::new($function.Key, $function.Value))
