@@ -170,11 +170,10 @@ class Shell:
             refused.set()
             raise NoPowerShell(reason)
         compiled = (
-            *(STAND_INS / name for name in ("Link.cs", "Types.cs")),
-            *(
-                MODULE_UTILS / name
-                for name in ("csharp/Ansible.Basic.cs", "powershell/Ansible.ModuleUtils.AddType.psm1")
-            ),
+            STAND_INS / "Link.cs",
+            STAND_INS / "Types.cs",
+            MODULE_UTILS / "csharp" / "Ansible.Basic.cs",
+            MODULE_UTILS / "powershell" / "Ansible.ModuleUtils.AddType.psm1",
             ansible_windows() / "plugins" / "modules" / "win_powershell.ps1",
         )
         types = self.folder.parent / f"lab-types-{os.getuid()}-{_digest(*compiled)}.dll"
