@@ -87,7 +87,7 @@ if OLDEST != NEWEST:
     CORES[OLDEST] = USABLE[OLDEST][0]
 
 # A file's tests run in one process, unless another one is idle: some share a lab that takes time to start.
-WHOLE_RUNS = "pytest tests/integration -n 2 --dist worksteal"
+WHOLE_RUNS = "pytest tests/integration -n {} --dist worksteal"
 
 PESTER = "python tests/powershell/run.py"
 
@@ -127,15 +127,17 @@ def lint(session: nox.Session) -> None:
     archive = WORK / "archive"
     shutil.rmtree(archive, ignore_errors=True)
     tree.run_mypy("plugins", "tests", "noxfile.py")
+    # In two lanes: the one that takes longest has a processor of its own.
     tree.run_at_once(
+        "ansible-lint",
         PESTER,
         "antsibull-docs lint-collection-docs . --plugin-docs --skip-rstcheck",
-        "ansible-lint",
         "lint-imports --no-cache --no-logo",
         "antsibull-changelog lint",
         "yamllint --strict .",
         "ruff check .",
         "ruff format --diff .",
+        lanes=2,
     )
     # In the checkout itself: only there are the files that must stay out of the archive.
     tree.run("ansible-galaxy collection build", CHECKOUT, "--output-path", archive)
@@ -173,7 +175,7 @@ def test(session: nox.Session, core: str, minor: str) -> None:
         session.warn(NO_POWERSHELL)
         tree.failed += ["PowerShell, which has to be there in CI"] if os.environ.get("CI") else []
     units = "pytest tests/unit -m not(matrix)"
-    whole_runs, left_out = f"{WHOLE_RUNS} -m not(matrix)", ""
+    whole_runs, left_out = f"{WHOLE_RUNS.format(3 if core == NEWEST else 2)} -m not(matrix)", ""
     if core != NEWEST:
         # What needs no Ansible (the properties), or depends only on the lab or on a module's options, runs with the newest core.
         units += "and(not(hypothesis))"
@@ -183,7 +185,10 @@ def test(session: nox.Session, core: str, minor: str) -> None:
         if core != OLDEST:
             whole_runs += "and(not(oldest))"
         # Beside the units, adapters against the lab, and the report's page in a browser: without Ansible, so once is enough.
-        units += " tests/faults tests/browser -n 2 --dist loadfile"
+        # What takes longest comes first, so that no processor waits at the end.
+        units = (
+            "pytest tests/browser tests/faults tests/unit -n 2 --dist loadfile --no-loadscope-reorder -m not(matrix)"
+        )
         more = []
         if rulebooks_missing(tree):
             left_out = " (tests/eda did not run)"
@@ -222,7 +227,7 @@ def oldest(session: nox.Session) -> None:
     sanity = sanity_tests(session, CORES[OLDEST])
     tree = Tree(session, OLDEST, "oldest")
     properties = "pytest tests/unit -m (hypothesis)and(not(matrix))"
-    tree.run_at_once(sanity, properties, f"{WHOLE_RUNS} -m (matrix)and(each_core)")
+    tree.run_at_once(sanity, properties, f"{WHOLE_RUNS.format(2)} -m (matrix)and(each_core)")
     tree.finish()
     ran.append("what is left with the oldest ansible-core: passed")
 

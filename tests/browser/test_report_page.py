@@ -270,11 +270,15 @@ def test_it_prints(browser: Browser, name: str) -> None:
     assert 1 <= len(re.findall(rb"/Type\s*/Page\b", paper)) <= 6
 
 
+@pytest.fixture(scope="module")
+def elements(browser: Browser) -> int:
+    """Return how many elements the page with harmless names has."""
+    browser.show(page(named("harmless")))
+    return t.cast(int, browser.ask("document.querySelectorAll('*').length"))
+
+
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_names_are_harmless(browser: Browser, name: str) -> None:
-    usual = page(named("harmless"))
-    browser.show(usual)
-    elements = browser.ask("document.querySelectorAll('*').length")
+def test_hostile_names_are_harmless(browser: Browser, elements: int, name: str) -> None:
     text = page(named(HOSTILE[name]))
     for width in (1200, 400):
         address = browser.show(text, width=width)

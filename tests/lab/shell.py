@@ -38,6 +38,8 @@ Message = dict[str, t.Any]
 PROJECT = Path(__file__).resolve().parents[2]
 STAND_INS = Path(__file__).resolve().parent / "powershell"
 MODULE_UTILS = Path(ansible.__file__).parent / "module_utils"
+COMPILE_FAST = {"DOTNET_TieredCompilation": "0", "DOTNET_JITMinOpts": "1"}
+"""Makes .NET compile once, and fast: in so short a life, better code costs more than it brings."""
 UNAVAILABLE = {"message": "The RPC server is unavailable.", "category": "ConnectionError", "id": "HRESULT 0x800706ba"}
 """The error of a fault that says nothing else."""
 
@@ -187,9 +189,7 @@ class Shell:
             "XDG_DATA_HOME": str(self.folder / "data"),  # the user's own modules are none of a host's
             "POWERSHELL_TELEMETRY_OPTOUT": "1",
             "POWERSHELL_UPDATECHECK": "Off",
-            # Compile once, and fast: in so short a life, better code costs more than it brings.
-            "DOTNET_TieredCompilation": "0",
-            "DOTNET_JITMinOpts": "1",
+            **COMPILE_FAST,
         }
 
     # The warm process

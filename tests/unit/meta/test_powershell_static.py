@@ -7,9 +7,12 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import typing as t
 from pathlib import Path
+
+from lab.shell import COMPILE_FAST
 
 REPOSITORY = Path(__file__).parents[3]
 FOLDER = REPOSITORY / "tests" / "powershell"
@@ -69,7 +72,11 @@ def check(pwsh: str, *paths: Path, syntax_only: bool = False) -> list[dict[str, 
     files = ",".join(f"'{path}'" for path in paths)
     command = f"& '{FOLDER / 'check.ps1'}' -Path {files}{' -SyntaxOnly' if syntax_only else ''}"
     done = subprocess.run(
-        [pwsh, "-NoProfile", "-NonInteractive", "-Command", command], capture_output=True, text=True, check=False
+        [pwsh, "-NoProfile", "-NonInteractive", "-Command", command],
+        env={**os.environ, **COMPILE_FAST},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
     return t.cast("list[dict[str, t.Any]]", json.loads(done.stdout))
