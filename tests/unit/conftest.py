@@ -4,14 +4,14 @@
 
 """Makes the strict HTTP expectations available to all unit tests, and lets none depend on how busy the machine is.
 
-`make test` tries a hundred examples of each property, `make test-all` a thousand (`--hypothesis-profile=thorough`).
+`make test` tries fifty examples of each property, `make test-all` a thousand (`--hypothesis-profile=thorough`).
 """
 
 from hypothesis import HealthCheck, settings
 
 from expectations import expecting, no_pauses, pauses, raw_faults
 
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("untimed", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("thorough", settings.get_profile("untimed"), max_examples=1000)
 settings.load_profile("untimed")
 
