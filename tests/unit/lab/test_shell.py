@@ -68,6 +68,17 @@ def test_powershell_dies_and_the_next_call_starts_another(kind: str, gone: bool)
     assert shell().started == started + 1
 
 
+def test_the_next_process_loads_what_this_one_has_compiled_for_ansible() -> None:
+    host = WindowsHost("rras1", 1)
+    run(host, "1")
+    types = Path(shell().common()["LAB_TYPES"])
+    another = lab_shell.Shell()
+    done = another.module(host, {"script": "[Ansible.Basic.AnsibleModule].Assembly.Location"})
+    another.stop()
+    (location,) = json.loads(done.output)["output"]
+    assert location.startswith(f"{types}.")
+
+
 def test_a_powershell_killed_before_it_reads_its_answer_has_nothing_more_to_say() -> None:
     ours, theirs = socket.socketpair()
     line = Line(ours)
