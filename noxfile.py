@@ -127,7 +127,7 @@ def lint(session: nox.Session) -> None:
     archive = WORK / "archive"
     shutil.rmtree(archive, ignore_errors=True)
     tree.run_mypy("plugins", "tests", "noxfile.py")
-    # In two lanes: the one that takes longest has a processor of its own.
+    # ansible-lint takes longest: it has one lane, all others share the second.
     tree.run_at_once(
         "ansible-lint",
         PESTER,
@@ -302,6 +302,13 @@ def report(session: nox.Session) -> None:
 
 def install(session: nox.Session, core: str, *requirements: str) -> None:
     """Install ansible-core and these files of tests/requirements, unless they are installed."""
+    about = "import sys; print(sys.base_prefix, *sys.version_info[:2])"
+    if session.run("python", "-c", about, silent=True, log=False) != session.run(
+        str(session.python), "-c", about, silent=True, log=False, external=True
+    ):
+        session.log("The environment has another Python, so it is made again.")
+        shutil.rmtree(session.virtualenv.location)
+        session.virtualenv.create()
     files = [CHECKOUT / "tests" / "requirements" / f"{name}.txt" for name in requirements]
     wanted = f"ansible-core~={core}.0"
     digest = hashlib.sha256("\n".join([wanted, *(file.read_text() for file in files)]).encode()).hexdigest()

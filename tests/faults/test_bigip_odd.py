@@ -391,7 +391,9 @@ def test_no_odd_value_takes_the_device_away(answers: dict[str, t.Any], nth: int)
     assert runs > 1000 // nth
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.data())
 def test_several_odd_values_end_in_a_result_or_an_error_in_words(
     answers: dict[str, t.Any], data: st.DataObject

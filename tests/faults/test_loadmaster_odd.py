@@ -169,7 +169,9 @@ def test_one_odd_thing_gives_a_result_or_an_error_in_words(canned: Canned, comma
                 assert {f"{VIP}:500/udp", f"{VIP}:4500/udp"} <= {service.id for service in came.services}, (path, odd)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     st.fixed_dictionaries({command: st.one_of(st.just(body), mutated(body)) for command, body in ANSWERS.items()}),
     st.sampled_from([ORDER, replace(ORDER, state="gathered"), replace(ORDER, addresses=None)]),

@@ -140,7 +140,9 @@ def test_whatever_is_odd_ends_in_a_result_or_an_error_of_our_own_and_in_a_result
     assert min(tried.values()) > 1000 // nth
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.data())
 def test_several_odd_things_end_in_a_result_or_an_error_of_our_own(played: Played, data: st.DataObject) -> None:
     go(ALL)

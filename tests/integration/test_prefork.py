@@ -28,6 +28,7 @@ RUNS = {
         *("ansible", "localhost", "-e", json.dumps(TEMPLATES)),
         *("-m", "debug", "-a", "msg={{ [usual, unusual, escaped, lookup('template', 'escaped.j2')] | join(', ') }}"),
     ),
+    "played": ("ansible-playbook", "play.yml"),
     "failed": ("ansible", "localhost", "-m", "fail"),
     "unknown": ("ansible-playbook", "no-such-playbook.yml"),
     "usage": ("ansible-playbook", "--no-such-option"),
@@ -39,6 +40,7 @@ RUNS = {
 def test_a_fork_does_what_the_command_does(name: str, tmp_path: Path) -> None:
     command = [str(COMMANDS / RUNS[name][0]), *RUNS[name][1:]]
     (tmp_path / "escaped.j2").write_text(TEMPLATES["escaped"], encoding="utf-8")  # where no backslash is escaped
+    (tmp_path / "play.yml").write_text("- hosts: localhost\n  tasks: [{debug: {msg: played}}]\n", encoding="utf-8")
     code, output = prefork().run(command, tmp_path, 60)
     again = prefork().run(command, tmp_path, 60)  # with the templates that the first fork has compiled
     itself = subprocess.run(
@@ -51,7 +53,7 @@ def test_a_fork_does_what_the_command_does(name: str, tmp_path: Path) -> None:
         check=False,
     )
     assert (code, output) == again == (itself.returncode, itself.stdout + itself.stderr)
-    assert (code == 0) == (name in ("good", "templates"))
+    assert (code == 0) == (name in ("good", "templates", "played"))
     assert (str(tmp_path) in output) == (name == "good")
     assert ("<< 6 * 7 >> 42, 42 {{ 6 * 7 }}, C:" in output) == (name == "templates")
 

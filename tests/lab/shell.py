@@ -178,7 +178,7 @@ class Shell:
             MODULE_UTILS / "powershell" / "Ansible.ModuleUtils.AddType.psm1",
             ansible_windows() / "plugins" / "modules" / "win_powershell.ps1",
         )
-        types = self.folder.parent / f"lab-types-{os.getuid()}-{_digest(*compiled)}.dll"
+        types = self.folder.parent / f"lab-types-{os.getuid()}-{_digest(*compiled)}"
         return {
             **os.environ,
             "LAB_SOCKET": str(self.socket),

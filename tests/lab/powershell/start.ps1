@@ -3,14 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Makes a PowerShell that of a host of the lab. It is the profile of those that are started as powershell.exe, and the warm one reads it, too.
-# The types are compiled once: $env:LAB_TYPES is the library's file.
+# The types are compiled once for each PowerShell: $env:LAB_TYPES is how their file's name begins.
+$labTypes = "$env:LAB_TYPES-$($PSVersionTable.PSVersion).dll"
 if (-not ('Lab.Link' -as [type])) {
-    if (-not (Test-Path -LiteralPath $env:LAB_TYPES)) {
-        $new = "$env:LAB_TYPES.$PID.dll"
+    if (-not (Test-Path -LiteralPath $labTypes)) {
+        $new = "$labTypes.$PID.dll"
         Add-Type -Path "$PSScriptRoot/Link.cs", "$PSScriptRoot/Types.cs" -OutputAssembly $new
-        Move-Item -LiteralPath $new -Destination $env:LAB_TYPES -Force
+        [System.IO.File]::Move($new, $labTypes, $true)
     }
-    [void][System.Runtime.Loader.AssemblyLoadContext]::Default.LoadFromAssemblyPath($env:LAB_TYPES)
+    [void][System.Runtime.Loader.AssemblyLoadContext]::Default.LoadFromAssemblyPath($labTypes)
     # Linux has cmdlets of these names: the stand-ins have to be in the session before they are called.
     $functions = @{}
     foreach ($path in "$PSScriptRoot/replacements.ps1", "$PSScriptRoot/Modules/WindowsPowerShell/WindowsPowerShell.psm1") {
@@ -24,6 +25,6 @@ if (-not ('Lab.Link' -as [type])) {
 }
 # A session that is there already has what CreateDefault2 gives a new one.
 if (-not (Get-PSDrive -Name HKLM -ErrorAction Ignore)) {
-    Import-Module -Name $env:LAB_TYPES -Global
+    Import-Module -Name $labTypes -Global
     foreach ($function in $functions.GetEnumerator()) { Set-Item -Path "function:global:$($function.Key)" -Value $function.Value }
 }

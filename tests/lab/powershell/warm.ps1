@@ -17,11 +17,11 @@ $module = Get-Content (Join-Path $Collection 'plugins/modules/win_powershell.ps1
 $keep = '$1; [System.IO.File]::WriteAllBytes("$Kept.$PID", $code_ms.ToArray()); [System.IO.File]::Move("$Kept.$PID", $Kept, $true)'
 $addTypeText = (Get-Command Add-CSharpType).ScriptBlock.ToString() -replace '(LoadFromStream\(\$code_ms.*?\))', $keep
 
-# What was compiled once is not compiled again. $env:LAB_TYPES names what is compiled here, so the lengths tell the texts apart.
+# What was compiled once is not compiled again. The name of the lab's own types goes with the versions; there are two texts, of different lengths.
 $once = @'
 param($References, $AnsibleModule, $TempPath, [switch]$IncludeDebugInfo, [string[]]$CompileSymbols)
 if (-not $Compiled.Add($References -join "`n")) { return }
-$Kept = "$env:LAB_TYPES.$(@($References).ForEach({ $_.Length }) -join '-')"
+$Kept = "$LabTypes.$(@($References).ForEach({ $_.Length }) -join '-')"
 if ([System.IO.File]::Exists($Kept)) { [void][System.Runtime.Loader.AssemblyLoadContext]::Default.LoadFromAssemblyPath($Kept); return }
 $more = @{ References = $References }
 if ($AnsibleModule) { $more.AnsibleModule = $AnsibleModule }
@@ -63,6 +63,7 @@ while ($null -ne ($line = [Lab.Link]::Read())) {
             $ps.Runspace.SessionStateProxy.SetVariable('complex_args', $call.module)
             $ps.Runspace.SessionStateProxy.SetVariable('Compiled', $compiled)
             $ps.Runspace.SessionStateProxy.SetVariable('AddTypeText', $addTypeText)
+            $ps.Runspace.SessionStateProxy.SetVariable('LabTypes', $labTypes)
             [void]$ps.AddCommand('win_powershell').Invoke()
         } else {
             $ps.Runspace = [RunspaceFactory]::CreateRunspace([Lab.Session]::CreateDefault2())

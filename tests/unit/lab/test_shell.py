@@ -76,7 +76,7 @@ def test_the_next_process_loads_what_this_one_has_compiled_for_ansible() -> None
     done = another.module(host, {"script": "[Ansible.Basic.AnsibleModule].Assembly.Location"})
     another.stop()
     (location,) = json.loads(done.output)["output"]
-    assert location.startswith(f"{types}.")
+    assert location.startswith(f"{types}-")
 
 
 def test_a_powershell_killed_before_it_reads_its_answer_has_nothing_more_to_say() -> None:
