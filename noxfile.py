@@ -52,6 +52,9 @@ for _name in [name for name in os.environ if name.startswith("ANSIBLE_")]:
 # Without bytecode files, each of many processes rewrites the assertions of all tests again, which takes five seconds.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+# What is imported is compiled then. To compile all that is installed takes pip longer than to install it.
+os.environ["PIP_NO_COMPILE"] = "1"
+
 
 def find_python(minor: str) -> str:
     """Return the path of this Python, empty if the machine does not have it."""
@@ -174,21 +177,19 @@ def test(session: nox.Session, core: str, minor: str) -> None:
     if NO_POWERSHELL:
         session.warn(NO_POWERSHELL)
         tree.failed += ["PowerShell, which has to be there in CI"] if os.environ.get("CI") else []
-    units = "pytest tests/unit -m not(matrix)"
     whole_runs, left_out = f"{WHOLE_RUNS.format(3 if core == NEWEST else 2)} -m not(matrix)", ""
     if core != NEWEST:
         # What needs no Ansible (the properties), or depends only on the lab or on a module's options, runs with the newest core.
-        units += "and(not(hypothesis))"
+        units = "pytest tests/unit -m not(matrix)and(not(hypothesis))"
         units += "".join(f" --ignore=tests/unit/{path}" for path in ("meta", "lab", "plugins/module_utils"))
         tree.run_at_once(*([sanity] if core != OLDEST else []), units, f"{whole_runs}and(each_core)")
     else:
         if core != OLDEST:
             whole_runs += "and(not(oldest))"
-        # Beside the units, adapters against the lab, and the report's page in a browser: without Ansible, so once is enough.
+        # Adapters against the lab, and the report's page in a browser: without Ansible, so once is enough.
         # What takes longest comes first, so that no processor waits at the end.
-        units = (
-            "pytest tests/browser tests/faults tests/unit -n 2 --dist loadfile --no-loadscope-reorder -m not(matrix)"
-        )
+        units = "pytest tests/browser tests/faults tests/unit -m not(matrix)"
+        units += " -n 2 --dist loadfile --no-loadscope-reorder"
         more = []
         if rulebooks_missing(tree):
             left_out = " (tests/eda did not run)"

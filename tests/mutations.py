@@ -2,13 +2,14 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Something odd anywhere in nested data, for whatever reads data that others have written."""
+"""Something odd anywhere in nested data, for whatever reads data that others have written; and how often properties on the lab try."""
 
 from __future__ import annotations
 
 import copy
 import typing as t
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 ODD = st.recursive(
@@ -50,3 +51,9 @@ def mutated(draw: st.DrawFn, good: t.Any) -> t.Any:
         if ways := [way for way in places(made) if way]:
             spoil(draw, made, ways)
     return made
+
+
+def examples(number: int) -> settings:
+    """Return the settings of a property that drives a stand-in: so many examples, in every profile."""
+    slow = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    return settings(max_examples=number, deadline=None, suppress_health_check=slow)

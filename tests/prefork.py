@@ -134,7 +134,7 @@ def import_all() -> None:
     manifest.PSModuleDepFinder()  # compiles its regular expressions
     page: t.Any = importlib.import_module("ansible_collections.aovpn.ikev2.plugins.plugin_utils._report.page")
     for path in COLLECTION.glob("plugins/plugin_utils/_report/*.j2"):
-        page._environment().get_template(path.name)
+        page.templates().get_template(path.name)
 
 
 def keep_compiled(folder: str) -> None:

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import pytest
 from flask import Response
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._bigip.adapter import BigIp as Adapter
@@ -24,7 +24,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, E
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Order, State, Unreachable
 from lab.bigip import BigIp, forwarding, garbage, mcp, props
 from lab.direct import directly
-from mutations import mutated
+from mutations import examples, mutated
 
 NAMES = ("/Common/vs_ikev2_500", "/Common/vs_ikev2_4500")
 ORDER = Order(return_path={"10.10.0.11": "10.10.0.1", "10.10.0.12": "10.10.0.1"})
@@ -391,9 +391,7 @@ def test_no_odd_value_takes_the_device_away(answers: dict[str, t.Any], nth: int)
     assert runs > 1000 // nth
 
 
-@settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@examples(100)
 @given(st.data())
 def test_several_odd_values_end_in_a_result_or_an_error_in_words(
     answers: dict[str, t.Any], data: st.DataObject

@@ -10,7 +10,7 @@ import typing as t
 from collections.abc import Callable
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._adapter import Adapter
@@ -24,13 +24,12 @@ from lab.bigip import BigIp
 from lab.direct import directly
 from lab.loadmaster import LoadMaster
 from lab.netscaler import NetScaler
+from mutations import examples
 
 GOOD = {"10.10.0.11": "10.10.0.1", "10.10.0.12": "10.10.0.1"}
 PORTS = (500, 4500)
 Change = tuple[str, str, str, t.Any, t.Any]
 Make = Callable[[], Adapter]
-
-many = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(autouse=True)
@@ -91,7 +90,7 @@ def holds(make: Make, expected: set[Change]) -> None:
 SNAT = st.sampled_from([{"type": "none"}, {"type": "automap"}, {"type": "snat", "pool": "/Common/sp_ikev2"}])
 
 
-@many
+@examples(25)
 @given(values=st.tuples(SNAT, SNAT))
 def test_bigip(bigip: BigIp, values: tuple[dict[str, str], ...]) -> None:
     bigip.reset()
@@ -114,7 +113,7 @@ def test_bigip(bigip: BigIp, values: tuple[dict[str, str], ...]) -> None:
 YES_OR_NO = st.sampled_from(["YES", "NO"])
 
 
-@many
+@examples(25)
 @given(
     usnip=st.booleans(),
     groups=st.tuples(st.tuples(YES_OR_NO, YES_OR_NO), st.tuples(YES_OR_NO, YES_OR_NO)),
@@ -152,7 +151,7 @@ def test_netscaler(
     holds(make, expected)
 
 
-@many
+@examples(25)
 @given(
     version=st.sampled_from([1, 2]), services=st.lists(st.tuples(st.booleans(), st.booleans()), min_size=2, max_size=2)
 )

@@ -14,7 +14,7 @@ from dataclasses import replace
 from xml.sax.saxutils import escape
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
@@ -22,7 +22,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._http import Answer, E
 from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster import decode, objects
 from ansible_collections.aovpn.ikev2.plugins.module_utils._loadmaster.adapter import LoadMaster
 from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Order
-from mutations import mutated
+from mutations import examples, mutated
 
 VIP = "203.0.113.30"
 ORDER = Order(addresses=(VIP,), return_path={"10.10.0.11": "10.10.0.3", "10.10.0.12": "10.10.0.3"})
@@ -169,9 +169,7 @@ def test_one_odd_thing_gives_a_result_or_an_error_in_words(canned: Canned, comma
                 assert {f"{VIP}:500/udp", f"{VIP}:4500/udp"} <= {service.id for service in came.services}, (path, odd)
 
 
-@settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@examples(100)
 @given(
     st.fixed_dictionaries({command: st.one_of(st.just(body), mutated(body)) for command, body in ANSWERS.items()}),
     st.sampled_from([ORDER, replace(ORDER, state="gathered"), replace(ORDER, addresses=None)]),

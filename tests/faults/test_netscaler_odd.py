@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.aovpn.ikev2.plugins.module_utils._engine import Result, RunFailed, run
@@ -22,7 +22,7 @@ from ansible_collections.aovpn.ikev2.plugins.module_utils._model import Order
 from ansible_collections.aovpn.ikev2.plugins.module_utils._netscaler.adapter import NetScaler as Adapter
 from expectations import ENDPOINT, HOST
 from lab.netscaler import TEMPLATES, NetScaler
-from mutations import mutated
+from mutations import examples, mutated
 
 BASE = "/nitro/v1/config/"
 VIP = "203.0.113.20"
@@ -140,9 +140,7 @@ def test_whatever_is_odd_ends_in_a_result_or_an_error_of_our_own_and_in_a_result
     assert min(tried.values()) > 1000 // nth
 
 
-@settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@examples(100)
 @given(st.data())
 def test_several_odd_things_end_in_a_result_or_an_error_of_our_own(played: Played, data: st.DataObject) -> None:
     go(ALL)

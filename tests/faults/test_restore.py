@@ -11,7 +11,7 @@ import typing as t
 from collections.abc import Callable
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from one_device import PORTS, OneDevice
 
@@ -22,8 +22,7 @@ from lab.bigip import BigIp
 from lab.direct import directly
 from lab.loadmaster import LoadMaster
 from lab.netscaler import NetScaler
-
-many = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+from mutations import examples
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +69,7 @@ GONE = st.sets(
 )
 
 
-@many
+@examples(25)
 @given(was=st.tuples(TRANSLATION, TRANSLATION), now=st.tuples(TRANSLATION, TRANSLATION), gone=GONE)
 def test_a_bigips_snapshot(bigip: OneDevice, was: t.Any, now: t.Any, gone: set[tuple[str, str]]) -> None:
     device = t.cast(BigIp, bigip.device)
@@ -101,7 +100,7 @@ YES_OR_NO = st.sampled_from(["YES", "NO"])
 USIP = st.tuples(st.tuples(YES_OR_NO, YES_OR_NO), st.tuples(YES_OR_NO, YES_OR_NO))
 
 
-@many
+@examples(25)
 @given(was=USIP, now=USIP, failover=st.booleans(), proxy_port=st.booleans())
 def test_a_netscalers_snapshot(netscaler: OneDevice, was: t.Any, now: t.Any, failover: bool, proxy_port: bool) -> None:
     device = t.cast(NetScaler, netscaler.device)

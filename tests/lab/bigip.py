@@ -12,6 +12,7 @@ might well let it pass: unknown properties, query options and words are errors h
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import itertools
 import json
@@ -248,12 +249,14 @@ def _qualified(name: str, partition: str = "Common") -> str:
     return name if name.startswith("/") else f"/{partition}/{name}"
 
 
+@functools.cache
 def _path(collection: str, name: str) -> str:
     return f"{collection}/{quote(name.replace('/', '~'), safe='~:')}"
 
 
 def _link(path: str, query: t.Mapping[str, str] | None = None) -> str:
-    return f"{LOCALHOST}/tm/{path}?{urlencode({**(query or {}), 'ver': VERSION})}"
+    asked = f"{urlencode(query)}&" if query else ""
+    return f"{LOCALHOST}/tm/{path}?{asked}ver={VERSION}"
 
 
 def _address(text: str) -> str:

@@ -81,7 +81,7 @@ HEADINGS = {  # of the devices, of the column beside them, and what the number o
 def render(report: Report) -> str:
     """Return the page. Whatever came from a device is escaped, and its control characters are made visible."""
     plain = report.as_dict()
-    template = _environment().get_template("report.html.j2")
+    template = templates().get_template("report.html.j2")
     return template.render(
         report=plain,
         figures=report.figures,
@@ -103,11 +103,12 @@ def render(report: Report) -> str:
 
 def running(playbook: str, since: str, lines: Sequence[str] = ()) -> str:
     """Return the page that is shown until a run has ended. ``lines``: what an interrupted task has left."""
-    return _environment().get_template("running.html.j2").render(playbook=playbook, since=since, lines=lines)
+    return templates().get_template("running.html.j2").render(playbook=playbook, since=since, lines=lines)
 
 
 @functools.cache
-def _environment() -> Environment:
+def templates() -> Environment:
+    """Return the templates of the pages, each compiled when it is first needed."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
