@@ -11,6 +11,7 @@ A task of the state: see cmdlets.py, which registers it. Simulated: an execution
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import threading
 import typing as t
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from lab import clock
 from lab.core import Entry, State
-from lab.shell import STAND_INS, Machine, shell
+from lab.shell import SETTINGS, STAND_INS, Machine, shell
 
 POWERSHELL = "Windows/System32/WindowsPowerShell/v1.0"
 FORBIDS_FILES = ("AllSigned", "Restricted")
@@ -208,7 +209,7 @@ def make_powershell(folder: Path) -> None:
         "#!/bin/sh\n"
         f'export XDG_CONFIG_HOME="{config.parent}"\n'
         'for argument; do shift; [ "$argument" = -NoProfile ] || set -- "$@" "$argument"; done\n'
-        'exec "$LAB_PWSH" "$@"\n',
+        f'exec "$LAB_PWSH" {shlex.join(SETTINGS)} "$@"\n',
         encoding="utf-8",
     )
     program.chmod(0o755)

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lab.shell import STAND_INS, find_powershell, shell
+from lab.shell import SETTINGS, STAND_INS, find_powershell, shell
 from lab.windows import WindowsHost
 
 FOLDER = Path(__file__).resolve().parent
@@ -37,7 +37,7 @@ def main() -> int:
     host = WindowsHost("pester", 1)
     host.state["sas"][0]["key_module"] = 3
     environment = {**shell().common(), **shell().environment(host)}
-    pwsh = [environment["LAB_PWSH"], "-NoProfile", "-NonInteractive", "-Command"]
+    pwsh = [environment["LAB_PWSH"], *SETTINGS, "-NoProfile", "-NonInteractive", "-Command"]
     found = subprocess.run(
         [*pwsh, "exit [int](-not (Get-Module -ListAvailable -Name Pester))"], env=environment, check=False
     )

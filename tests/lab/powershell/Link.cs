@@ -255,16 +255,19 @@ namespace Lab
     public static class Session
     {
         private static readonly TypeTable types = TypeTable.LoadDefaultTypeFiles();
+        private static readonly FormatTable formats = FormatTable.LoadDefaultFormatFiles();
         private static Hashtable functions;  // what replaces cmdlets that Linux has, too: name and text
 
-        // Without what Windows has more. What PowerShell works out about types is worked out once a process: a session with types of its own makes all sessions
-        // work it out again, and win_powershell looks at 45 methods of a list. PowerShell's own cmdlets are there from the start: to find and import their modules
-        // takes each session longer than all the rest of its start.
+        // Without what Windows has more. What PowerShell works out about types and formats is worked out once a process: a session with types of its own makes all
+        // sessions work it out again, and win_powershell looks at 45 methods of a list. PowerShell's own cmdlets are there from the start: to find and import their
+        // modules takes each session longer than all the rest of its start.
         public static InitialSessionState Plain()
         {
             var made = InitialSessionState.CreateDefault();
             made.Types.Clear();
             made.Types.Add(new SessionStateTypeEntry(types));
+            made.Formats.Clear();
+            made.Formats.Add(new SessionStateFormatEntry(formats));
             return made;
         }
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 import socket
+import tempfile
 import typing as t
 from pathlib import Path
 
@@ -115,6 +117,22 @@ def test_a_host_has_neither_this_machines_programs_nor_its_users_modules() -> No
     assert run(host, "Get-Command -Name sh, ls -ErrorAction Ignore")["output"] == []
     places = run(host, "$env:PSModulePath -split [IO.Path]::PathSeparator")["output"]
     assert not [place for place in places if Path(place).is_relative_to(Path.home()) and Path(place).exists()]
+
+
+def test_what_is_shown_has_powershells_own_format() -> None:
+    """The formats are read once, for all sessions."""
+    (shown,) = run(WindowsHost("rras1", 1), "New-TimeSpan -Seconds 90 | Out-String")["output"]
+    assert re.search(r"^TotalSeconds +: 90$", shown, re.MULTILINE)
+
+
+def test_a_killed_process_leaves_nothing_among_temporary_files() -> None:
+    host = WindowsHost("rras1", 1)
+    (number,) = run(host, "$PID")["output"]
+    host.state["cmdlet_faults"] = [{"command": "Get-NetRoute", "kind": "die"}]
+    with pytest.raises(Died):
+        run(host, "Get-NetRoute")
+    assert list(shell().folder.glob(f"*[-.]{number}[-.]*")), "this is where they are"
+    assert list(Path(tempfile.gettempdir()).glob(f"*[-.]{number}[-.]*")) == []
 
 
 def test_a_script_cannot_change_what_sessions_share_about_types() -> None:
