@@ -52,9 +52,6 @@ for _name in [name for name in os.environ if name.startswith("ANSIBLE_")]:
 # Without bytecode files, each of many processes rewrites the assertions of all tests again, which takes five seconds.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-# What is imported is compiled then. To compile all that is installed takes pip longer than to install it.
-os.environ["PIP_NO_COMPILE"] = "1"
-
 
 def find_python(minor: str) -> str:
     """Return the path of this Python, empty if the machine does not have it."""
@@ -106,7 +103,7 @@ ran: list[str] = []  # the results of the test sessions, for the session `report
 @nox.session(python=PYTHONS[CORES[NEWEST]], default=False)
 def lab(session: nox.Session) -> None:
     """Prepare the environment that `make demo` and `make lab` run in."""
-    install(session, NEWEST, "lab")
+    install(session, NEWEST, "lab", compiled=True)
     peers(session, LAB_CORE)
     # Links, not a copy: while `make lab` is up, it runs what is edited in the checkout.
     root = WORK / "lab" / "collections"
@@ -236,7 +233,7 @@ def oldest(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[CORES[NEWEST]], default=False)
 def mutants(session: nox.Session) -> None:
     """Plant a sample of mistakes in the scripts and in the pure code, and see whether the tests notice."""
-    install(session, NEWEST, "lab", "test", "mutants")
+    install(session, NEWEST, "lab", "test", "mutants", compiled=True)
     tree = Tree(session, NEWEST, "mutants")
     # Two mistakes of the same length in one second would be one to Python.
     session.env["PYTHONDONTWRITEBYTECODE"] = "1"
@@ -301,8 +298,11 @@ def report(session: nox.Session) -> None:
 # -- shared ------------------------------------------------------------------------------------------------------------
 
 
-def install(session: nox.Session, core: str, *requirements: str) -> None:
-    """Install ansible-core and these files of tests/requirements, unless they are installed."""
+def install(session: nox.Session, core: str, *requirements: str, compiled: bool = False) -> None:
+    """Install ansible-core and these files of tests/requirements, unless they are installed.
+
+    Unless ``compiled``, Python compiles a module when it is first imported: to compile all of them takes longer than the rest of the installation.
+    """
     about = "import sys; print(sys.base_prefix, *sys.version_info[:2])"
     if session.run("python", "-c", about, silent=True, log=False) != session.run(
         str(session.python), "-c", about, silent=True, log=False, external=True
@@ -315,7 +315,8 @@ def install(session: nox.Session, core: str, *requirements: str) -> None:
     digest = hashlib.sha256("\n".join([wanted, *(file.read_text() for file in files)]).encode()).hexdigest()
     done = Path(session.virtualenv.location) / "installed"
     if not done.exists() or done.read_text() != digest:
-        session.install(wanted, *(f"--requirement={file}" for file in files))
+        how = [] if compiled else ["--no-compile"]
+        session.install(*how, wanted, *(f"--requirement={file}" for file in files))
         done.write_text(digest)
 
 
@@ -328,7 +329,9 @@ def peers(session: nox.Session, core: str) -> Path:
 
 def sanity_tests(session: nox.Session, minor: str, *options: str) -> str:
     """Prepare the HOME that ansible-test needs, out of the user's settings for pip, and return its command. A Tree hides them."""
-    session.run("python", str(TOOLS / "ansible_test_home.py"), str(HOME), minor, log=False)
+    # For its environments, as for ours: "no" is how pip wants to be told --no-compile.
+    uncompiled = {"PIP_NO_COMPILE": "no"}
+    session.run("python", str(TOOLS / "ansible_test_home.py"), str(HOME), minor, env=uncompiled, log=False)
     # pslint would run wherever there is a pwsh, and fail without PSScriptAnalyzer. A workflow of its own runs that.
     return " ".join(["ansible-test sanity --venv --python", minor, "--skip-test pslint", *options])
 

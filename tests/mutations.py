@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Something odd anywhere in nested data, for whatever reads data that others have written; and how often properties on the lab try."""
+"""Something odd anywhere in nested data, for whatever reads data that others have written. Also the settings of properties that run on the lab."""
 
 from __future__ import annotations
 
@@ -54,6 +54,6 @@ def mutated(draw: st.DrawFn, good: t.Any) -> t.Any:
 
 
 def examples(number: int) -> settings:
-    """Return the settings of a property that drives a stand-in: so many examples, in every profile."""
+    """Return the settings of a property whose examples are slow, because each drives an adapter: so many of them, in every profile."""
     slow = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
     return settings(max_examples=number, deadline=None, suppress_health_check=slow)

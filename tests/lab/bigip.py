@@ -994,7 +994,8 @@ class BigIp(Device):
 
     def _connections(self) -> Properties:
         """Return the connection table (genieparser's capture of 14.1)."""
-        head = {"kind": "tm:sys:connection:connectionstats", "selfLink": _link("sys/connection", request.args)}
+        query = {name: value for name, value in request.args.items() if name != "ver"}
+        head = {"kind": "tm:sys:connection:connectionstats", "selfLink": _link("sys/connection", query)}
         entries = {
             f"{LOCALHOST}/tm/sys/connection/{index}": {
                 "nestedStats": {

@@ -11,9 +11,10 @@ import json
 import sys
 import typing as t
 from base64 import b64encode
-from urllib.parse import unquote, urlencode
+from urllib.parse import unquote, urlencode, urlsplit
 
 import pytest
+from requests.utils import requote_uri
 from werkzeug.http import parse_options_header
 from werkzeug.test import run_wsgi_app
 
@@ -33,7 +34,7 @@ def directly(device: AnyDevice, monkeypatch: pytest.MonkeyPatch) -> AnyDevice:
         for cookie in headers.getlist("Set-Cookie"):
             name, _dummy, value = cookie.partition(";")[0].partition("=")
             cookies.set(name, value)
-        charset = parse_options_header(headers["Content-Type"])[1].get("charset", "")
+        charset = parse_options_header(headers.get("Content-Type"))[1].get("charset", "")
         content = b"".join(chunks)
         return Answer(int(status.split()[0]), content.decode(), http.device, content, charset)
 
@@ -52,22 +53,23 @@ def _environ(
     auth: tuple[str, str] | None = None,
     masked: bool = True,
 ) -> dict[str, t.Any]:
-    """Return a request as PEP 3333 has it. Flask's test client would need longer to make one than the stand-in to answer it."""
-    path, _dummy, query = path.partition("?")
-    content = b"" if body is None else json.dumps(body).encode()
+    """Return a WSGI environment with a request as Http sends it. Flask's test client takes longer to make one than the stand-in takes to answer it."""
+    url = urlsplit(requote_uri(path))
+    content = b"" if body is None else json.dumps(body, allow_nan=False).encode()
     kind = "" if body is None else "application/json"
     if form:
         content, kind = urlencode(form).encode(), "application/x-www-form-urlencoded"
     sent = dict(headers or {})
     if auth:
         sent["Authorization"] = f"Basic {b64encode(':'.join(auth).encode()).decode()}"
+    assert "Content-Type" not in sent, "not played here"
     if cookies:
         sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
     return {
         "REQUEST_METHOD": method,
         "SCRIPT_NAME": "",
-        "PATH_INFO": unquote(path, "latin-1"),
-        "QUERY_STRING": query,
+        "PATH_INFO": unquote(url.path, "latin-1"),
+        "QUERY_STRING": url.query,
         "SERVER_NAME": "127.0.0.1",
         "SERVER_PORT": "443",
         "SERVER_PROTOCOL": "HTTP/1.1",

@@ -38,7 +38,7 @@ Message = dict[str, t.Any]
 PROJECT = Path(__file__).resolve().parents[2]
 STAND_INS = Path(__file__).resolve().parent / "powershell"
 SETTINGS = ("-SettingsFile", str(STAND_INS / "powershell.config.json"))
-"""Keeps what a host does out of this machine's log; to write it there takes a fifth of the time of a script."""
+"""Keeps PowerShell from writing to this machine's system log, which took a fifth of a script's time."""
 MODULE_UTILS = Path(ansible.__file__).parent / "module_utils"
 COMPILE_FAST = {"DOTNET_TieredCompilation": "0", "DOTNET_JITMinOpts": "1"}
 """Makes .NET compile once, and fast: in so short a life, better code costs more than it brings."""
@@ -60,7 +60,9 @@ class NoPowerShell(Exception):
 def find_powershell() -> str | None:
     """Return the pwsh from PATH, else the one beside the project."""
     beside = PROJECT.parent / "shared" / "pwsh" / "pwsh"
-    return shutil.which("pwsh") or (str(beside) if beside.exists() else None)
+    if found := shutil.which("pwsh"):
+        return os.path.abspath(found)
+    return str(beside) if beside.exists() else None
 
 
 def obstacle() -> str | None:
@@ -82,7 +84,7 @@ def ansible_windows() -> Path:
         if (folder / "MANIFEST.json").exists():
             about = json.loads((folder / "MANIFEST.json").read_text(encoding="utf-8"))
             if tuple(map(int, about["collection_info"]["version"].split("."))) >= EARLIEST:
-                return folder
+                return folder.absolute()
     wanted = ".".join(map(str, EARLIEST))
     raise NoPowerShell(
         f"The lab needs ansible.windows {wanted} or later. LAB_COLLECTIONS has to name its collections root."
@@ -188,7 +190,7 @@ class Shell:
             "LAB_PWSH": str(find_powershell()),
             "PSModulePath": str(STAND_INS / "Modules"),
             "PSModuleAnalysisCachePath": str(self.folder / "modules"),
-            "TMPDIR": str(self.folder),  # where .NET leaves pipes of what was killed
+            "TMPDIR": str(self.folder),  # killed processes leave their pipes here
             "XDG_DATA_HOME": str(self.folder / "data"),  # the user's own modules are none of a host's
             "POWERSHELL_TELEMETRY_OPTOUT": "1",
             "POWERSHELL_UPDATECHECK": "Off",
@@ -241,7 +243,7 @@ class Shell:
             process = subprocess.Popen(
                 command,
                 env=environment,
-                cwd="/",  # each session looks for the folder that it starts in, from the root
+                cwd="/",  # each session looks up its folder from the root
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -258,7 +258,7 @@ namespace Lab
         private static readonly FormatTable formats = FormatTable.LoadDefaultFormatFiles();
         private static Hashtable functions;  // what replaces cmdlets that Linux has, too: name and text
 
-        // Without what Windows has more. What PowerShell works out about types and formats is worked out once a process: a session with types of its own makes all
+        // Without what Windows has more. What PowerShell works out about types and formats is kept for the whole process: a session with types of its own makes all
         // sessions work it out again, and win_powershell looks at 45 methods of a list. PowerShell's own cmdlets are there from the start: to find and import their
         // modules takes each session longer than all the rest of its start.
         public static InitialSessionState Plain()

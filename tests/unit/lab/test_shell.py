@@ -131,8 +131,14 @@ def test_a_killed_process_leaves_nothing_among_temporary_files() -> None:
     host.state["cmdlet_faults"] = [{"command": "Get-NetRoute", "kind": "die"}]
     with pytest.raises(Died):
         run(host, "Get-NetRoute")
-    assert list(shell().folder.glob(f"*[-.]{number}[-.]*")), "this is where they are"
-    assert list(Path(tempfile.gettempdir()).glob(f"*[-.]{number}[-.]*")) == []
+    started, names = shell().socket.lstat().st_mtime, f"*[-.]{number}[-.]*"
+    assert list(shell().folder.glob(names)), "its files go with the shell's folder"
+    assert [path for path in Path(tempfile.gettempdir()).glob(names) if path.lstat().st_mtime >= started] == []
+
+
+def test_a_script_cannot_change_what_sessions_share_about_formats() -> None:
+    (error,) = run(WindowsHost("rras1", 1), "Update-FormatData")["error"]
+    assert error["fully_qualified_error_id"].startswith("CannotUpdateSharedFormatTable")
 
 
 def test_a_script_cannot_change_what_sessions_share_about_types() -> None:
