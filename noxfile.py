@@ -329,9 +329,7 @@ def peers(session: nox.Session, core: str) -> Path:
 
 def sanity_tests(session: nox.Session, minor: str, *options: str) -> str:
     """Prepare the HOME that ansible-test needs, out of the user's settings for pip, and return its command. A Tree hides them."""
-    # For its environments, as for ours: "no" is how pip wants to be told --no-compile.
-    uncompiled = {"PIP_NO_COMPILE": "no"}
-    session.run("python", str(TOOLS / "ansible_test_home.py"), str(HOME), minor, env=uncompiled, log=False)
+    session.run("python", str(TOOLS / "ansible_test_home.py"), str(HOME), minor, log=False)
     # pslint would run wherever there is a pwsh, and fail without PSScriptAnalyzer. A workflow of its own runs that.
     return " ".join(["ansible-test sanity --venv --python", minor, "--skip-test pslint", *options])
 
